@@ -1,0 +1,179 @@
+// Package event is one event: numbered fields, small values, and a decoder
+// that reads only the fields that somebody asked for.
+//
+// Names become numbers once, in a [Schema]; a [Decoder] walks a JSON document
+// once and fills an [Event] with the values of those fields:
+//
+//	s := event.NewSchema()
+//	name := s.Field("process.name")
+//	d := event.NewDecoder(s)
+//	var e event.Event
+//	err := d.Decode([]byte(`{"process":{"name":"ctr"}}`), &e)
+//	e.Get(name).Str() // "ctr"
+//
+// Nested objects, dotted keys and any mix of them name the same field. An array
+// is the set of its elements; arrays of objects are flattened per leaf path.
+package event
+
+import (
+	"time"
+	"unsafe"
+)
+
+// An Event is one document: the values of the fields of a Schema, and the raw
+// JSON they came from.
+//
+// An Event that a source or decoder hands out is borrowed: it, its Raw bytes
+// and the strings in its Values are valid until the call returns. Clone it to
+// keep it. The zero Event is empty and ready for use; it is not safe for
+// concurrent use.
+type Event struct {
+	Time   time.Time // when it happened; zero when the document does not say
+	Raw    []byte    // the document, as the source gave it
+	Origin Origin    // where it was read
+
+	values  []Value // by Field
+	lists   [][]Value
+	touched []Field
+	derived []Field
+	text    []byte // memory of unescaped strings
+}
+
+// An Origin says where a document was read, for messages and dead letters.
+type Origin struct {
+	Source string // a file name, "-" for standard input, or the name of a live source
+	Offset int64  // bytes from the start of the (decompressed) file, or a sequence number
+}
+
+// Get returns the value of f, which is missing if the document has none.
+func (e *Event) Get(f Field) Value {
+	if int(f) >= len(e.values) {
+		return Value{}
+	}
+	return e.values[f]
+}
+
+// Set gives f a value that the source did not state. It is listed in Derived.
+// The value is borrowed, not copied.
+func (e *Event) Set(f Field, v Value) {
+	e.put(f, v)
+	e.derived = append(e.derived, f)
+}
+
+// Derived lists the fields that were Set, in that order, not read from Raw.
+func (e *Event) Derived() []Field { return e.derived }
+
+// Reset empties e and keeps its memory for the next document.
+func (e *Event) Reset() {
+	for _, f := range e.touched {
+		e.values[f] = Value{}
+	}
+	e.touched = e.touched[:0]
+	e.derived = e.derived[:0]
+	e.text = e.text[:0]
+	if cap(e.text) > maxKeep {
+		e.text = nil
+	}
+	e.Time, e.Raw, e.Origin = time.Time{}, nil, Origin{}
+}
+
+// maxKeep bounds the memory that an event keeps between documents.
+const maxKeep = 1 << 20
+
+// grow makes room for fields below n.
+func (e *Event) grow(n int) {
+	if n > len(e.values) {
+		e.values = append(e.values, make([]Value, n-len(e.values))...)
+		e.lists = append(e.lists, make([][]Value, n-len(e.lists))...)
+	}
+}
+
+func (e *Event) put(f Field, v Value) {
+	if int(f) >= len(e.values) {
+		e.grow(int(f) + 1)
+	}
+	if e.values[f].kind == KindMissing {
+		e.touched = append(e.touched, f)
+	}
+	e.values[f] = v
+}
+
+// add adds one element to the set of values of f.
+func (e *Event) add(f Field, v Value) {
+	old := &e.values[f]
+	switch {
+	case old.kind == KindMissing:
+		e.touched = append(e.touched, f)
+		*old = v
+	case v.kind == KindNull:
+	case old.kind == KindNull:
+		*old = v
+	case old.kind == KindList:
+		l := append(e.lists[f], v)
+		e.lists[f] = l
+		*old = List(l)
+	default:
+		l := e.lists[f]
+		if cap(l) > 1<<12 {
+			l = nil
+		}
+		l = append(l[:0], *old, v)
+		e.lists[f] = l
+		*old = List(l)
+	}
+}
+
+// Text copies b into memory that lives as long as the document and returns it
+// as a string.
+func (e *Event) Text(b []byte) string {
+	n := len(e.text)
+	e.text = append(e.text, b...)
+	return str(e.text[n:])
+}
+
+// Clone returns a copy of e that owns its memory.
+func (e *Event) Clone() *Event {
+	c := &Event{Time: e.Time, Origin: e.Origin}
+	bytes, elems := len(e.Raw), 0
+	for _, f := range e.touched {
+		v := e.values[f]
+		elems += len(v.List())
+		for i := range v.Len() {
+			if w := v.At(i); w.kind == KindString {
+				bytes += int(w.n)
+			}
+		}
+	}
+	mem := make([]byte, 0, bytes)
+	list := make([]Value, 0, elems)
+	keep := func(v Value) Value {
+		if v.kind == KindString {
+			n := len(mem)
+			mem = append(mem, v.Str()...)
+			return String(str(mem[n:]))
+		}
+		return v
+	}
+	mem = append(mem, e.Raw...)
+	c.Raw = mem[:len(mem):len(mem)]
+	c.values = make([]Value, len(e.values))
+	c.touched = append([]Field(nil), e.touched...)
+	c.derived = append([]Field(nil), e.derived...)
+	for _, f := range e.touched {
+		v := e.values[f]
+		if v.kind == KindList {
+			n := len(list)
+			for _, w := range v.List() {
+				list = append(list, keep(w))
+			}
+			c.values[f] = List(list[n:])
+			continue
+		}
+		c.values[f] = keep(v)
+	}
+	c.lists = make([][]Value, len(c.values))
+	return c
+}
+
+// str views b as a string; the caller keeps b from changing.
+func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

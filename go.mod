@@ -1,0 +1,3 @@
+module github.com/orlop/orlop
+
+go 1.26
