@@ -31,7 +31,8 @@ func (s Source) Position(offset int) (line, col int) {
 // A Range is a piece of a Source's Text: bytes Start up to, not including, End.
 type Range struct{ Start, End int }
 
-func (r Range) span() Range { return r }
+// Span returns r, so that every node of the tree that has a Range says where it is.
+func (r Range) Span() Range { return r }
 
 // to is the range from the start of r to the end of o.
 func (r Range) to(o Range) Range { return Range{r.Start, o.End} }

@@ -1,0 +1,474 @@
+package syntax
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// tokenKind names a token by what it looks like.
+type tokenKind uint8
+
+const (
+	tokEOF tokenKind = iota
+	tokIdent
+	tokQuotedIdent // `name`
+	tokFoldIdent   // name~
+	tokString
+	tokInt
+	tokDecimal
+
+	// Keywords, in lower case only.
+	tokAnd
+	tokAny
+	tokBy
+	tokFalse
+	tokIn
+	tokInFold // in~
+	tokJoin
+	tokLike
+	tokLikeFold // like~
+	tokMaxspan
+	tokNot
+	tokNull
+	tokOf
+	tokOr
+	tokRegex
+	tokRegexFold // regex~
+	tokSample
+	tokSequence
+	tokTrue
+	tokUntil
+	tokWhere
+	tokWith
+
+	tokEq      // ==
+	tokNe      // !=
+	tokLt      // <
+	tokLe      // <=
+	tokGt      // >
+	tokGe      // >=
+	tokSeq     // :
+	tokPlus    // +
+	tokMinus   // -
+	tokStar    // *
+	tokSlash   // /
+	tokPercent // %
+	tokDot     // .
+	tokComma   // ,
+	tokLParen  // (
+	tokRParen  // )
+	tokLBrack  // [
+	tokMissing // ![
+	tokRBrack  // ]
+	tokPipe    // |
+	tokOpt     // ?
+	tokAssign  // =
+)
+
+var keywords = map[string]tokenKind{
+	"and": tokAnd, "any": tokAny, "by": tokBy, "false": tokFalse, "in": tokIn,
+	"in~": tokInFold, "join": tokJoin, "like": tokLike, "like~": tokLikeFold,
+	"maxspan": tokMaxspan, "not": tokNot, "null": tokNull, "of": tokOf, "or": tokOr,
+	"regex": tokRegex, "regex~": tokRegexFold, "sample": tokSample,
+	"sequence": tokSequence, "true": tokTrue, "until": tokUntil,
+	"where": tokWhere, "with": tokWith,
+}
+
+// IsKeyword reports whether s is a reserved word, which a field path may hold
+// only in backticks.
+func IsKeyword(s string) bool { _, ok := keywords[s]; return ok }
+
+type token struct {
+	Range
+	kind tokenKind
+	text string // the value of a string or name, the spelling of anything else
+}
+
+// lexer turns a query into tokens. Mistakes are collected; scanning goes on
+// behind them, so that one run finds them all.
+type lexer struct {
+	src    Source
+	text   string
+	pos    int
+	tokens []token
+	errs   Errors
+}
+
+func (l *lexer) fail(class Class, r Range, hint, format string, args ...any) {
+	l.errs = append(l.errs, &Error{Class: class, Src: l.src, Range: r, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func isSpace(c byte) bool  { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
+func isHex(c byte) bool    { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+func (l *lexer) run() {
+	for {
+		l.space()
+		if l.pos >= len(l.text) {
+			l.tokens = append(l.tokens, token{Range{len(l.text), len(l.text)}, tokEOF, "<EOF>"})
+			return
+		}
+		l.next()
+	}
+}
+
+// space skips blanks and comments.
+func (l *lexer) space() {
+	for l.pos < len(l.text) {
+		rest := l.text[l.pos:]
+		switch {
+		case isSpace(rest[0]):
+			l.pos++
+		case strings.HasPrefix(rest, "//"):
+			if i := strings.IndexAny(rest, "\r\n"); i >= 0 {
+				l.pos += i
+			} else {
+				l.pos = len(l.text)
+			}
+		case strings.HasPrefix(rest, "/*"):
+			n := commentLen(rest)
+			if n < 0 {
+				l.fail(Parsing, Range{l.pos, l.pos + 2}, "close it with */", "comment does not end")
+				n = len(rest)
+			}
+			l.pos += n
+		default:
+			return
+		}
+	}
+}
+
+// commentLen is the length of the block comment that s begins with, or -1.
+// Comments nest where they balance; else the first */ ends one.
+func commentLen(s string) int {
+	depth, first := 0, -1
+	for i := 0; i+1 < len(s); i++ {
+		switch s[i : i+2] {
+		case "/*":
+			depth++
+			i++
+		case "*/":
+			depth--
+			i++
+			if first < 0 {
+				first = i + 1
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return first
+}
+
+func (l *lexer) emit(kind tokenKind, n int, text string) {
+	l.tokens = append(l.tokens, token{Range{l.pos, l.pos + n}, kind, text})
+	l.pos += n
+}
+
+func (l *lexer) op(kind tokenKind, n int) { l.emit(kind, n, l.text[l.pos:l.pos+n]) }
+
+func (l *lexer) next() {
+	s := l.text[l.pos:]
+	c := s[0]
+	two := byte(0)
+	if len(s) > 1 {
+		two = s[1]
+	}
+	switch {
+	case isLetter(c) || c == '_' || c == '@':
+		l.ident(s)
+		return
+	case isDigit(c) || c == '.' && isDigit(two):
+		l.number(s)
+		return
+	}
+	switch c {
+	case '"':
+		if strings.HasPrefix(s, `"""`) {
+			l.rawString(s)
+			return
+		}
+		l.string(s)
+	case '\'':
+		n := quotedLen(s, '\'')
+		l.fail(Parsing, Range{l.pos, l.pos + n}, "", "Use double quotes [\"] to define string literals, not single quotes [']")
+		l.pos += n
+	case '`':
+		l.quotedIdent(s)
+	case '?':
+		if two == '"' || two == '\'' {
+			n := 1 + quotedLen(s[1:], two)
+			l.fail(Parsing, Range{l.pos, l.pos + n}, "", "Use triple double quotes [\"\"\"] to define unescaped string literals, not [?%c]", two)
+			l.pos += n
+			return
+		}
+		l.op(tokOpt, 1)
+	case '=':
+		if two == '=' {
+			l.op(tokEq, 2)
+			return
+		}
+		l.op(tokAssign, 1)
+	case '!':
+		switch two {
+		case '=':
+			l.op(tokNe, 2)
+		case '[':
+			l.op(tokMissing, 2)
+		default:
+			l.unknown(s)
+		}
+	case '<':
+		if two == '=' {
+			l.op(tokLe, 2)
+			return
+		}
+		l.op(tokLt, 1)
+	case '>':
+		if two == '=' {
+			l.op(tokGe, 2)
+			return
+		}
+		l.op(tokGt, 1)
+	default:
+		if i := strings.IndexByte(":+-*/%.,()[]|", c); i >= 0 {
+			l.op([...]tokenKind{tokSeq, tokPlus, tokMinus, tokStar, tokSlash, tokPercent, tokDot,
+				tokComma, tokLParen, tokRParen, tokLBrack, tokRBrack, tokPipe}[i], 1)
+			return
+		}
+		l.unknown(s)
+	}
+}
+
+// unknown reports a run of characters that begin no token.
+func (l *lexer) unknown(s string) {
+	_, n := utf8.DecodeRuneInString(s)
+	hint := ""
+	switch s[0] {
+	case '!':
+		hint = "use not"
+	case '&':
+		hint = "use and"
+	case '$':
+		hint = "there are no variables"
+	}
+	l.fail(Parsing, Range{l.pos, l.pos + n}, hint, "token recognition error at: %q", s[:n])
+	l.pos += n
+}
+
+func (l *lexer) ident(s string) {
+	n := 1
+	for n < len(s) && (isLetter(s[n]) || isDigit(s[n]) || s[n] == '_') {
+		n++
+	}
+	if n < len(s) && s[n] == '~' && isLetter(s[0]) {
+		if k, ok := keywords[s[:n+1]]; ok {
+			l.op(k, n+1)
+			return
+		}
+		l.emit(tokFoldIdent, n+1, s[:n])
+		return
+	}
+	if k, ok := keywords[s[:n]]; ok {
+		l.op(k, n)
+		return
+	}
+	l.op(tokIdent, n)
+}
+
+func (l *lexer) number(s string) {
+	n, kind := 0, tokInt
+	for n < len(s) && isDigit(s[n]) {
+		n++
+	}
+	if n < len(s) && s[n] == '.' {
+		kind = tokDecimal
+		n++
+		for n < len(s) && isDigit(s[n]) {
+			n++
+		}
+	}
+	if n < len(s) && s[n]|0x20 == 'e' {
+		m := n + 1
+		if m < len(s) && (s[m] == '+' || s[m] == '-') {
+			m++
+		}
+		if m < len(s) && isDigit(s[m]) {
+			kind = tokDecimal
+			for m < len(s) && isDigit(s[m]) {
+				m++
+			}
+			n = m
+		}
+	}
+	l.op(kind, n)
+}
+
+// rawString reads """…""": one line, no escapes. Up to two more quotes behind
+// the closing three belong to the text.
+func (l *lexer) rawString(s string) {
+	body := s[3:]
+	line := body
+	if i := strings.IndexAny(body, "\r\n"); i >= 0 {
+		line = body[:i]
+	}
+	end := strings.Index(line, `"""`)
+	if end < 0 {
+		// Not a raw string then: an empty string and one that follows.
+		l.emit(tokString, 2, "")
+		return
+	}
+	for extra := 0; extra < 2 && end+3 < len(line) && line[end+3] == '"'; extra++ {
+		end++
+	}
+	l.emit(tokString, 3+end+3, line[:end])
+}
+
+// quotedLen is the length of a string in quotes q, or of the rest of the line.
+func quotedLen(s string, q byte) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case q:
+			return i + 1
+		case '\\':
+			i++
+		case '\r', '\n':
+			return i
+		}
+	}
+	return len(s)
+}
+
+func (l *lexer) string(s string) {
+	var b strings.Builder
+	whole := Range{l.pos, l.pos + quotedLen(s, '"')}
+	bad := func(upto int, hint string) {
+		l.fail(Parsing, whole, hint, "token recognition error at: %s", clip(s[:min(upto, len(s))]))
+		l.pos = whole.End
+	}
+	for i := 1; i < len(s); {
+		c := s[i]
+		switch c {
+		case '"':
+			l.emit(tokString, i+1, b.String())
+			return
+		case '\r', '\n':
+			bad(i, "a string ends on the line it begins on")
+			return
+		case '\\':
+			if i+1 == len(s) {
+				bad(len(s), "close the string with a double quote")
+				return
+			}
+			if s[i+1] == 'u' {
+				n, ok := l.unicodeEscape(s[i:], i, whole, &b, bad)
+				if !ok {
+					return
+				}
+				i += n
+				continue
+			}
+			j := strings.IndexByte(`btnfr"'\`, s[i+1])
+			if j < 0 {
+				bad(i+2, `escapes are \b \t \n \f \r \" \\ \u{…}; in """…""" a backslash is a backslash`)
+				return
+			}
+			b.WriteByte("\b\t\n\f\r\"'\\"[j])
+			i += 2
+		default:
+			b.WriteByte(c)
+			i++
+		}
+	}
+	hint := "close the string with a double quote"
+	if n := len(l.tokens); n > 0 && l.tokens[n-1].End == l.pos && l.tokens[n-1].kind == tokString {
+		hint = "close it with \"\"\" on the same line"
+	}
+	bad(len(s), hint)
+}
+
+// unicodeEscape reads \u{H…}, at offset at of the string.
+func (l *lexer) unicodeEscape(s string, at int, whole Range, b *strings.Builder, bad func(int, string)) (int, bool) {
+	const hint = `write \u{…} with 2 to 8 hexadecimal digits`
+	n := 2
+	if n >= len(s) || s[n] != '{' {
+		bad(at+n+1, hint)
+		return 0, false
+	}
+	n++
+	start := n
+	for n < len(s) && isHex(s[n]) {
+		n++
+	}
+	if n == start || n >= len(s) || s[n] != '}' {
+		bad(at+n+1, hint)
+		return 0, false
+	}
+	digits := s[start:n]
+	n++
+	r := Range{whole.Start + at, whole.Start + at + n}
+	if len(digits) < 2 || len(digits) > 8 {
+		l.fail(Parsing, r, "", "Unicode sequence should use [2-8] hex digits, [\\u{%s}] has [%d]", digits, len(digits))
+		return n, true
+	}
+	var code uint64
+	for _, c := range []byte(digits) {
+		code = code<<4 | uint64(strings.IndexByte("0123456789abcdef", lower(c)))
+	}
+	switch {
+	case code > utf8.MaxRune:
+		l.fail(Parsing, r, "", "Invalid unicode character code [%s]", digits)
+	case code >= 0xd800 && code <= 0xdfff:
+		l.fail(Parsing, r, "", "Invalid unicode character code, [%s] is a surrogate code", digits)
+	default:
+		b.WriteRune(rune(code))
+	}
+	return n, true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
+}
+
+func (l *lexer) quotedIdent(s string) {
+	var b strings.Builder
+	end, text := 0, "" // the longest name that closes
+	for i := 1; i < len(s); i++ {
+		if s[i] != '`' {
+			b.WriteByte(s[i])
+			continue
+		}
+		end, text = i+1, b.String()
+		if i+1 == len(s) || s[i+1] != '`' {
+			break
+		}
+		b.WriteByte('`')
+		i++
+	}
+	if end == 0 {
+		l.fail(Parsing, Range{l.pos, len(l.text)}, "close the name with a backtick", "token recognition error at: %s", clip(s))
+		l.pos = len(l.text)
+		return
+	}
+	l.emit(tokQuotedIdent, end, text)
+}
+
+// clip quotes a piece of a query for a message.
+func clip(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return "'" + s + "'"
+	}
+	n := most
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return "'" + s[:n] + "…'"
+}
