@@ -18,7 +18,9 @@ import (
 //	[[test]]
 //	name  = "a shell in somebody else's container"
 //	match = true
-//	event = { process.name = "ctr", process.args = ["ctr", "t", "exec", "web"] }
+//	[test.event]
+//	process.name = "ctr"
+//	process.args = ["ctr", "t", "exec", "web"]
 //
 //	[[test]]
 //	name  = "an event as it was recorded"
@@ -26,10 +28,13 @@ import (
 //	event = '{"host": {"os": {"type": "linux"}}, "process": {"name": "ctr"}}'
 //
 // A table is merged into [test_event], the keys of the test winning. A string
-// is a JSON document and taken as it is. A test for a sequence has a list of
-// either, in order:
+// is a JSON document and taken as it is; so is one that must lack a field that
+// [test_event] has. A test for a sequence has a list of either, in order:
 //
-//	events = [ { … }, { … } ]
+//	[[test.events]]
+//	process.name = "ctr"
+//	[[test.events]]
+//	process.name = "sh"
 //
 // A rule of several events matches if they make it alert at least once, and
 // does not if they never do.
