@@ -28,6 +28,7 @@ type conformanceCase struct {
 	Suite, Name, Dataset, Query, Expect, Kind string
 
 	ExpectedIDs   json.RawMessage `json:"expected_ids"`
+	JoinKeys      json.RawMessage `json:"join_keys"`
 	Alternatives  json.RawMessage `json:"expected_alternatives"`
 	ExpectedValue any             `json:"expected_value"`
 	ErrorClass    string          `json:"error_class"`
@@ -109,9 +110,7 @@ func TestConformance(t *testing.T) {
 			case "error":
 				c.refusal(t, comp, src)
 			case "events":
-				if c.Kind == "events" {
-					c.events(t, comp, src)
-				}
+				c.events(t, comp, src)
 			default:
 				t.Fatalf("unknown expectation %q", c.Expect)
 			}
@@ -253,25 +252,84 @@ func (c *conformanceCase) events(t *testing.T, comp *eql.Compiler, src syntax.So
 	id := comp.Schema.Field(c.Params.ID)
 	events := c.dataset(t, comp)
 	slices.SortStableFunc(events, q.Compare)
-	var hits []*event.Event
-	for _, e := range events {
-		if q.Match(e) {
-			hits = append(hits, e)
-		}
-	}
 	size := -1
 	if c.Params.Size != nil {
 		size = *c.Params.Size
 	}
-	got := []int64{}
-	for _, e := range eql.Window(q, size, hits) {
-		got = append(got, e.Get(id).Int())
+	var got, keys any
+	if q.Kind() == eql.Events {
+		var hits []*event.Event
+		for _, e := range events {
+			if q.Match(e) {
+				hits = append(hits, e)
+			}
+		}
+		ids := []int64{}
+		for _, e := range eql.Window(q, size, hits) {
+			ids = append(ids, e.Get(id).Int())
+		}
+		got = ids
+	} else {
+		ids, texts := [][]int64{}, []string{}
+		for _, m := range eql.Window(q, size, matches(q, c.Params.MaxSamples, events)) {
+			var one []int64
+			for _, e := range m.Events {
+				if e == nil {
+					one = append(one, -1)
+					continue
+				}
+				one = append(one, e.Get(id).Int())
+			}
+			ids = append(ids, one)
+			for _, k := range m.Keys {
+				texts = append(texts, k.Text())
+			}
+		}
+		got, keys = ids, texts
 	}
-	var want []int64
-	if err := json.Unmarshal(c.ExpectedIDs, &want); err != nil {
-		t.Fatal(err)
+	gotJSON, _ := json.Marshal(got)
+	wants := []json.RawMessage{c.ExpectedIDs}
+	if c.Alternatives != nil {
+		json.Unmarshal(c.Alternatives, &wants)
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %d, want %d", got, want)
+	for _, w := range wants {
+		var want any
+		json.Unmarshal(w, &want)
+		wantJSON, _ := json.Marshal(want)
+		if string(gotJSON) == string(wantJSON) {
+			if keysJSON, _ := json.Marshal(keys); c.JoinKeys != nil && len(wants) == 1 {
+				var want any
+				json.Unmarshal(c.JoinKeys, &want)
+				if wantJSON, _ := json.Marshal(want); string(wantJSON) != string(keysJSON) {
+					t.Errorf("got keys %s, want %s", keysJSON, wantJSON)
+				}
+			}
+			return
+		}
 	}
+	t.Errorf("got %s, want %s", gotJSON, wants)
+}
+
+// matches runs a sequence or sample over events that are in order.
+func matches(q *eql.Query, perKey int, events []*event.Event) []eql.Match {
+	var out []eql.Match
+	if q.Kind() == eql.Samples {
+		s := q.NewSampler()
+		for _, e := range events {
+			s.Add(e)
+		}
+		s.Samples(perKey, func(m eql.Match) bool { out = append(out, m); return true })
+		return out
+	}
+	place := map[string]int{}
+	for i, e := range events {
+		place[string(e.Raw)] = i
+	}
+	m := q.NewMatcher()
+	for _, e := range events {
+		m.Add(e, func(x eql.Match) { out = append(out, x) })
+	}
+	m.Flush(func(x eql.Match) { out = append(out, x) })
+	slices.SortStableFunc(out, func(a, b eql.Match) int { return place[string(a.Last().Raw)] - place[string(b.Last().Raw)] })
+	return out
 }

@@ -250,9 +250,9 @@ func (q *Query) Match(e *event.Event) bool {
 
 // Limit says how many results a request for size of them keeps (negative: all),
 // and whether from the end. Results are in order, earliest first; without a
-// pipe the latest are kept, as _eql/search does.
+// pipe the latest are kept, as _eql/search does, but of samples the first.
 func (q *Query) Limit(size int) (n int, tail bool) {
-	n, tail = size, true
+	n, tail = size, q.kind != Samples
 	if len(q.pipes) > 0 {
 		tail = q.pipes[0].tail
 		if n < 0 || q.pipes[0].n < n {
