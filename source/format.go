@@ -1,0 +1,60 @@
+package source
+
+import (
+	"bytes"
+	"context"
+)
+
+// A Format is how the events of an input are written.
+type Format string
+
+const (
+	Unknown Format = ""
+	Audit   Format = "audit" // Linux audit records; package source/audit reads them
+	ECS     Format = "ecs"   // ECS documents in JSON; package source/ecs reads them
+)
+
+const sniff = 64 << 10
+
+// Format tells the format of the input by its first lines. It is Unknown if
+// the input is empty or its start is neither. The error is that of ctx.
+func (in *Input) Format(ctx context.Context) (Format, error) {
+	w := in.Window(ctx)
+	for {
+		f, sure := detect(w.Bytes())
+		if sure {
+			return f, nil
+		}
+		if !w.More(sniff) {
+			return f, ctx.Err()
+		}
+	}
+}
+
+// detect guesses the format of b; it is sure once more bytes cannot change it.
+func detect(b []byte) (f Format, sure bool) {
+	for len(b) > 0 {
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
+		line = bytes.TrimLeft(line, " \t\r\x1e")
+		if len(line) > 0 {
+			switch {
+			case line[0] == '{' || line[0] == '[':
+				return ECS, true
+			case isAudit(line):
+				return Audit, true
+			}
+		}
+		if !whole {
+			return Unknown, false
+		}
+		b = rest
+	}
+	return Unknown, false
+}
+
+// isAudit reports whether the start of a line has a type and a stamp.
+func isAudit(line []byte) bool {
+	line = line[:min(len(line), 1024)]
+	t := bytes.Index(line, []byte("type="))
+	return t >= 0 && bytes.Contains(line[t:], []byte("audit("))
+}
