@@ -1,0 +1,312 @@
+package enrich
+
+import (
+	"strings"
+
+	"github.com/orlop/orlop/event"
+)
+
+// shim is what the table knows of a containerd-shim beyond its process.
+type shim struct {
+	id      string // its -id argument
+	cri     bool   // of the CRI, where id is a pod
+	started bool   // it was seen to start its container
+	waiting []waiting
+}
+
+// waiting is a program that runc was told to start and that has not shown itself.
+type waiting struct {
+	id    string
+	until int64
+}
+
+const (
+	maxWaiting = 16
+	patience   = int64(10e9) // how long a program may take to show itself, in nanoseconds
+)
+
+func (m *shim) size() int {
+	n := 96 + len(m.id)
+	for _, w := range m.waiting {
+		n += 32 + len(w.id)
+	}
+	return n
+}
+
+func (m *shim) expire(t int64) {
+	n := 0
+	for _, w := range m.waiting {
+		if w.until >= t {
+			m.waiting[n] = w
+			n++
+		}
+	}
+	m.waiting = m.waiting[:n]
+}
+
+// expect notes that a program of container id will appear.
+func (m *shim) expect(id string, t int64) {
+	m.expire(t)
+	if len(m.waiting) < maxWaiting {
+		m.waiting = append(m.waiting, waiting{id, t + patience})
+	}
+}
+
+// arrive notes that a program of container id has appeared.
+func (m *shim) arrive(id string) {
+	for i, w := range m.waiting {
+		if w.id == id {
+			m.waiting = append(m.waiting[:i], m.waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// next returns the container of a program that appears below the shim, if all that
+// could appear are of the same one.
+func (m *shim) next(t int64) string {
+	m.expire(t)
+	id := ""
+	for _, w := range m.waiting {
+		if id != "" && id != w.id {
+			return ""
+		}
+		id = w.id
+	}
+	return id
+}
+
+// contain finds the container of c, and reports whether that is news.
+func (x *Enricher) contain(s *sight, c, p *proc) bool {
+	e, f := s.e, &x.f
+	was, hadShim := c.container, c.shim != nil
+	if id := first(e.Get(f.container)).Str(); id != "" {
+		if id != c.container {
+			c.container = x.word(id)
+		}
+	} else if v := first(x.cgroupOf(e)); v.Exists() {
+		id, ok := cgroup(v.Str())
+		c.outside = !ok
+		if id != c.container {
+			c.container = x.word(id)
+		}
+	}
+	if s.kind&(execed|seeded) != 0 && s.t >= c.since {
+		x.runtime(c)
+	}
+	if p != nil {
+		x.inherit(s, c, p)
+	}
+	return c.container != was || (c.shim != nil) != hadShim || p != nil && p.shim != nil || c.makes != ""
+}
+
+func (x *Enricher) cgroupOf(e *event.Event) event.Value {
+	f := &x.f
+	for _, f := range [...]event.Field{f.cgroup, f.cgroupPath, f.orlopC} {
+		if v := e.Get(f); v.Exists() {
+			return v
+		}
+	}
+	return event.Value{}
+}
+
+// runtime notes whether the program of c is part of a container runtime.
+func (x *Enricher) runtime(c *proc) {
+	c.verb, c.makes, c.shim = "", "", nil
+	switch tool := x.tool(c); {
+	case tool == "runc" || tool == "crun":
+		verb, id := runc(c.args)
+		if id != "" {
+			c.verb, c.makes = verb, x.word(id)
+		}
+	case strings.HasPrefix(tool, "containerd-shim"):
+		if id, namespace := shimArgs(c.args); id != "" {
+			c.shim = &shim{id: x.word(id), cri: namespace == "k8s.io"}
+		}
+	}
+}
+
+// tool names the program of c by its file, or by argv[0] when the file has no path,
+// as that of a runc that executes itself.
+func (x *Enricher) tool(c *proc) string {
+	if c.exe != "" {
+		return base(c.exe)
+	}
+	if len(c.args) > 0 {
+		return base(c.args[0].Str())
+	}
+	return ""
+}
+
+// inherit gives c the container that its parent p passes on.
+func (x *Enricher) inherit(s *sight, c, p *proc) {
+	exec := s.kind&(execed|seeded) != 0
+	tool := x.tool(c)
+	isRunc := tool == "runc" || tool == "crun"
+	switch {
+	case p.makes != "":
+		// runc init and its copies are on their way into the container; any other child of
+		// a create is a hook, outside. An exec or run becomes the parent of its payload.
+		init := len(c.args) == 2 && c.args[1].Str() == "init" && isRunc ||
+			strings.HasPrefix(first(s.e.Get(x.f.name)).Str(), "runc:[")
+		payload := exec && !isRunc && (p.verb == "exec" || p.verb == "run")
+		if c.container == "" && !c.outside && (init || payload) {
+			c.container = p.makes
+		}
+		if payload && !c.entered && c.container == p.makes {
+			c.entered = true
+			if g := x.procs[key{s.host.num, p.ppid}]; g != nil && g.shim != nil {
+				g.shim.arrive(p.makes)
+				x.weigh(g)
+			}
+		}
+	case p.shim != nil:
+		m := p.shim
+		switch {
+		case !exec:
+		case isRunc:
+			switch c.verb {
+			case "start":
+				m.started = true
+				fallthrough
+			case "exec", "run":
+				m.expect(c.makes, s.t)
+			}
+		case c.shim != nil || strings.HasPrefix(tool, "containerd"):
+		default:
+			if c.container == "" && !c.outside {
+				if c.container = m.next(s.t); c.container == "" && m.started && !m.cri {
+					c.container = m.id
+				}
+			}
+			if !c.entered && c.container != "" {
+				c.entered = true
+				m.arrive(c.container)
+			}
+		}
+		x.weigh(p)
+	case c.container == "" && !c.outside:
+		c.container = p.container
+	}
+}
+
+// runc reads a runc or crun command line: what it does, and to which container.
+// Both are "" for one that starts nothing.
+func runc(args []event.Value) (verb, id string) {
+	for i := 1; i < len(args); i++ {
+		a := args[i].Str()
+		if strings.HasPrefix(a, "-") && len(a) > 1 {
+			if takesValue(a) {
+				i++
+			}
+			continue
+		}
+		if verb != "" {
+			return verb, a
+		}
+		switch a {
+		case "create", "run", "start", "exec", "restore":
+			if verb = a; verb == "restore" {
+				verb = "run"
+			}
+		default:
+			return "", ""
+		}
+	}
+	return "", ""
+}
+
+// takesValue reports whether the argument after the flag a belongs to it.
+func takesValue(a string) bool {
+	if strings.Contains(a, "=") {
+		return false
+	}
+	switch strings.TrimLeft(a, "-") {
+	case "log", "log-format", "log-level", "root", "criu", "rootless", "cgroup-manager",
+		"bundle", "b", "config", "f", "console-socket", "pidfd-socket", "pid-file", "preserve-fds",
+		"cwd", "env", "e", "user", "u", "additional-gids", "g", "process", "p", "process-label",
+		"apparmor", "cap", "c", "cgroup",
+		"image-path", "work-path", "parent-path", "manage-cgroups-mode", "lsm-profile", "lsm-mount-context":
+		return true
+	}
+	return false
+}
+
+// shimArgs reads the command line of a containerd-shim that stays. The one that
+// starts it or cleans up after it has a verb.
+func shimArgs(args []event.Value) (id, namespace string) {
+	for i := 1; i < len(args); i++ {
+		name, value, ok := strings.Cut(strings.TrimLeft(args[i].Str(), "-"), "=")
+		if !strings.HasPrefix(args[i].Str(), "-") {
+			return "", "" // start, delete
+		}
+		switch name {
+		case "id", "namespace", "address", "publish-binary", "socket", "bundle", "workdir", "runtime-root", "criu", "containerd-binary":
+			if !ok && i+1 < len(args) {
+				i++
+				value = args[i].Str()
+			}
+			if name == "id" {
+				id = value
+			} else if name == "namespace" {
+				namespace = value
+			}
+		}
+	}
+	return id, namespace
+}
+
+// cgroup returns the container id that a cgroup path names:
+//
+//	…/cri-containerd-<64 hex>.scope     and docker-, crio-, libpod-, nerdctl-
+//	…/kubepods…/<64 hex>                the cgroupfs driver
+//	/docker/<64 hex>                    and what lies below
+//	/k8s.io/<id>, /default/<id>, /moby/<id>
+func cgroup(p string) (string, bool) {
+	// The lines of /proc/PID/cgroup begin with numbers and controllers.
+	if i := strings.IndexByte(p, '/'); i > 0 {
+		p = p[i:]
+	}
+	pods, before := false, ""
+	id := ""
+	depth := 0
+	for p != "" {
+		var e string
+		e, p, _ = strings.Cut(strings.TrimLeft(p, "/"), "/")
+		if e == "" {
+			continue
+		}
+		depth++
+		name := strings.TrimSuffix(e, ".scope")
+		if name != e {
+			for _, tool := range [...]string{"cri-containerd-", "docker-", "crio-", "libpod-", "nerdctl-"} {
+				if h, ok := strings.CutPrefix(name, tool); ok && hex64(h) {
+					id = h
+				}
+			}
+		}
+		switch {
+		case pods && hex64(e):
+			id = e
+		case before == "docker" && hex64(e):
+			id = e
+		case depth == 2 && (before == "k8s.io" || before == "default" || before == "moby"):
+			id = e
+		}
+		pods = pods || strings.HasPrefix(e, "kubepods")
+		before = e
+	}
+	return id, id != ""
+}
+
+func hex64(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c < '0' || c > '9' && c < 'a' || c > 'f' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,120 @@
+package enrich_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/event"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "rewrite the want sections of testdata")
+
+// Each file of testdata is a claim: its first line says it, "in" are documents,
+// "want" is what Apply derives from each, one line a document. A file "only", if
+// there is one, lists the fields to look at. Entity ids that Apply made are
+// written #1, #2, … in order of appearance.
+func TestCorpus(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no testdata:", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var in, want []byte
+			var only []string
+			for _, f := range a.Files {
+				switch f.Name {
+				case "in":
+					in = f.Data
+				case "only":
+					only = strings.Fields(string(f.Data))
+				case "want":
+					want = f.Data
+				}
+			}
+			got := derive(t, in, only)
+			if *update {
+				a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { return f.Name == "want" })
+				a.Files = append(a.Files, txtar.File{Name: "want", Data: got})
+				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s\ngot:\n%s\nwant:\n%s", bytes.TrimSpace(a.Comment), got, want)
+			}
+		})
+	}
+}
+
+// derive applies a new Enricher to NDJSON and returns what it derives.
+func derive(t *testing.T, in []byte, only []string) []byte {
+	s := event.NewSchema()
+	x := enrich.New(s, enrich.Options{})
+	d := event.NewDecoder(s)
+	ids := map[string]string{}
+	var out bytes.Buffer
+	var e event.Event
+	for line := range bytes.Lines(in) {
+		line = bytes.TrimSpace(line)
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		if err := d.Decode(line, &e); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		x.Apply(&e)
+		var fields []string
+		for _, f := range e.Derived() {
+			name := s.Name(f)
+			if len(only) > 0 && !slices.Contains(only, name) {
+				continue
+			}
+			text := string(e.Get(f).AppendJSON(nil))
+			if strings.HasSuffix(name, "entity_id") || strings.HasSuffix(name, "ancestry") {
+				for i := range e.Get(f).Len() {
+					v := e.Get(f).At(i).Str()
+					if len(v) == 16 {
+						if ids[v] == "" {
+							ids[v] = fmt.Sprint("#", len(ids)+1)
+						}
+						text = strings.ReplaceAll(text, string(event.AppendQuoted(nil, v)), ids[v])
+					}
+				}
+			}
+			fields = append(fields, strings.TrimPrefix(name, "process.")+"="+text)
+		}
+		slices.Sort(fields)
+		if fields == nil {
+			fields = []string{"-"}
+		}
+		fmt.Fprintln(&out, strings.Join(fields, " "))
+	}
+	return out.Bytes()
+}
+
+// fields returns what is in e under the given names, as JSON, to compare with.
+func fields(s *event.Schema, e *event.Event, names ...string) string {
+	m := map[string]json.RawMessage{}
+	for _, n := range names {
+		if v := e.Get(s.Field(n)); v.Exists() {
+			m[n] = v.AppendJSON(nil)
+		}
+	}
+	b, _ := json.Marshal(m)
+	return string(b)
+}

@@ -1,0 +1,94 @@
+package enrich
+
+// The kernel hands out pids in a circle: upwards, over the ones in use, and from
+// the bottom again (alloc_pid, idr_alloc_cyclic). So a pid is not given out twice
+// until the circle is complete, and the pids of new processes tell where on the
+// circle the kernel is. Not every first exec is a new process's, and two CPUs
+// report slightly out of order, so a position away from the last one waits for a
+// second observation.
+
+// stride is how far apart on the circle two positions count as near.
+const stride = 1024
+
+// place is a position of the kernel on a host's circle of pids.
+type place struct {
+	lap int32
+	pid uint32
+}
+
+// cursor follows the kernel round the circle.
+type cursor struct {
+	place
+	maybe uint32 // a position that is far from place; 0 is none
+	begin uint32 // first position seen
+	top   uint32 // highest pid seen
+}
+
+// start tells the cursor that pid seems new. It reports whether a far position was
+// confirmed; pid before is then what it was.
+func (c *cursor) start(pid uint32) (confirmed uint32) {
+	c.see(pid)
+	switch {
+	case c.begin == 0:
+		c.begin, c.pid = pid, pid
+	case near(pid, c.pid):
+		c.pid = max(c.pid, pid)
+		c.maybe = 0
+	case c.maybe == 0:
+		c.maybe = pid
+	default:
+		// Twice in a row away from where we were.
+		confirmed = c.maybe
+		if c.maybe < c.pid {
+			c.lap++
+		}
+		c.pid, c.maybe = c.maybe, 0
+		if near(pid, c.pid) {
+			c.pid = max(c.pid, pid)
+		} else {
+			c.maybe = pid
+		}
+	}
+	return confirmed
+}
+
+// see tells the cursor that there is a pid like this.
+func (c *cursor) see(pid uint32) { c.top = max(c.top, pid) }
+
+func near(a, b uint32) bool { return a < b+stride && b < a+stride }
+
+// passed reports whether the kernel may have given out pid again since it was
+// alive at the place then.
+func (c *cursor) passed(pid uint32, then place) bool {
+	if c.begin == 0 || c.maybe == pid {
+		return false
+	}
+	if then.pid == 0 {
+		then.pid = c.begin
+	}
+	next := then.lap
+	if pid <= then.pid {
+		next++
+	}
+	if c.reaches(c.place, pid, next) {
+		return true
+	}
+	if c.maybe == 0 {
+		return false
+	}
+	m := place{c.lap, c.maybe}
+	if m.pid < c.pid {
+		m.lap++
+	}
+	return c.reaches(m, pid, next)
+}
+
+// reaches reports whether the kernel, last seen at p, may have passed pid in a lap.
+func (c *cursor) reaches(p place, pid uint32, lap int32) bool {
+	size := uint32(1 << 15)
+	if c.top >= size {
+		size = 1 << 22
+	}
+	return p.lap > lap || p.lap == lap && pid <= p.pid+stride ||
+		p.lap+1 == lap && pid+size <= p.pid+stride
+}

@@ -1,0 +1,81 @@
+// Package enrich gives every source's events one shape, from a table of the
+// processes that the stream has shown.
+//
+// Kernel audit says which pid ran what and which pid was its parent, and no
+// more; Elastic's rules ask for the parent's executable, the command line, the
+// entity ids and the container. An [Enricher] remembers what each process was
+// and fills what a document lacks:
+//
+//	process.parent.{pid,executable,name,args,args_count,command_line,entity_id,start}
+//	process.{command_line,args_count,entity_id,name}
+//	process.executable      of events that are not an exec
+//	process.Ext.ancestry    entity ids, nearest first, at most 20
+//	container.id
+//
+// Everything is filled with [event.Event.Set], so the event lists it as
+// derived. What a source said is never replaced, and what cannot be known is
+// left out: a wrong parent is worse than none. A process.parent.pid is only
+// filled from the old name process.ppid; process.entry_leader and
+// process.session_leader are never filled.
+//
+// # Who is who
+//
+// A pid names a process only until it is given out again. An entry of the table
+// answers for pid P at the time of an event unless one of these rules says no.
+// Each has a file in testdata that shows it.
+//
+//   - decisive: process.entity_id, process.start, process.parent.entity_id or
+//     process.parent.start of a source that differs from the entry's says it is
+//     another process, one that agrees that it is the same, and no other rule is
+//     asked. Starts agree within 10 ms.
+//   - fork: a fork makes a new process, with its parent's program.
+//   - exec: an exec of a known pid replaces the program, not the process: the
+//     entity id stays. (Whether Elastic Defend's id stays is not documented; an
+//     id that a source states is kept as stated.) A failed exec replaces nothing.
+//   - exit: nothing is after its end. For 10 ms, events that were under way still
+//     find it.
+//   - order: an entry says nothing about the time before it was first shown, nor
+//     its program about the time before the exec. Events of one pid may come up
+//     to a second out of order if they agree with each other.
+//   - reparent: a parent pid that changes is believed if the new parent is 1, an
+//     ancestor, or a process of the same container; otherwise the pid was reused.
+//   - session: audit session and login uid are inherited. If both sides state
+//     one and it differs, and no LOGIN of either was shown, the pid was reused.
+//   - program: an event that is not an exec but names another executable is of
+//     another process, or its exec was lost.
+//   - wrap: the kernel hands out pids in a circle. Starts that the stream shows
+//     tell where it is; when it has come round to within 1,024 pids of an entry's
+//     pid, that entry is not trusted, unless by a decisive field. That holds as
+//     long as fewer than about half of all pids are handed out between two
+//     starts shown, and lets a long-lived parent go once per lap on a host whose
+//     source tells no start times: seed it again (event.action existing_process
+//     from /proc).
+//   - age: an entry that no event touched for 24 hours is not trusted.
+//   - contradiction: a document that names another process.parent.executable
+//     than the entry's gets nothing from it.
+//
+// The host is host.id, else host.name, else the one unnamed host.
+//
+// # Entity ids
+//
+// The id of a process whose source has none is the first 12 bytes of
+// SHA-256(host NUL pid NUL start) in base64 without padding, 16 characters, where
+// start is process.start, else the time of the first event that showed the
+// process, in nanoseconds since 1970. A replay gives the same ids.
+//
+// # Containers
+//
+// A container id comes, in this order, from container.id; from the cgroup path
+// in process.cgroup, process.cgroup.path or orlop.cgroup (see the cgroup function);
+// or from the runtime's own processes: a runc or crun command line names the
+// container whose init and payload are its children, and the process that then
+// appears below a containerd-shim is the payload of the runc that the shim has just
+// run. A shim's own -id serves only outside the CRI's namespace k8s.io, where
+// it would be the pod. Where two containers of one pod start at the same moment
+// the answer is unknown. Everything a process of a container starts is in it.
+//
+// # Limits
+//
+// Parents are those at the time of the event. The table is bounded by number and
+// bytes (see [Options]); the process touched longest ago goes first.
+package enrich

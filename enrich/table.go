@@ -1,0 +1,544 @@
+package enrich
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/orlop/orlop/event"
+)
+
+const (
+	moment  = int64(10 * time.Millisecond) // how far apart two clocks' readings of one instant may be
+	reorder = int64(time.Second)           // how late an event of a known process may come
+	maxArgs = 128 << 10                    // bytes of arguments of a process; with more, they are not kept
+	maxAnc  = 20
+)
+
+type host struct {
+	name  string
+	num   uint32
+	procs int
+	cursor
+}
+
+type key struct{ host, pid uint32 }
+
+// proc is one process of the table. All strings are its own or shared with other
+// entries; lists are never changed, so events may borrow them.
+type proc struct {
+	next, prev *proc
+	key        key
+	host       *host
+
+	ppid  uint32
+	at    place // where on the circle it was known alive
+	first int64 // time of the first event that showed it
+	since int64 // time from which the program below is known
+	seen  int64 // time of the last event that touched it
+	start int64 // as the source states it
+	end   int64
+	born  bool // first is the time of its fork
+	ended bool
+	said  bool // entity is the source's
+	login bool // its session changed while we looked
+
+	session, auid id
+
+	exe, name string
+	args      []event.Value
+	command   string // args joined; args point into it
+	entity    string
+	startText event.Value
+	ancestry  []event.Value
+
+	container string
+	outside   bool   // a cgroup says it is in no container
+	entered   bool   // its first own program in the container was seen
+	verb      string // a runc: what it does,
+	makes     string // and the container it does it to
+	shim      *shim
+
+	bytes int
+}
+
+// overhead is what an entry takes in the heap, map and ring, without its strings.
+const overhead = int(unsafe.Sizeof(proc{})) + 64
+
+func (x *Enricher) hostOf(e *event.Event) *host {
+	name := first(e.Get(x.f.hostID)).Str()
+	if name == "" {
+		name = first(e.Get(x.f.hostName)).Str()
+	}
+	if x.last != nil && x.last.name == name {
+		return x.last
+	}
+	h := x.hosts[name]
+	if h == nil {
+		h = &host{name: strings.Clone(name), num: x.nextHost}
+		x.nextHost++
+		x.hosts[h.name] = h
+	}
+	if l := x.last; l != nil && l.procs == 0 {
+		delete(x.hosts, l.name) // It was named by events that left nothing.
+	}
+	x.last = h
+	return h
+}
+
+// verdict says whose event this is.
+type verdict uint8
+
+const (
+	other verdict = iota // of a later process than the entry's
+	same
+	late // of an earlier process than the entry's
+)
+
+// find returns the entry of the process that s shows, and whether it is new. It
+// returns nil if s is about a process that is no longer in the table.
+func (x *Enricher) find(s *sight) (c *proc, fresh bool) {
+	k := key{s.host.num, s.pid}
+	c = x.procs[k]
+	if c != nil {
+		switch x.whose(s, c) {
+		case same:
+			x.touch(c, s.t)
+			return c, false
+		case late:
+			x.stats.Late++
+			return nil, false
+		}
+		x.stats.Reused++
+		x.remove(c)
+	}
+	return x.add(s, k), true
+}
+
+// whose compares an event of a pid with the entry of that pid.
+func (x *Enricher) whose(s *sight, c *proc) verdict {
+	before := s.t != 0 && s.t < c.first
+	differs := other
+	if before {
+		differs = late
+	}
+	// Decisive: what a source states about identity.
+	if s.entity != "" && c.said {
+		if s.entity != c.entity {
+			return differs
+		}
+		c.at = s.host.now(s.pid)
+		return same
+	}
+	if s.start != 0 {
+		switch {
+		case c.start != 0 && near64(s.start, c.start):
+			c.at = s.host.now(s.pid)
+			return same
+		case c.start != 0 && s.start < c.start:
+			return late
+		case c.start != 0 || s.start > c.first+moment:
+			return differs
+		case !before:
+			c.at = s.host.now(s.pid)
+			return same
+		}
+	}
+	switch {
+	case before:
+		// Out of order, if all agrees; else of the process that had the pid before.
+		if c.first-s.t > reorder || s.ppid != c.ppid || s.exe != "" && c.exe != "" && s.exe != c.exe && s.kind&forked == 0 || c.born {
+			return late
+		}
+		c.first = s.t
+		return same
+	case s.kind&forked != 0:
+		if s.t == c.first && s.t != 0 && s.ppid == c.ppid {
+			return same // the same document again
+		}
+		return other
+	case x.gone(s.t, c):
+		return other
+	case !s.login && !c.login && (s.session.differs(c.session) || s.auid.differs(c.auid)):
+		return other
+	case s.ppid != 0 && c.ppid != 0 && s.ppid != c.ppid && !x.reparented(s, c):
+		return other
+	case s.kind&(execed|seeded) == 0 && s.exe != "" && c.exe != "" && s.exe != c.exe:
+		return other
+	}
+	return same
+}
+
+func near64(a, b int64) bool { return a-b <= moment && b-a <= moment }
+
+// gone reports whether the process of c may have given its pid to another by t.
+func (x *Enricher) gone(t int64, c *proc) bool {
+	return c.ended && (t == 0 || t > c.end+moment) ||
+		t != 0 && t-c.seen > int64(x.o.MaxAge) ||
+		c.host.passed(c.key.pid, c.at)
+}
+
+// reparented reports whether the parent that s states can have adopted c.
+func (x *Enricher) reparented(s *sight, c *proc) bool {
+	if s.ppid == 1 {
+		return true
+	}
+	if n := x.procs[key{s.host.num, s.ppid}]; n != nil && n.container != "" && n.container == c.container {
+		return true
+	}
+	up := c.ppid
+	for range 32 {
+		a := x.procs[key{s.host.num, up}]
+		if a == nil {
+			return false
+		}
+		if up = a.ppid; up == s.ppid {
+			return true
+		}
+	}
+	return false
+}
+
+// parent returns the entry of the parent that s states, if it can be trusted. c is
+// the entry of the process itself, or nil.
+func (x *Enricher) parent(s *sight, c *proc) *proc {
+	if s.ppid == 0 || s.ppid == s.pid || x.complete(s, c) {
+		return nil
+	}
+	p := x.procs[key{s.host.num, s.ppid}]
+	if p == nil {
+		x.stats.Unknown++
+		return nil
+	}
+	if !x.trust(s, c, p) {
+		x.stats.Untrusted++
+		return nil
+	}
+	x.stats.Parents++
+	x.touch(p, s.t)
+	return p
+}
+
+// complete reports whether a document needs nothing of its parent's entry.
+func (x *Enricher) complete(s *sight, c *proc) bool {
+	// Fast path: Elastic Defend.
+	f, e := &x.f, s.e
+	return c != nil && c.ancestry != nil && s.kind&^ended == 0 &&
+		e.Get(f.parentExe).Exists() && e.Get(f.parentEntity).Exists() && e.Get(f.parentArgs).Exists()
+}
+
+func (x *Enricher) trust(s *sight, c, p *proc) bool {
+	e, f := s.e, &x.f
+	if exe := path(e.Get(f.parentExe)); exe != "" && p.exe != "" && exe != p.exe {
+		return false
+	}
+	if s.start != 0 && p.start > s.start+moment {
+		return false // younger than its child
+	}
+	// Decisive: what the source states about the parent's identity.
+	before := s.t != 0 && s.t < p.first
+	decided, yes := false, false
+	if v := first(e.Get(f.parentEntity)); v.Exists() && p.said {
+		decided, yes = true, v.Str() == p.entity
+	} else if start := when(e.Get(f.parentStart)); start != 0 {
+		if p.start != 0 {
+			decided, yes = true, near64(start, p.start)
+		} else if !before {
+			decided, yes = true, start <= p.first+moment
+		}
+	}
+	if decided {
+		if yes {
+			p.at = s.host.now(s.ppid)
+		}
+		return yes
+	}
+	if before {
+		return false
+	}
+	if x.gone(s.t, p) {
+		return false
+	}
+	login := s.login || p.login || c != nil && c.login
+	return login || !s.session.differs(p.session) && !s.auid.differs(p.auid)
+}
+
+// now is the place on the circle of a process that is alive at this moment.
+func (h *host) now(pid uint32) place {
+	if pid > h.pid && near(pid, h.pid) {
+		return place{h.lap, pid}
+	}
+	return h.place
+}
+
+// add makes the entry of a process that s shows for the first time.
+func (x *Enricher) add(s *sight, k key) *proc {
+	c := x.free
+	if c != nil {
+		x.free = c.next
+		*c = proc{}
+	} else {
+		c = new(proc)
+	}
+	h := s.host
+	c.key, c.host = k, h
+	c.first, c.seen, c.start = s.t, s.t, s.start
+	c.born = s.kind&forked != 0
+	if s.kind&(forked|execed) != 0 {
+		if was := h.start(s.pid); was != 0 {
+			x.confirm(h, was)
+		}
+	}
+	h.see(s.pid)
+	c.at = h.now(s.pid)
+	if s.entity != "" {
+		c.entity, c.said = strings.Clone(s.entity), true
+	} else {
+		start := s.start
+		if start == 0 {
+			start = s.t
+		}
+		c.entity = x.entityID(h.name, s.pid, start)
+	}
+	if s.start != 0 {
+		c.startText = keep(first(s.e.Get(x.f.start)))
+	}
+	h.procs++
+	x.procs[k] = c
+	x.link(c)
+	x.weigh(c)
+	return c
+}
+
+// confirm tells the entry of a pid whose place on the circle was in doubt.
+func (x *Enricher) confirm(h *host, pid uint32) {
+	if h.pid < pid || h.pid == 0 {
+		return
+	}
+	if c := x.procs[key{h.num, pid}]; c != nil {
+		c.at = h.place
+	}
+}
+
+func (x *Enricher) remove(c *proc) {
+	delete(x.procs, c.key)
+	c.prev.next, c.next.prev = c.next, c.prev
+	x.bytes -= c.bytes
+	h := c.host
+	if h.procs--; h.procs == 0 && h != x.last {
+		delete(x.hosts, h.name)
+	}
+	*c = proc{next: x.free}
+	x.free = c
+}
+
+func (x *Enricher) link(c *proc) {
+	c.prev, c.next = &x.lru, x.lru.next
+	c.prev.next, c.next.prev = c, c
+}
+
+// touch makes c the newest of the ring.
+func (x *Enricher) touch(c *proc, t int64) {
+	c.seen = max(c.seen, t)
+	if x.lru.next != c {
+		c.prev.next, c.next.prev = c.next, c.prev
+		x.link(c)
+	}
+}
+
+// weigh reckons the bytes of c anew.
+func (x *Enricher) weigh(c *proc) {
+	const value = int(unsafe.Sizeof(event.Value{}))
+	n := overhead + len(c.exe) + len(c.name) + len(c.command) + len(c.entity) + len(c.container) + len(c.makes) +
+		value*(len(c.args)+len(c.ancestry)) + len(c.startText.Str())
+	if c.shim != nil {
+		n += c.shim.size()
+	}
+	x.bytes += n - c.bytes
+	c.bytes = n
+}
+
+// update tells c what s shows. p is its parent, or nil.
+func (x *Enricher) update(s *sight, c, p *proc, fresh bool) {
+	changed := fresh
+	if s.entity != "" && !c.said {
+		c.entity, c.said, changed = strings.Clone(s.entity), true, true
+	}
+	if s.start != 0 && c.start == 0 {
+		c.start, c.startText, changed = s.start, keep(first(s.e.Get(x.f.start))), true
+	}
+	if s.login {
+		c.login = true
+	}
+	if s.session != 0 {
+		c.session = s.session
+	}
+	if s.auid != 0 {
+		c.auid = s.auid
+	}
+	if s.ppid != 0 && s.t >= c.since {
+		c.ppid = s.ppid
+	}
+	if c.ancestry == nil && p != nil {
+		n := min(len(p.ancestry)+1, maxAnc)
+		c.ancestry = make([]event.Value, n)
+		c.ancestry[0] = event.String(p.entity)
+		copy(c.ancestry[1:], p.ancestry)
+		changed = true
+	}
+	if x.program(s, c, p) {
+		changed = true
+	}
+	if x.contain(s, c, p) {
+		changed = true
+	}
+	if s.kind&ended != 0 && !c.ended {
+		c.ended, c.end = true, s.t
+	}
+	if changed {
+		x.weigh(c)
+	}
+}
+
+// program tells c which program it runs now, and reports whether that is news.
+func (x *Enricher) program(s *sight, c, p *proc) bool {
+	e, f := s.e, &x.f
+	name, args := first(e.Get(f.name)).Str(), e.Get(f.args)
+	switch {
+	case s.kind&(execed|seeded) != 0:
+		if s.t < c.since {
+			return false // A later exec came first.
+		}
+	case s.kind&forked != 0:
+		if c.since > s.t || c.exe != "" {
+			return false
+		}
+		if p != nil && s.exe == "" || p != nil && s.exe == p.exe {
+			if !args.Exists() {
+				c.args, c.command = p.args, p.command
+			} else {
+				x.setArgs(c, args)
+			}
+			c.exe, c.name, c.since = p.exe, x.word(name), s.t
+			if c.name == "" {
+				c.name = p.name
+			}
+			return true
+		}
+	case c.exe == "" && s.exe != "" && s.t >= c.since:
+		c.exe, c.since = x.word(s.exe), s.t
+		c.name = x.word(name)
+		c.args, c.command = nil, ""
+		return true
+	default:
+		if c.exe == "" && c.name == "" && name != "" {
+			c.name = x.word(name)
+			c.since = s.t
+			return true
+		}
+		return false
+	}
+	// Fast path: fork, exec and end documents repeat what is known.
+	if c.exe == s.exe && sameArgs(c.args, args) && c.since != 0 && (c.exe != "" || c.name == name) {
+		return false
+	}
+	c.exe, c.name = x.word(s.exe), x.word(name)
+	c.since = s.t
+	x.setArgs(c, args)
+	return true
+}
+
+// setArgs keeps the arguments v.
+func (x *Enricher) setArgs(c *proc, v event.Value) {
+	c.args, c.command = nil, ""
+	if !v.Exists() {
+		return
+	}
+	x.buf = join(x.buf[:0], v)
+	if len(x.buf) > maxArgs {
+		x.buf = nil
+		return
+	}
+	c.command = string(x.buf)
+	c.args = make([]event.Value, v.Len())
+	rest := c.command
+	for i := range c.args {
+		n := len(rest)
+		if s := v.At(i); s.Kind() == event.KindString {
+			n = len(s.Str())
+		} else {
+			n = len(s.Text())
+		}
+		c.args[i] = event.String(rest[:n])
+		if i+1 < len(c.args) {
+			rest = rest[n+1:]
+		}
+	}
+}
+
+// join appends the elements of v with a blank between them.
+func join(dst []byte, v event.Value) []byte {
+	for i := range v.Len() {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		dst = v.At(i).Append(dst)
+	}
+	return dst
+}
+
+func sameArgs(args []event.Value, v event.Value) bool {
+	if len(args) != v.Len() {
+		return false
+	}
+	for i, a := range args {
+		if w := v.At(i); w.Kind() != event.KindString || w.Str() != a.Str() {
+			return false
+		}
+	}
+	return true
+}
+
+// keep copies a scalar.
+func keep(v event.Value) event.Value {
+	if v.Kind() == event.KindString {
+		return event.String(strings.Clone(v.Str()))
+	}
+	return v
+}
+
+// word returns a copy of s that equal words share.
+func (x *Enricher) word(s string) string {
+	if s == "" {
+		return ""
+	}
+	if w, ok := x.words[s]; ok {
+		return w
+	}
+	s = strings.Clone(s)
+	if len(s) > 256 {
+		return s
+	}
+	if len(x.words) >= 4096 {
+		clear(x.words)
+	}
+	x.words[s] = s
+	return s
+}
+
+// entityID makes the id of a process whose source has none.
+func (x *Enricher) entityID(host string, pid uint32, start int64) string {
+	b := append(x.buf[:0], host...)
+	b = append(b, 0)
+	b = strconv.AppendUint(b, uint64(pid), 10)
+	b = append(b, 0)
+	b = strconv.AppendInt(b, start, 10)
+	x.buf = b
+	sum := sha256.Sum256(b)
+	var id [16]byte
+	base64.RawStdEncoding.Encode(id[:], sum[:12])
+	return string(id[:])
+}
