@@ -10,5 +10,6 @@ require (
 require (
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
+	github.com/valyala/fastjson v1.6.10 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 )

@@ -1,0 +1,327 @@
+package alert_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/rule"
+)
+
+var update = flag.Bool("update", false, "rewrite what the files under testdata want")
+
+var now = time.Date(2026, 4, 29, 10, 0, 7, 0, time.UTC)
+
+// Each testdata/*.txtar has a rule, an event for each line or more that it
+// matched, fields derived for the first, and the documents of the alerts.
+func TestDocuments(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.txtar")
+	if len(files) == 0 {
+		t.Fatal("no testdata")
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			ar, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := map[string][]byte{}
+			kept := ar.Files[:0]
+			for _, f := range ar.Files {
+				in[f.Name] = f.Data
+				if f.Name != "want.json" {
+					kept = append(kept, f)
+				}
+			}
+			r, _, err := rule.Parse("rule.toml", in["rule.toml"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := event.NewSchema()
+			var events []*event.Event
+			for d := json.NewDecoder(bytes.NewReader(in["event.json"])); d.More(); {
+				var raw json.RawMessage
+				if err := d.Decode(&raw); err != nil {
+					t.Fatal(err)
+				}
+				if string(raw) == "null" {
+					events = append(events, nil)
+					continue
+				}
+				events = append(events, decode(t, s, string(raw)))
+			}
+			derive(t, s, events[0], in["derived.json"])
+			m := alert.Match{Now: now}
+			if in["explain.json"] != nil {
+				m.Explain = json.RawMessage(in["explain.json"])
+			}
+			var alerts []*alert.Alert
+			if len(events) == 1 {
+				a, err := alert.New(r, events[0], s, m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				alerts = append(alerts, a)
+			} else {
+				all, blocks, err := alert.NewSequence(r, events, s, m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				alerts = append([]*alert.Alert{all}, blocks...)
+			}
+			var got bytes.Buffer
+			for _, a := range alerts {
+				doc := a.AppendJSON(nil)
+				if err := json.Indent(&got, doc, "", "  "); err != nil {
+					t.Fatalf("%v: %s", err, doc)
+				}
+				got.WriteByte('\n')
+				back, err := alert.Parse(doc)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(a, back, cmp.AllowUnexported(alert.Alert{})); d != "" {
+					t.Errorf("Parse: want -, got +:\n%s", d)
+				}
+				var e event.Event
+				if err := event.NewDecoder(s).Decode(doc, &e); err != nil {
+					t.Errorf("the alert is no event: %v", err)
+				}
+			}
+			if *update {
+				ar.Files = append(kept, txtar.File{Name: "want.json", Data: got.Bytes()})
+				if err := os.WriteFile(file, txtar.Format(ar), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if d := cmp.Diff(string(in["want.json"]), got.String()); d != "" {
+				t.Errorf("%s: want -, got +:\n%s", file, d)
+			}
+		})
+	}
+}
+
+func decode(t testing.TB, s *event.Schema, doc string) *event.Event {
+	t.Helper()
+	var e event.Event
+	if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
+		t.Fatal(err)
+	}
+	return &e
+}
+
+func derive(t testing.TB, s *event.Schema, e *event.Event, doc []byte) {
+	t.Helper()
+	if doc == nil {
+		return
+	}
+	own := event.NewSchema()
+	d := json.NewDecoder(bytes.NewReader(doc))
+	d.Token()
+	for d.More() {
+		name, _ := d.Token()
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			t.Fatal(err)
+		}
+		f := own.Field("v")
+		v := decode(t, own, `{"v":`+string(raw)+`}`).Get(f)
+		e.Set(s.Field(name.(string)), v)
+	}
+}
+
+func testRule(t testing.TB, keys string) *rule.Rule {
+	t.Helper()
+	r, _, err := rule.Parse("rule.toml", []byte(`[rule]
+author = ["Ann"]
+description = "x"
+name = "ctr runs"
+risk_score = 47
+rule_id = "5a1d0000-0000-4000-8000-000000000001"
+severity = "medium"
+type = "eql"
+query = "process where true"
+`+keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func newAlert(t testing.TB, r *rule.Rule, doc string, m alert.Match) *alert.Alert {
+	t.Helper()
+	s := event.NewSchema()
+	a, err := alert.New(r, decode(t, s, doc), s, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestIdentity(t *testing.T) {
+	r := testRule(t, "")
+	id := func(doc string) string { return newAlert(t, r, doc, alert.Match{Now: now}).ID }
+	hash := func(parts ...string) string {
+		return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(parts, ""))))
+	}
+
+	// Kibana's recipe, for a document that came out of Elasticsearch.
+	got := id(`{"_index": "logs-x", "_id": "17", "process": {"name": "ctr"}}`)
+	if want := hash("logs-x", "17", "undefined", "default:", r.ID); got != want {
+		t.Errorf("id of an indexed document is %s, want %s", got, want)
+	}
+	// Any other is its text.
+	got = id(`{"process": {"name": "ctr"}}`)
+	if want := hash("orlop", hash(`{"process":{"name":"ctr"}}`), "undefined", "default:", r.ID); got != want {
+		t.Errorf("id of any document is %s, want %s", got, want)
+	}
+	if again := id("{\"process\":\n{\"name\":\"ctr\"} }"); again != got {
+		t.Errorf("blanks make another id: %s and %s", got, again)
+	}
+	if other := id(`{"process": {"name": "crictl"}}`); other == got {
+		t.Error("two documents have one id")
+	}
+
+	// Neither the time nor the place nor what was derived counts.
+	s := event.NewSchema()
+	e := decode(t, s, `{"process": {"name": "ctr"}}`)
+	e.Origin = event.Origin{Source: "other", Offset: 99}
+	e.Set(s.Field("process.pid"), event.Int(1))
+	a, err := alert.New(r, e, s, alert.Match{Now: now.Add(time.Hour), Explain: "x", Evidence: "y"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.ID != got {
+		t.Errorf("a replay has id %s, want %s", a.ID, got)
+	}
+}
+
+func TestReason(t *testing.T) {
+	f := func(doc, want string) {
+		t.Helper()
+		if got := newAlert(t, testRule(t, ""), doc, alert.Match{Now: now}).Reason; got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", doc, got, want)
+		}
+	}
+	f(`{}`, "event created medium alert ctr runs.")
+	f(`{"event": {"category": ["process"]}, "process": {"name": "ctr", "parent": {"name": "bash"}}, "user": {"name": "root"}, "host": {"name": "worker-1"}}`,
+		"process event with process ctr, parent process bash, by root on worker-1 created medium alert ctr runs.")
+	f(`{"event": {"category": ["network", "session"]}, "source": {"ip": "10.0.0.1", "port": 40000}, "destination": {"ip": ["10.0.0.2", "10.0.0.3"], "port": 443}}`,
+		"network, session event with source 10.0.0.1:40000, destination 10.0.0.2, 10.0.0.3:443, created medium alert ctr runs.")
+	f(`{"file": {"name": "-"}, "user": {"name": "root"}}`, "event by root created medium alert ctr runs.")
+	f(`{"process": {"name": "a\nb\u001b[31m"}}`, "event with process a\uFFFDb\uFFFD[31m, created medium alert ctr runs.")
+	f(`{"process": {"name": "`+strings.Repeat("x", 10000)+`"}}`,
+		"event with process "+strings.Repeat("x", 256)+"…, created medium alert ctr runs.")
+}
+
+func TestDescends(t *testing.T) {
+	r := testRule(t, "")
+	other := testRule(t, "")
+	other.ID = "another"
+	s := event.NewSchema()
+	source := decode(t, s, `{"process": {"name": "ctr"}}`)
+	a := newAlert(t, r, string(source.Raw), alert.Match{Now: now})
+	b := newAlert(t, other, string(a.AppendJSON(nil)), alert.Match{Now: now})
+	if b.Depth != 2 || len(b.Ancestors) != 2 {
+		t.Errorf("an alert on an alert has depth %d and ancestors %v", b.Depth, b.Ancestors)
+	}
+	f := func(doc string, id string, want bool) {
+		t.Helper()
+		if got := alert.Descends(decode(t, s, doc), id); got != want {
+			t.Errorf("%s: descends from %s: %v, want %v", doc, id, got, want)
+		}
+	}
+	f(string(source.Raw), r.ID, false)
+	f(string(a.AppendJSON(nil)), r.ID, true)
+	f(string(a.AppendJSON(nil)), other.ID, false)
+	f(string(b.AppendJSON(nil)), r.ID, true)
+	f(string(b.AppendJSON(nil)), other.ID, true)
+}
+
+// An explanation that cannot be written does not cost the alert.
+func TestExplainThatFails(t *testing.T) {
+	a := newAlert(t, testRule(t, ""), `{}`, alert.Match{Now: now, Explain: func() {}})
+	var doc struct {
+		Orlop struct{ Explain struct{ Error string } }
+	}
+	if err := json.Unmarshal(a.AppendJSON(nil), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if want := "json: unsupported type: func()"; doc.Orlop.Explain.Error != want {
+		t.Errorf("got %q, want %q", doc.Orlop.Explain.Error, want)
+	}
+}
+
+func TestNotADocument(t *testing.T) {
+	s := event.NewSchema()
+	_, err := alert.New(testRule(t, ""), &event.Event{Raw: []byte(`{"a":1,"a":2}`)}, s, alert.Match{})
+	var se *event.SyntaxError
+	if !errors.As(err, &se) {
+		t.Errorf("got %v, want a syntax error", err)
+	}
+}
+
+// Whatever an event holds, its alert is one document on one line that an engine
+// can read, and says who made it.
+func FuzzNew(f *testing.F) {
+	for _, doc := range []string{
+		`{}`, `{"event":{"kind":{"x":1}},"event.kind":["a"],"process":[{"name":"a"},{"name":"b"}]}`,
+		`{"":{"":1},".":2,"a.":3,".a":{"b":[]}, "kibana":1,"orlop":[1],"process.parent":null,"@timestamp":1e12}`,
+		`{"kibana.alert.uuid":"x","kibana.alert.depth":"y","kibana.alert.ancestors":{},"\u0065vent":{"x.y":{"z":"\ud83d\ude00"}}}`,
+	} {
+		f.Add([]byte(doc), []byte(`{"process":{"name":"ctr"},"event":{"x.y":1}}`), "process.parent.name", "x")
+	}
+	r := testRule(f, "")
+	f.Fuzz(func(t *testing.T, doc, second []byte, name, value string) {
+		s := event.NewSchema()
+		var e, e2 event.Event
+		if event.NewDecoder(s).Decode(doc, &e) != nil {
+			t.Skip()
+		}
+		e.Set(s.Field(name), event.String(value))
+		a, err := alert.New(r, &e, s, alert.Match{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		alerts := []*alert.Alert{a}
+		if event.NewDecoder(s).Decode(second, &e2) == nil {
+			all, blocks, err := alert.NewSequence(r, []*event.Event{&e, &e2}, s, alert.Match{Now: now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			alerts = append(append(alerts, all), blocks...)
+		}
+		for _, a := range alerts {
+			out := a.AppendJSON(nil)
+			if !json.Valid(out) || bytes.ContainsRune(out, '\n') {
+				t.Fatalf("%s", out)
+			}
+			s := event.NewSchema()
+			uuid := s.Field("kibana.alert.uuid")
+			var back event.Event
+			if err := event.NewDecoder(s).Decode(out, &back); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if got := back.Get(uuid).Str(); got != a.ID {
+				t.Fatalf("uuid %q, want %q: %s", got, a.ID, out)
+			}
+			if !alert.Descends(&back, r.ID) {
+				t.Fatalf("does not descend from its own rule: %s", out)
+			}
+		}
+	})
+}
