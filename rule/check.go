@@ -178,6 +178,10 @@ func (d *document) check(r *Rule, n *node) {
 		}
 	}
 	d.threat(r.Threat, n.get("threat"))
+	techniques(r.Threat)
+	for _, m := range r.ThreatMappings {
+		techniques(m.Threat)
+	}
 	d.query(r, n, given)
 }
 
@@ -254,6 +258,15 @@ func (d *document) threat(threats []Threat, n *node) {
 			for i, sub := range te.Subtechnique {
 				id(in.get("subtechnique").items[i], sub.ID, subID, "a subtechnique's is like T1059.004")
 			}
+		}
+	}
+}
+
+// techniques gives each threat a list of them, as Kibana does.
+func techniques(threats []Threat) {
+	for i := range threats {
+		if threats[i].Technique == nil {
+			threats[i].Technique = []Technique{}
 		}
 	}
 }
