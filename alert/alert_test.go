@@ -325,3 +325,16 @@ func FuzzNew(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkNew(b *testing.B) {
+	r := testRule(b, "note = '"+strings.Repeat("x", 4000)+"'\n")
+	s := event.NewSchema()
+	e := decode(b, s, `{"@timestamp":"2026-04-29T10:00:00Z","event":{"action":"exec","category":["process"]},"host":{"name":"w"},"process":{"name":"ctr","args":["ctr","t","exec"]}}`)
+	e.Set(s.Field("process.parent.name"), event.String("bash"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := alert.New(r, e, s, alert.Match{Now: now}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -51,7 +51,7 @@ type hit struct {
 	depth     int
 	rule      string // of the alert that it is
 	ancestors []Ancestor
-	derived   []string // names of fields, sorted
+	derived   []string // names of fields
 
 	schema *event.Schema
 	event  event.Event // doc, for get

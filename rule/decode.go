@@ -2,6 +2,7 @@ package rule
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -119,7 +120,7 @@ func (d *document) table(n *node, v reflect.Value, path string, need []string, e
 			continue
 		}
 		names = append(names, name)
-		if t.Field(i).Tag.Get("rule") == "required" || index(need, name) >= 0 {
+		if t.Field(i).Tag.Get("rule") == "required" || slices.Contains(need, name) {
 			missing = append(missing, name)
 		}
 	}
@@ -132,9 +133,9 @@ func (d *document) table(n *node, v reflect.Value, path string, need []string, e
 			continue
 		}
 		near := nearest(k.name, names)
-		if i := index(missing, near); i >= 0 {
+		if i := slices.Index(missing, near); i >= 0 {
 			d.fail(k.at, meant(near), "unknown key %q", k.name)
-			missing = append(missing[:i], missing[i+1:]...)
+			missing = slices.Delete(missing, i, i+1)
 		} else {
 			d.warn(k.at, meant(near), "unknown key %q", k.name)
 		}
@@ -149,15 +150,6 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
-}
-
-func index(list []string, s string) int {
-	for i := range list {
-		if list[i] == s {
-			return i
-		}
-	}
-	return -1
 }
 
 func meant(name string) string {
