@@ -23,16 +23,25 @@ type SyntaxError struct {
 func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Msg, e.Offset) }
 
 // A Decoder fills events from JSON documents. It is not safe for concurrent use.
+//
+// The functions that read take the position to read at and return the position
+// behind what they read, or -1 when they failed.
 type Decoder struct {
 	schema *Schema
 	time   Field
 
 	doc   []byte
-	pos   int
 	depth int
 	e     *Event
-	keys  [][]byte // keys of the objects that are open, innermost last
 	err   SyntaxError
+
+	// The next backslash and the next control character at or behind where a
+	// string was last read, so that most strings need a look for quotes only.
+	slash, control int
+
+	// Keys of the objects that are open, innermost last, to find duplicates.
+	hashes []uint64
+	keys   [][]byte
 }
 
 // NewDecoder returns a Decoder for the fields of s, now and later ones.
@@ -47,19 +56,24 @@ func (d *Decoder) SetTimeField(f Field) { d.time = f }
 // Decode resets e and fills it from doc, which e borrows.
 //
 // The whole document is checked: it must be one JSON object in valid UTF-8, no
-// deeper than MaxDepth and with no key twice in one object, else Decode returns
-// a *SyntaxError, valid until the next call, and e is empty.
+// deeper than MaxDepth and with no key twice in an object that is read from, else
+// Decode returns a *SyntaxError, valid until the next call, and e is empty.
 func (d *Decoder) Decode(doc []byte, e *Event) error {
 	e.Reset()
-	d.doc, d.pos, d.depth, d.e, d.keys = doc, 0, 0, e, d.keys[:0]
+	d.doc, d.depth, d.e = doc, 0, e
+	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
+	d.slash, d.control = -1, -1
+	if plain(doc) {
+		d.control = len(doc)
+	}
 	t := d.schema.tab.Load()
 	e.grow(len(t.names))
-	if !d.document(t.root) {
+	ok := d.document(t.root)
+	d.e = nil
+	if !ok {
 		e.Reset()
-		d.e = nil
 		return &d.err
 	}
-	d.e = nil
 	e.Raw = doc
 	if tv := e.Get(d.time); tv.Exists() {
 		e.Time, _ = TimeOf(tv.At(0))
@@ -68,20 +82,21 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 }
 
 func (d *Decoder) document(root *node) bool {
-	if !utf8.Valid(d.doc) {
-		return d.failAt(invalidUTF8(d.doc), "invalid UTF-8")
+	if d.control < 0 && !utf8.Valid(d.doc) {
+		return d.fail(invalidUTF8(d.doc), "invalid UTF-8") >= 0
 	}
-	if d.space() != '{' {
-		if d.pos == len(d.doc) {
-			return d.fail("empty document")
-		}
-		return d.fail("not a JSON object")
+	i := d.space(0)
+	if i == len(d.doc) {
+		return d.fail(i, "empty document") >= 0
 	}
-	if !d.object(root) {
+	if d.doc[i] != '{' {
+		return d.fail(i, "not a JSON object") >= 0
+	}
+	if i = d.object(root, i); i < 0 {
 		return false
 	}
-	if d.space(); d.pos < len(d.doc) {
-		return d.fail("data after the document")
+	if i = d.space(i); i < len(d.doc) {
+		return d.fail(i, "data after the document") >= 0
 	}
 	return true
 }
@@ -97,9 +112,8 @@ func invalidUTF8(b []byte) int {
 	return len(b)
 }
 
-func (d *Decoder) fail(msg string) bool { return d.failAt(d.pos, msg) }
-
-func (d *Decoder) failAt(pos int, msg string) bool {
+// fail notes what is wrong at pos and returns -1.
+func (d *Decoder) fail(pos int, msg string) int {
 	if pos >= len(d.doc) {
 		msg = "document ends early"
 		if len(bytes.TrimSpace(d.doc)) == 0 {
@@ -107,174 +121,305 @@ func (d *Decoder) failAt(pos int, msg string) bool {
 		}
 	}
 	d.err = SyntaxError{pos, msg}
-	return false
+	return -1
 }
 
-// space skips white space and returns the next byte, or 0 at the end.
-func (d *Decoder) space() byte {
-	for d.pos < len(d.doc) {
-		c := d.doc[d.pos]
-		if c > ' ' {
-			return c
+// space is the position of the next byte that is no white space.
+func (d *Decoder) space(i int) int {
+	for i < len(d.doc) {
+		switch d.doc[i] {
+		case ' ', '\n', '\t', '\r':
+			i++
+		default:
+			return i
 		}
-		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
-			return c
-		}
-		d.pos++
+	}
+	return i
+}
+
+// at is the byte at i, or 0 behind the end.
+func (d *Decoder) at(i int) byte {
+	if i < len(d.doc) {
+		return d.doc[i]
 	}
 	return 0
 }
 
-// object reads an object; n is nil if nobody wants what is in it.
-func (d *Decoder) object(n *node) bool {
+// manyKeys is when an object's keys go into a map instead of a list.
+const manyKeys = 64
+
+// object reads the object at i, in which somebody wants something.
+func (d *Decoder) object(n *node, i int) int {
 	if d.depth++; d.depth > MaxDepth {
-		return d.fail("nested too deep")
+		return d.fail(i, "nested too deep")
 	}
-	base := len(d.keys)
-	var seen map[string]struct{} // only for objects with very many keys
-	d.pos++                      // {
-	c := d.space()
-	if c == '}' {
-		d.pos++
+	base := len(d.hashes)
+	var seen map[string]struct{} // once there are manyKeys
+	i = d.space(i + 1)
+	if d.at(i) == '}' {
 		d.depth--
-		return true
+		return i + 1
 	}
 	for {
-		if c != '"' {
-			return d.fail("expected a key")
+		if d.at(i) != '"' {
+			return d.fail(i, "expected a key")
 		}
-		at := d.pos
-		key, ok := d.key()
-		if !ok {
-			return false
+		at := i
+		start, end, escaped := d.str(i)
+		if start < 0 {
+			return -1
 		}
+		key := d.doc[start:end]
+		if escaped {
+			key = d.unescape(key)
+		}
+		h := hashKey(key)
 		if seen == nil {
-			for _, k := range d.keys[base:] {
-				if len(k) == len(key) && string(k) == string(key) {
-					return d.failAt(at, "duplicate key")
+			for k, old := range d.hashes[base:] {
+				if old == h && string(d.keys[base+k]) == string(key) {
+					return d.fail(at, "duplicate key")
 				}
 			}
-			d.keys = append(d.keys, key)
-			if len(d.keys)-base > 64 {
-				seen = make(map[string]struct{}, 256)
+			d.hashes, d.keys = append(d.hashes, h), append(d.keys, key)
+			if len(d.hashes)-base > manyKeys {
+				seen = make(map[string]struct{}, 4*manyKeys)
 				for _, k := range d.keys[base:] {
 					seen[str(k)] = struct{}{}
 				}
 			}
 		} else {
 			if _, dup := seen[str(key)]; dup {
-				return d.failAt(at, "duplicate key")
+				return d.fail(at, "duplicate key")
 			}
 			seen[str(key)] = struct{}{}
 		}
-		if d.space() != ':' {
-			return d.fail("expected ':'")
-		}
-		d.pos++
-		var k *node
-		if n != nil {
-			k = n.kid(key)
-		}
-		if !d.value(k) {
-			return false
-		}
-		c = d.space()
-		if c == ',' {
-			d.pos++
-			c = d.space()
-			continue
-		}
-		if c != '}' {
-			return d.fail("expected ',' or '}'")
-		}
-		d.pos++
-		d.depth--
-		d.keys = d.keys[:base]
-		return true
-	}
-}
-
-func (d *Decoder) value(n *node) bool {
-	switch c := d.space(); c {
-	case '{':
-		return d.object(n)
-	case '[':
-		return d.array(n)
-	case '"':
-		if n == nil || n.field == 0 {
-			_, _, ok := d.str()
-			return ok
-		}
-		at := d.pos
-		s, escaped, ok := d.str()
-		if !ok {
-			return false
-		}
-		if escaped {
-			s = d.unescape(s)
-			if s == nil {
-				return d.failAt(at, "bad escape")
+		i = end + 1
+		if d.at(i) != ':' {
+			if i = d.space(i); d.at(i) != ':' {
+				return d.fail(i, "expected ':'")
 			}
 		}
-		d.e.add(n.field, String(str(s)))
-		return true
-	case 't':
-		return d.literal("true", n, Bool(true))
-	case 'f':
-		return d.literal("false", n, Bool(false))
-	case 'n':
-		return d.literal("null", n, Null())
-	default:
-		if c == '-' || c >= '0' && c <= '9' {
-			return d.number(n)
+		if kid := n.kid(key, h); kid != nil {
+			i = d.value(kid, i+1)
+		} else {
+			i = d.skip(i + 1)
 		}
-		return d.fail("expected a value")
+		if i < 0 {
+			return -1
+		}
+		switch c := d.at(i); c {
+		case ',':
+			i++
+		case '}':
+		default:
+			i = d.space(i)
+			if c = d.at(i); c == ',' {
+				i++
+			} else if c != '}' {
+				return d.fail(i, "expected ',' or '}'")
+			}
+		}
+		if d.at(i-1) != ',' {
+			d.depth--
+			d.hashes, d.keys = d.hashes[:base], d.keys[:base]
+			return i + 1
+		}
+		if d.at(i) != '"' {
+			i = d.space(i)
+		}
 	}
 }
 
-func (d *Decoder) array(n *node) bool {
-	if d.depth++; d.depth > MaxDepth {
-		return d.fail("nested too deep")
+// value reads the value at or behind i, which somebody wants.
+func (d *Decoder) value(n *node, i int) int {
+	c := d.at(i)
+	if c <= ' ' {
+		i = d.space(i)
+		c = d.at(i)
 	}
-	d.pos++ // [
-	if d.space() == ']' {
-		d.pos++
+	switch c {
+	case '"':
+		start, end, escaped := d.str(i)
+		if start < 0 {
+			return -1
+		}
+		if n.field != 0 {
+			s := d.doc[start:end]
+			if escaped {
+				s = d.unescape(s)
+			}
+			d.e.add(n.field, String(str(s)))
+		}
+		return end + 1
+	case '{':
+		return d.object(n, i)
+	case '[':
+		return d.array(n, i)
+	case 't':
+		return d.literal("true", n, Bool(true), i)
+	case 'f':
+		return d.literal("false", n, Bool(false), i)
+	case 'n':
+		return d.literal("null", n, Null(), i)
+	}
+	if c == '-' || c >= '0' && c <= '9' {
+		return d.number(n, i)
+	}
+	return d.fail(i, "expected a value")
+}
+
+func (d *Decoder) array(n *node, i int) int {
+	if d.depth++; d.depth > MaxDepth {
+		return d.fail(i, "nested too deep")
+	}
+	i = d.space(i + 1)
+	if d.at(i) == ']' {
 		d.depth--
-		if n != nil && n.field != 0 {
+		if n.field != 0 {
 			d.e.add(n.field, Null())
 		}
-		return true
+		return i + 1
 	}
 	for {
-		if !d.value(n) {
-			return false
+		if i = d.value(n, i); i < 0 {
+			return -1
 		}
-		switch d.space() {
+		i = d.space(i)
+		switch d.at(i) {
 		case ',':
-			d.pos++
+			i++
 		case ']':
-			d.pos++
 			d.depth--
-			return true
+			return i + 1
 		default:
-			return d.fail("expected ',' or ']'")
+			return d.fail(i, "expected ',' or ']'")
 		}
 	}
 }
 
-func (d *Decoder) literal(word string, n *node, v Value) bool {
-	if len(d.doc)-d.pos < len(word) || string(d.doc[d.pos:d.pos+len(word)]) != word {
-		return d.fail("expected " + word)
+// skip checks the value at or behind i and passes over it. It keeps the kinds of
+// what is open in a bit each, so that it need not call itself.
+func (d *Decoder) skip(i int) int {
+	var objects [MaxDepth/64 + 1]uint64
+	b := d.doc
+	depth := d.depth
+	for {
+		// A value.
+		c := d.at(i)
+		if c <= ' ' {
+			i = d.space(i)
+			c = d.at(i)
+		}
+		switch c {
+		case '"':
+			end := quote(b, i+1)
+			if end > d.slash || end > d.control {
+				if _, end, _ = d.strSlow(i + 1); end < 0 {
+					return -1
+				}
+			}
+			i = end + 1
+		case '{', '[':
+			if depth++; depth > MaxDepth {
+				return d.fail(i, "nested too deep")
+			}
+			if i++; d.at(i) <= ' ' {
+				i = d.space(i)
+			}
+			if c == '[' {
+				objects[depth>>6] &^= 1 << (depth & 63)
+				if d.at(i) != ']' {
+					continue
+				}
+			} else {
+				objects[depth>>6] |= 1 << (depth & 63)
+				if d.at(i) != '}' {
+					if i = d.skipKey(i); i < 0 {
+						return -1
+					}
+					continue
+				}
+			}
+			depth--
+			i++
+		case 't':
+			i = d.literal("true", nil, Value{}, i)
+		case 'f':
+			i = d.literal("false", nil, Value{}, i)
+		case 'n':
+			i = d.literal("null", nil, Value{}, i)
+		default:
+			if c != '-' && c-'0' > 9 {
+				return d.fail(i, "expected a value")
+			}
+			i = d.number(nil, i)
+		}
+		if i < 0 {
+			return -1
+		}
+		// What follows it.
+		for {
+			if depth == d.depth {
+				return i
+			}
+			if i < len(b) && b[i] <= ' ' {
+				i = d.space(i)
+			}
+			object := objects[depth>>6]&(1<<(depth&63)) != 0
+			c = d.at(i)
+			if c == ',' {
+				i++
+				if object {
+					if d.at(i) <= ' ' {
+						i = d.space(i)
+					}
+					if i = d.skipKey(i); i < 0 {
+						return -1
+					}
+				}
+				break
+			}
+			switch {
+			case object && c != '}':
+				return d.fail(i, "expected ',' or '}'")
+			case !object && c != ']':
+				return d.fail(i, "expected ',' or ']'")
+			}
+			depth--
+			i++
+		}
 	}
-	d.pos += len(word)
+}
+
+// skipKey passes over the key at i and its colon.
+func (d *Decoder) skipKey(i int) int {
+	if d.at(i) != '"' {
+		return d.fail(i, "expected a key")
+	}
+	_, end, _ := d.str(i)
+	if end < 0 {
+		return -1
+	}
+	if i = end + 1; d.at(i) != ':' {
+		if i = d.space(i); d.at(i) != ':' {
+			return d.fail(i, "expected ':'")
+		}
+	}
+	return i + 1
+}
+
+func (d *Decoder) literal(word string, n *node, v Value, i int) int {
+	if len(d.doc)-i < len(word) || string(d.doc[i:i+len(word)]) != word {
+		return d.fail(i, "expected "+word)
+	}
 	if n != nil && n.field != 0 {
 		d.e.add(n.field, v)
 	}
-	return true
+	return i + len(word)
 }
 
-func (d *Decoder) number(n *node) bool {
-	b := d.doc[d.pos:]
+func (d *Decoder) number(n *node, at int) int {
+	b := d.doc[at:]
 	i, neg := 0, false
 	if b[0] == '-' {
 		neg, i = true, 1
@@ -287,7 +432,7 @@ func (d *Decoder) number(n *node) bool {
 	}
 	digits = i - digits
 	if digits == 0 || digits > 1 && b[i-digits] == '0' {
-		return d.fail("bad number")
+		return d.fail(at, "bad number")
 	}
 	exact := digits <= 18
 	if i < len(b) && b[i] == '.' {
@@ -296,7 +441,7 @@ func (d *Decoder) number(n *node) bool {
 			j++
 		}
 		if j == i+1 {
-			return d.fail("bad number")
+			return d.fail(at, "bad number")
 		}
 		i, exact = j, false
 	}
@@ -310,13 +455,12 @@ func (d *Decoder) number(n *node) bool {
 			j++
 		}
 		if j == k {
-			return d.fail("bad number")
+			return d.fail(at, "bad number")
 		}
 		i, exact = j, false
 	}
-	d.pos += i
 	if n == nil || n.field == 0 {
-		return true
+		return at + i
 	}
 	if exact { // Fast path: an integer of at most 18 digits.
 		v := int64(u)
@@ -324,10 +468,10 @@ func (d *Decoder) number(n *node) bool {
 			v = -v
 		}
 		d.e.add(n.field, Int(v))
-		return true
+		return at + i
 	}
 	d.e.add(n.field, ParseNumber(str(b[:i])))
-	return true
+	return at + i
 }
 
 // ParseNumber returns the number that a JSON number token writes: an int64
@@ -340,62 +484,109 @@ func ParseNumber(s string) Value {
 	return Float(f)
 }
 
-// key reads a key and returns its text.
-func (d *Decoder) key() ([]byte, bool) {
-	at := d.pos
-	s, escaped, ok := d.str()
-	if ok && escaped {
-		if s = d.unescape(s); s == nil {
-			return nil, d.failAt(at, "bad escape")
-		}
-	}
-	return s, ok
-}
-
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// str reads a string and returns what is between its quotes.
-func (d *Decoder) str() (s []byte, escaped, ok bool) {
-	start := d.pos + 1
+// str reads the string whose opening quote is at i: its text is doc[start:end],
+// with the closing quote at end. It fails with start and
+// end -1.
+func (d *Decoder) str(i int) (start, end int, escaped bool) {
 	b := d.doc
-	i := start
+	start = i + 1
+	end = quote(b, start)
+	if end > d.slash || end > d.control {
+		return d.strSlow(start)
+	}
+	return start, end, false
+}
+
+// quote is the position of the next quote at or behind i, or len(b).
+func quote(b []byte, i int) int {
+	s := b[i:]
+	for range 2 { // Fast path: most strings are short.
+		if len(s) < 8 {
+			break
+		}
+		q := binary.LittleEndian.Uint64(s) ^ ones*'"'
+		if m := (q - ones) &^ q & highs; m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+		s = s[8:]
+		i += 8
+	}
+	if n := bytes.IndexByte(s, '"'); n >= 0 {
+		return i + n
+	}
+	return len(b)
+}
+
+// strSlow reads a string behind which no backslash or control character is
+// known, or in which there is one.
+func (d *Decoder) strSlow(start int) (int, int, bool) {
+	b := d.doc
+	if d.control < start {
+		d.control = nextControl(b, start)
+	}
+	i, escaped := start, false
 	for {
-		// Eight bytes at a time: stop at a quote, a backslash or a control.
-		for i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			q := w ^ ones*'"'
-			s := w ^ ones*'\\'
-			m := ((q-ones)&^q | (s-ones)&^s | (w-ones*0x20)&^w) & highs
-			if m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
+		if d.slash < i {
+			d.slash = len(b)
+			if n := bytes.IndexByte(b[i:], '\\'); n >= 0 {
+				d.slash = i + n
 			}
-			i += 8
 		}
-		if i >= len(b) {
-			d.pos = len(b)
-			return nil, false, d.fail("string does not end")
-		}
-		switch c := b[i]; {
-		case c == '"':
-			d.pos = i + 1
-			return b[start:i], escaped, true
-		case c == '\\':
+		end := quote(b, i)
+		if d.slash < end {
 			escaped = true
-			n, ok := escapeLen(b[i:])
+			n, ok := escapeLen(b[d.slash:])
 			if !ok {
-				return nil, false, d.failAt(i, "bad escape")
+				return d.fail(d.slash, "bad escape"), -1, false
 			}
-			i += n
-		case c < 0x20:
-			return nil, false, d.failAt(i, "control character in a string")
-		default:
-			i++
+			i = d.slash + n
+			continue
+		}
+		if end == len(b) {
+			return d.fail(end, "string does not end"), -1, false
+		}
+		if d.control < end {
+			return d.fail(d.control, "control character in a string"), -1, false
+		}
+		return start, end, escaped
+	}
+}
+
+// plain reports whether b is all ASCII without control characters, as lines of
+// NDJSON mostly are. In a byte below 0x80, adding 0x60 sets the high bit unless
+// it is below 0x20.
+func plain(b []byte) bool {
+	low, high := uint64(highs), uint64(0)
+	for len(b) >= 64 {
+		w := (*[64]byte)(b)
+		x0, x1 := binary.LittleEndian.Uint64(w[0:]), binary.LittleEndian.Uint64(w[8:])
+		x2, x3 := binary.LittleEndian.Uint64(w[16:]), binary.LittleEndian.Uint64(w[24:])
+		x4, x5 := binary.LittleEndian.Uint64(w[32:]), binary.LittleEndian.Uint64(w[40:])
+		x6, x7 := binary.LittleEndian.Uint64(w[48:]), binary.LittleEndian.Uint64(w[56:])
+		high |= x0 | x1 | x2 | x3 | x4 | x5 | x6 | x7
+		const add = ones * 0x60
+		low &= (x0 + add) & (x1 + add) & (x2 + add) & (x3 + add) & (x4 + add) & (x5 + add) & (x6 + add) & (x7 + add)
+		b = b[64:]
+	}
+	for _, c := range b {
+		if c < 0x20 || c >= 0x80 {
+			return false
 		}
 	}
+	return low&highs == highs && high&highs == 0
+}
+
+// nextControl is the position of the next byte below 0x20, or len(b).
+func nextControl(b []byte, i int) int {
+	for i < len(b) && b[i] >= 0x20 {
+		i++
+	}
+	return i
 }
 
 // escapeLen checks the escape that b begins with.
@@ -431,6 +622,26 @@ func hex4(b []byte) (rune, bool) {
 		r = r<<4 | rune(c)
 	}
 	return r, true
+}
+
+// hashKey is a cheap hash of a key: its length, its first and its last bytes.
+func hashKey(key []byte) uint64 {
+	n := len(key)
+	if n >= 8 {
+		return mix(binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[n-8:]), n)
+	}
+	var w uint64
+	if n >= 4 {
+		w = uint64(binary.LittleEndian.Uint32(key)) | uint64(binary.LittleEndian.Uint32(key[n-4:]))<<32
+	} else if n > 0 {
+		w = uint64(key[0]) | uint64(key[n/2])<<8 | uint64(key[n-1])<<16
+	}
+	return mix(w, 0, n)
+}
+
+func mix(a, b uint64, n int) uint64 {
+	h := (a ^ b*0x9e3779b97f4a7c15 ^ uint64(n)) * 0xff51afd7ed558ccd
+	return h ^ h>>32
 }
 
 // unescape writes the text of s, whose escapes are known to be good, to the

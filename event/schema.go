@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"maps"
 	"strings"
 	"sync"
@@ -26,20 +27,19 @@ type table struct {
 	root   *node
 }
 
-// node is one step of a path: process -> parent -> name.
+// node is one step of a path: process -> parent -> name. Its kids are in a hash
+// table, open and never more than half full.
 type node struct {
-	kids  map[string]*node
-	bloom uint64 // one bit for each kid, by keyBit
+	kids  []kid
+	n     int       // how many there are
+	first [4]uint64 // a bit for the first byte of each kid's key
 	field Field
 }
 
-// keyBit is a cheap hash of a key, to reject most unknown keys without a lookup.
-func keyBit(k []byte) uint64 {
-	n := len(k)
-	if n == 0 {
-		return 1
-	}
-	return 1 << ((uint(k[0]) + uint(k[n-1])*7 + uint(k[n/2])*31 + uint(n)*11) & 63)
+type kid struct {
+	hash uint64
+	key  string
+	node *node
 }
 
 // NewSchema returns a Schema without fields.
@@ -95,34 +95,68 @@ func (n *node) with(path []string, f Field) *node {
 		c.field = f
 		return c
 	}
-	c.kids = maps.Clone(c.kids)
-	if c.kids == nil {
-		c.kids = map[string]*node{}
+	key := path[0]
+	below := c.step([]byte(key), hashKey([]byte(key))).with(path[1:], f)
+	old := c.kids
+	c.kids = make([]kid, max(4, len(old)))
+	if 2*(c.n+1) > len(c.kids) {
+		c.kids = make([]kid, 2*len(c.kids))
 	}
-	c.kids[path[0]] = c.kids[path[0]].with(path[1:], f)
-	c.bloom |= keyBit([]byte(path[0]))
+	c.n = 0
+	for _, k := range old {
+		if k.node != nil && k.key != key {
+			c.put(k)
+		}
+	}
+	c.put(kid{hashKey([]byte(key)), key, below})
 	return c
 }
 
-// kid returns the node that key, which may hold dots, leads to, or nil.
-func (n *node) kid(key []byte) *node {
-	for i, c := range key {
-		if c != '.' {
-			continue
-		}
-		n = n.step(key[:i])
-		if n == nil {
-			return nil
-		}
-		return n.kid(key[i+1:])
+func (n *node) put(k kid) {
+	if k.key != "" {
+		n.first[k.key[0]>>6] |= 1 << (k.key[0] & 63)
 	}
-	return n.step(key)
+	i := k.hash
+	for n.kids[i&uint64(len(n.kids)-1)].node != nil {
+		i++
+	}
+	n.kids[i&uint64(len(n.kids)-1)] = k
+	n.n++
 }
 
-func (n *node) step(key []byte) *node {
-	// Fast path: most keys of a document lead nowhere.
-	if n.bloom&keyBit(key) == 0 {
+// step returns the kid with the key, whose hash is h, or nil.
+func (n *node) step(key []byte, h uint64) *node {
+	mask := uint64(len(n.kids) - 1)
+	if len(n.kids) == 0 {
 		return nil
 	}
-	return n.kids[string(key)]
+	for i := h; ; i++ {
+		k := &n.kids[i&mask]
+		if k.node == nil || k.hash == h && k.key == string(key) {
+			return k.node
+		}
+	}
 }
+
+// kid returns the node that key, whose hash is h and which may hold dots, leads
+// to, or nil.
+func (n *node) kid(key []byte, h uint64) *node {
+	// Fast path: most keys of a document lead nowhere.
+	if len(key) == 0 || n.first[key[0]>>6]&(1<<(key[0]&63)) == 0 {
+		return nil
+	}
+	if k := n.step(key, h); k != nil || bytes.IndexByte(key, '.') < 0 {
+		return k
+	}
+	for n != nil {
+		part, rest, more := bytes.Cut(key, dot)
+		n = n.step(part, hashKey(part))
+		if !more {
+			break
+		}
+		key = rest
+	}
+	return n
+}
+
+var dot = []byte{'.'}
