@@ -2,7 +2,6 @@ package enrich_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -105,16 +104,4 @@ func derive(t *testing.T, in []byte, only []string) []byte {
 		fmt.Fprintln(&out, strings.Join(fields, " "))
 	}
 	return out.Bytes()
-}
-
-// fields returns what is in e under the given names, as JSON, to compare with.
-func fields(s *event.Schema, e *event.Event, names ...string) string {
-	m := map[string]json.RawMessage{}
-	for _, n := range names {
-		if v := e.Get(s.Field(n)); v.Exists() {
-			m[n] = v.AppendJSON(nil)
-		}
-	}
-	b, _ := json.Marshal(m)
-	return string(b)
 }

@@ -10,6 +10,9 @@ package enrich
 // stride is how far apart on the circle two positions count as near.
 const stride = 1024
 
+// reserved is where the circle closes: lower pids are given out once, at boot.
+const reserved = 300
+
 // place is a position of the kernel on a host's circle of pids.
 type place struct {
 	lap int32
@@ -60,7 +63,7 @@ func near(a, b uint32) bool { return a < b+stride && b < a+stride }
 // passed reports whether the kernel may have given out pid again since it was
 // alive at the place then.
 func (c *cursor) passed(pid uint32, then place) bool {
-	if c.begin == 0 || c.maybe == pid {
+	if c.begin == 0 || c.maybe == pid || pid < reserved {
 		return false
 	}
 	if then.pid == 0 {

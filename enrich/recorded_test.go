@@ -1,13 +1,8 @@
 package enrich_test
 
 import (
-	"bufio"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
+	"bytes"
 	"os"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -15,139 +10,116 @@ import (
 	"github.com/orlop/orlop/event"
 )
 
-// recording turns an auditd log into the documents that Auditd Manager would make
-// of it. It knows just enough of the format for the recorded session; the real
-// parser is in source/audit.
-func recording(t testing.TB, file string) [][]byte {
-	f, err := os.Open(file)
+// testdata/recorded.ndjson is the recorded session of a real containerd (41
+// commands, 364 events) as audit shows it, in Auditd Manager's shape. Beside
+// each exec, under "truth", is what an eBPF program read in the kernel at the same
+// moment: the parent's executable and the cgroup. Two very long argument lists are
+// shortened.
+func recorded(t testing.TB) [][]byte {
+	b, err := os.ReadFile("testdata/recorded.ndjson")
 	if err != nil {
-		t.Skip("no recording: ", err)
+		t.Fatal(err)
 	}
-	defer f.Close()
-	head := regexp.MustCompile(`^type=(\S+) msg=audit\((\d+)\.(\d+):(\d+)\): ?(.*)`)
-	pair := regexp.MustCompile(`([\w\[\]-]+)=("[^"]*"|\S*)`)
-	type ev struct {
-		ms, serial int64
-		sys, exec  map[string]string
-		login      bool
-	}
-	var order []*ev
-	bySerial := map[int64]*ev{}
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		raw, _, _ := strings.Cut(sc.Text(), "\x1d")
-		m := head.FindStringSubmatch(raw)
-		if m == nil {
-			continue
-		}
-		serial, _ := strconv.ParseInt(m[4], 10, 64)
-		e := bySerial[serial]
-		if e == nil {
-			sec, _ := strconv.ParseInt(m[2], 10, 64)
-			ms, _ := strconv.ParseInt(m[3], 10, 64)
-			e = &ev{ms: sec*1000 + ms, serial: serial, exec: map[string]string{}}
-			bySerial[serial] = e
-			order = append(order, e)
-		}
-		kv := map[string]string{}
-		for _, p := range pair.FindAllStringSubmatch(m[5], -1) {
-			kv[p[1]] = p[2]
-			if m[1] == "EXECVE" {
-				e.exec[p[1]] = p[2]
-			}
-		}
-		switch m[1] {
-		case "SYSCALL":
-			e.sys = kv
-		case "LOGIN":
-			e.login = true
-		}
-	}
-	text := func(v string) string {
-		if u, ok := strings.CutPrefix(v, `"`); ok {
-			return strings.TrimSuffix(u, `"`)
-		}
-		b, err := hex.DecodeString(v)
-		if err != nil {
-			return v
-		}
-		return string(b)
-	}
-	var docs [][]byte
-	for _, e := range order {
-		pid, _ := strconv.Atoi(e.sys["pid"])
-		ppid, _ := strconv.Atoi(e.sys["ppid"])
-		proc := map[string]any{"pid": pid, "parent": map[string]any{"pid": ppid}, "name": text(e.sys["comm"])}
-		if exe := text(e.sys["exe"]); exe != "/" {
-			proc["executable"] = exe
-		}
-		doc := map[string]any{
-			"@timestamp": e.ms, "process": proc,
-			"auditd":      map[string]any{"session": e.sys["ses"], "user": map[string]any{"audit": map[string]any{"id": e.sys["auid"]}}},
-			"auditd.data": map[string]any{"comm": text(e.sys["comm"])},
-		}
-		ecs := map[string]any{"sequence": e.serial, "kind": "event"}
-		doc["event"] = ecs
-		switch call := e.sys["syscall"]; {
-		case (call == "59" || call == "322") && e.sys["success"] == "yes":
-			ecs["category"], ecs["type"], ecs["action"], ecs["outcome"] = []string{"process"}, []string{"start"}, "executed", "success"
-			argc, _ := strconv.Atoi(e.exec["argc"])
-			var args []string
-			for i := range argc {
-				a := fmt.Sprintf("a%d", i)
-				v, ok := e.exec[a]
-				for j := 0; !ok || j > 0; j++ {
-					piece, more := e.exec[fmt.Sprintf("%s[%d]", a, j)]
-					if !more {
-						break
-					}
-					v += piece
-				}
-				args = append(args, text(v))
-			}
-			proc["args"] = args
-		case call == "59" || call == "322":
-			ecs["category"], ecs["type"], ecs["action"], ecs["outcome"] = []string{"process"}, []string{"info"}, "executed", "failure"
-		case e.login:
-			ecs["category"], ecs["type"], ecs["action"] = []string{"process"}, []string{"info"}, "changed-login-id-to"
-			doc["auditd.data"] = map[string]any{"old-ses": "4294967295"}
-		default:
-			ecs["category"], ecs["type"], ecs["action"] = []string{"process"}, []string{"info"}, "syscall-"+call
-		}
-		b, err := json.Marshal(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		docs = append(docs, b)
-	}
-	return docs
+	return bytes.Split(bytes.TrimSpace(b), []byte("\n"))
 }
 
-const recorded = "/work/shared/recorded/audit.log"
-
-// The recorded session: what each exec gets from the ones before it.
-func TestRecording(t *testing.T) {
-	docs := recording(t, recorded)
+// What is filled from audit's pids alone is what the kernel knew.
+func TestRecordingAgreesWithTheKernel(t *testing.T) {
 	s := event.NewSchema()
 	x := enrich.New(s, enrich.Options{})
 	d := event.NewDecoder(s)
-	seq := s.Field("event.sequence")
-	by := map[int64]*event.Event{}
+	get := func(e *event.Event, f string) string { return e.Get(s.Field(f)).Text() }
+	for _, f := range []string{"event.sequence", "truth.cgroup", "truth.parent", "truth.ppid"} {
+		s.Field(f)
+	}
+	execs, parents, containers, missed := 0, 0, 0, 0
 	var e event.Event
-	for _, doc := range docs {
+	for _, doc := range recorded(t) {
 		if err := d.Decode(doc, &e); err != nil {
 			t.Fatalf("%s: %v", doc, err)
 		}
 		x.Apply(&e)
-		by[e.Get(seq).Int()] = e.Clone()
-	}
-	if os.Getenv("DUMP") != "" {
-		for _, doc := range docs {
-			d.Decode(doc, &e)
-			g := by[e.Get(seq).Int()]
-			fmt.Println(e.Get(seq).Int(), fields(s, g, "process.pid", "process.parent.pid", "process.executable", "process.name", "process.parent.executable", "container.id", "process.parent.args"))
+		if !e.Get(s.Field("truth.ppid")).Exists() {
+			continue
+		}
+		execs++
+		serial := get(&e, "event.sequence")
+		// The parent may have been adopted between the two readings.
+		if get(&e, "truth.ppid") == get(&e, "process.parent.pid") {
+			got, want := get(&e, "process.parent.executable"), get(&e, "truth.parent")
+			switch {
+			case got == "null":
+				if want != "" && e.Get(s.Field("process.parent.entity_id")).Exists() {
+					t.Errorf("%s: no executable of a known parent, want %s", serial, want)
+				}
+			case want == "": // It was exiting and had no memory left to read it from.
+			case got != want:
+				t.Errorf("%s: parent %s, want %s", serial, got, want)
+			default:
+				parents++
+			}
+		}
+		got, want := get(&e, "container.id"), strings.TrimPrefix(get(&e, "truth.cgroup"), "/k8s.io/")
+		title := get(&e, "process.command_line")
+		switch {
+		case got == "null" && want == "":
+		case got == "null":
+			missed++
+			t.Logf("%s: no container for %s, in %s", serial, title, want)
+		case title == "runc init": // It is put into the cgroup a moment later.
+		case got != want:
+			t.Errorf("%s: %s is in container %s, want %s", serial, title, got, want)
+		default:
+			containers++
 		}
 	}
-	t.Logf("%+v", x.Stats())
+	t.Logf("%d execs: %d parents, %d containers (%d missed), %+v", execs, parents, containers, missed, x.Stats())
+	if containers != 26 || missed != 0 {
+		t.Errorf("found the container of %d programs and missed %d, want 26 and 0", containers, missed)
+	}
+	if parents != 178 {
+		t.Errorf("found the parents of %d execs of %d, want 178", parents, execs)
+	}
+}
+
+// Named steps of the recording.
+func TestRecordingSteps(t *testing.T) {
+	s := event.NewSchema()
+	x := enrich.New(s, enrich.Options{})
+	d := event.NewDecoder(s)
+	seq := s.Field("event.sequence")
+	all := map[int64]*event.Event{}
+	for _, doc := range recorded(t) {
+		var e event.Event
+		if err := d.Decode(doc, &e); err != nil {
+			t.Fatal(err)
+		}
+		x.Apply(&e)
+		all[e.Get(seq).Int()] = e.Clone()
+	}
+	f := func(serial int64, field, want string) {
+		t.Helper()
+		if got := all[serial].Get(s.Field(field)).Text(); got != want {
+			t.Errorf("%d: %s is %s, want %s", serial, field, got, want)
+		}
+	}
+	f(524253, "container.id", "web1") // sh, by ctr tasks exec
+	f(524254, "container.id", "web1") // its child
+	f(524190, "container.id", "web1") // the container's first program
+	f(524242, "container.id", "null") // the operator's ctr
+	f(524369, "container.id", "null") // the operator's runc
+	f(524378, "container.id", "web1") // and what it ran
+	f(524351, "container.id", "null") // runc delete, below the shim
+	f(524385, "container.id", "null") // nsenter enters namespaces, not the container
+	// A pod: the shim is called after the sandbox, the program is in the container.
+	f(524205, "container.id", "229ff564a92ff684fb9a1810f5bfacf348547c68cb7e014c18cd9d04b68fb8b8")
+	f(524325, "container.id", "27fb5ccde822463e76b53951879b4216f08599f4b45bed00701ecd9d39bf9ba1")
+	// A failed exec shows the caller.
+	f(524282, "process.parent.executable", "/usr/bin/python3.11")
+	f(524282, "process.executable", "/usr/bin/python3.11")
+	f(524282, "process.command_line", "null")
+	// A subshell that never called exec is unknown.
+	f(524206, "process.parent.executable", "null")
+	f(524239, "process.parent.executable", "/usr/local/bin/kubelet")
+	f(524242, "process.parent.command_line", "/bin/bash /root/session.sh")
 }

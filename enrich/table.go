@@ -15,6 +15,7 @@ const (
 	moment  = int64(10 * time.Millisecond) // how far apart two clocks' readings of one instant may be
 	reorder = int64(time.Second)           // how late an event of a known process may come
 	maxArgs = 128 << 10                    // bytes of arguments of a process; with more, they are not kept
+	maxText = 4096                         // bytes of any other string; a longer one is not kept
 	maxAnc  = 20
 )
 
@@ -94,6 +95,7 @@ type verdict uint8
 
 const (
 	other verdict = iota // of a later process than the entry's
+	doubt                // perhaps
 	same
 	late // of an earlier process than the entry's
 )
@@ -104,7 +106,8 @@ func (x *Enricher) find(s *sight) (c *proc, fresh bool) {
 	k := key{s.host.num, s.pid}
 	c = x.procs[k]
 	if c != nil {
-		switch x.whose(s, c) {
+		v := x.whose(s, c)
+		switch v {
 		case same:
 			x.touch(c, s.t)
 			return c, false
@@ -114,8 +117,10 @@ func (x *Enricher) find(s *sight) (c *proc, fresh bool) {
 		}
 		x.stats.Reused++
 		x.remove(c)
+		// An old process that execs must not move the place on the circle.
+		return x.add(s, k, v != doubt || near(s.pid, s.host.pid)), true
 	}
-	return x.add(s, k), true
+	return x.add(s, k, true), true
 }
 
 // whose compares an event of a pid with the entry of that pid.
@@ -160,7 +165,7 @@ func (x *Enricher) whose(s *sight, c *proc) verdict {
 			return same // the same document again
 		}
 		return other
-	case x.gone(s.t, c):
+	case c.ended && (s.t == 0 || s.t > c.end+moment):
 		return other
 	case !s.login && !c.login && (s.session.differs(c.session) || s.auid.differs(c.auid)):
 		return other
@@ -168,6 +173,8 @@ func (x *Enricher) whose(s *sight, c *proc) verdict {
 		return other
 	case s.kind&(execed|seeded) == 0 && s.exe != "" && c.exe != "" && s.exe != c.exe:
 		return other
+	case x.gone(s.t, c):
+		return doubt
 	}
 	return same
 }
@@ -210,7 +217,9 @@ func (x *Enricher) parent(s *sight, c *proc) *proc {
 	}
 	p := x.procs[key{s.host.num, s.ppid}]
 	if p == nil {
-		x.stats.Unknown++
+		if !s.e.Get(x.f.parentExe).Exists() {
+			x.stats.Unknown++
+		}
 		return nil
 	}
 	if !x.trust(s, c, p) {
@@ -275,7 +284,8 @@ func (h *host) now(pid uint32) place {
 }
 
 // add makes the entry of a process that s shows for the first time.
-func (x *Enricher) add(s *sight, k key) *proc {
+// If it may be a new process, its pid tells where on the circle the kernel is.
+func (x *Enricher) add(s *sight, k key, started bool) *proc {
 	c := x.free
 	if c != nil {
 		x.free = c.next
@@ -287,14 +297,16 @@ func (x *Enricher) add(s *sight, k key) *proc {
 	c.key, c.host = k, h
 	c.first, c.seen, c.start = s.t, s.t, s.start
 	c.born = s.kind&forked != 0
-	if s.kind&(forked|execed) != 0 {
+	if started && s.kind&(forked|execed) != 0 {
+		lap := h.lap
 		if was := h.start(s.pid); was != 0 {
 			x.confirm(h, was)
 		}
+		x.stats.Wraps += uint64(h.lap - lap)
 	}
 	h.see(s.pid)
 	c.at = h.now(s.pid)
-	if s.entity != "" {
+	if s.entity != "" && len(s.entity) <= maxText {
 		c.entity, c.said = strings.Clone(s.entity), true
 	} else {
 		start := s.start
@@ -315,9 +327,6 @@ func (x *Enricher) add(s *sight, k key) *proc {
 
 // confirm tells the entry of a pid whose place on the circle was in doubt.
 func (x *Enricher) confirm(h *host, pid uint32) {
-	if h.pid < pid || h.pid == 0 {
-		return
-	}
 	if c := x.procs[key{h.num, pid}]; c != nil {
 		c.at = h.place
 	}
@@ -354,6 +363,9 @@ func (x *Enricher) weigh(c *proc) {
 	const value = int(unsafe.Sizeof(event.Value{}))
 	n := overhead + len(c.exe) + len(c.name) + len(c.command) + len(c.entity) + len(c.container) + len(c.makes) +
 		value*(len(c.args)+len(c.ancestry)) + len(c.startText.Str())
+	for _, id := range c.ancestry {
+		n += len(id.Str()) // They outlive the ancestors.
+	}
 	if c.shim != nil {
 		n += c.shim.size()
 	}
@@ -364,7 +376,7 @@ func (x *Enricher) weigh(c *proc) {
 // update tells c what s shows. p is its parent, or nil.
 func (x *Enricher) update(s *sight, c, p *proc, fresh bool) {
 	changed := fresh
-	if s.entity != "" && !c.said {
+	if s.entity != "" && !c.said && len(s.entity) <= maxText {
 		c.entity, c.said, changed = strings.Clone(s.entity), true, true
 	}
 	if s.start != 0 && c.start == 0 {
@@ -458,7 +470,7 @@ func (x *Enricher) setArgs(c *proc, v event.Value) {
 		return
 	}
 	x.buf = join(x.buf[:0], v)
-	if len(x.buf) > maxArgs {
+	if n := len(x.buf); n+24*v.Len() > min(maxArgs, x.o.MaxBytes/8) {
 		x.buf = nil
 		return
 	}
@@ -505,6 +517,9 @@ func sameArgs(args []event.Value, v event.Value) bool {
 // keep copies a scalar.
 func keep(v event.Value) event.Value {
 	if v.Kind() == event.KindString {
+		if len(v.Str()) > maxText {
+			return event.Value{}
+		}
 		return event.String(strings.Clone(v.Str()))
 	}
 	return v
@@ -512,7 +527,7 @@ func keep(v event.Value) event.Value {
 
 // word returns a copy of s that equal words share.
 func (x *Enricher) word(s string) string {
-	if s == "" {
+	if s == "" || len(s) > maxText {
 		return ""
 	}
 	if w, ok := x.words[s]; ok {

@@ -1,0 +1,169 @@
+package enrich_test
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/event"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+func ExampleEnricher() {
+	s := event.NewSchema()
+	x := enrich.New(s, enrich.Options{})
+	d := event.NewDecoder(s)
+	var e event.Event
+	for _, doc := range []string{
+		`{"@timestamp":"2026-11-25T02:00:00Z","event":{"action":"executed","category":["process"],"type":["start"]},
+			"process":{"pid":100,"parent":{"pid":1},"executable":"/usr/local/bin/kubelet","args":["kubelet","--v=2"]}}`,
+		`{"@timestamp":"2026-11-25T02:00:01Z","event":{"action":"executed","category":["process"],"type":["start"]},
+			"process":{"pid":101,"parent":{"pid":100},"executable":"/usr/local/bin/crictl","args":["crictl","ps"]}}`,
+	} {
+		if err := d.Decode([]byte(doc), &e); err != nil {
+			fmt.Println(err)
+			return
+		}
+		x.Apply(&e)
+	}
+	for _, f := range e.Derived() {
+		fmt.Println(s.Name(f), "=", e.Get(f).Text())
+	}
+	// Output:
+	// process.command_line = crictl ps
+	// process.args_count = 2
+	// process.name = crictl
+	// process.entity_id = XlGPNjAKFY7EtKDO
+	// process.Ext.ancestry = ryM3AD6axy524MzD
+	// process.parent.executable = /usr/local/bin/kubelet
+	// process.parent.name = kubelet
+	// process.parent.args = ["kubelet","--v=2"]
+	// process.parent.args_count = 2
+	// process.parent.command_line = kubelet --v=2
+	// process.parent.entity_id = ryM3AD6axy524MzD
+}
+
+// Memory stays within the limits however many processes and hosts go by.
+func TestMemoryIsBounded(t *testing.T) {
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	pad := strings.Repeat("x", 200)
+	f := func(name string, o enrich.Options, n int, doc func(i int) string) {
+		t.Run(name, func(t *testing.T) {
+			before := heap()
+			s := event.NewSchema()
+			x := enrich.New(s, o)
+			d := event.NewDecoder(s)
+			var e event.Event
+			for i := range n {
+				if err := d.Decode([]byte(doc(i)), &e); err != nil {
+					t.Fatal(err)
+				}
+				x.Apply(&e)
+				if st := x.Stats(); st.Processes > o.MaxProcesses || st.Bytes > o.MaxBytes || st.Hosts > st.Processes {
+					t.Fatalf("after %d: %+v", i, st)
+				}
+			}
+			st, grown := x.Stats(), heap()-before
+			t.Logf("%+v, heap grew by %d", st, grown)
+			if int(st.Evicted)+st.Processes+int(st.Reused) < n {
+				t.Errorf("%d evicted, %d left, of %d", st.Evicted, st.Processes, n)
+			}
+			const words = 2 << 20 // shared strings and the schema
+			if grown > int64(st.Bytes)*5/4+words {
+				t.Errorf("heap grew by %d, the table reckons %d", grown, st.Bytes)
+			}
+			runtime.KeepAlive(x)
+		})
+	}
+	exec := func(i int, host string) string {
+		return fmt.Sprintf(`{"@timestamp":%d,"host":{"id":%q},"event":{"action":"executed","type":["start"]},
+			"process":{"pid":%d,"parent":{"pid":%d},"executable":"/bin/p%d","args":["/bin/p%d","%s"]}}`,
+			1795382411000+i, host, i+2, i+1, i, i, pad)
+	}
+	f("number", enrich.Options{MaxProcesses: 5000, MaxBytes: 1 << 30}, 100_000, func(i int) string { return exec(i, "h") })
+	f("bytes", enrich.Options{MaxProcesses: 1 << 30, MaxBytes: 8 << 20}, 100_000, func(i int) string { return exec(i, "h") })
+	f("hosts", enrich.Options{MaxProcesses: 5000, MaxBytes: 1 << 30}, 50_000, func(i int) string { return exec(i, fmt.Sprint("host", i)) })
+}
+
+// Steady state: events of known processes allocate nothing.
+func TestNoAllocation(t *testing.T) {
+	s := event.NewSchema()
+	x := enrich.New(s, enrich.Options{})
+	d := event.NewDecoder(s)
+	var e event.Event
+	docs := [][]byte{
+		[]byte(`{"@timestamp":1795382411000,"event":{"action":"executed","type":["start"]},"process":{"pid":100,"parent":{"pid":1},"executable":"/bin/bash","args":["bash"]}}`),
+		[]byte(`{"@timestamp":1795382411000,"event":{"action":"executed","type":["start"]},"process":{"pid":101,"parent":{"pid":100},"executable":"/bin/ctr","args":["ctr","x"]}}`),
+		[]byte(`{"@timestamp":1795382411000,"event":{"category":["network"]},"process":{"pid":101,"parent":{"pid":100}}}`),
+	}
+	run := func() {
+		for _, doc := range docs {
+			d.Decode(doc, &e)
+			x.Apply(&e)
+		}
+	}
+	run()
+	if n := testing.AllocsPerRun(100, run); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// Whatever comes, nothing that a source said is changed, the table keeps its
+// limits, and the same stream gives the same answer.
+func FuzzApply(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.txtar")
+	for _, file := range files {
+		if a, err := txtar.ParseFile(file); err == nil {
+			for _, f2 := range a.Files {
+				if f2.Name == "in" {
+					f.Add(f2.Data)
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var answers [2]string
+		for i := range answers {
+			s := event.NewSchema()
+			x := enrich.New(s, enrich.Options{MaxProcesses: 16, MaxBytes: 64 << 10})
+			d := event.NewDecoder(s)
+			var e event.Event
+			var out []byte
+			for line := range bytes.Lines(in) {
+				if d.Decode(line, &e) != nil {
+					continue
+				}
+				said := e.Clone()
+				x.Apply(&e)
+				for _, f := range e.Derived() {
+					if said.Get(f).Kind() != event.KindMissing {
+						t.Fatalf("%s replaced %s of %s", s.Name(f), said.Get(f).Text(), line)
+					}
+					out = append(out, s.Name(f)...)
+					out = e.Get(f).AppendJSON(append(out, '='))
+				}
+				for f := range event.Field(s.Len()) {
+					if v := said.Get(f); v.Kind() != event.KindMissing && !v.Equal(e.Get(f)) {
+						t.Fatalf("%s changed in %s", s.Name(f), line)
+					}
+				}
+				if st := x.Stats(); st.Processes > 16 || st.Processes > 1 && st.Bytes > 64<<10 || st.Hosts > st.Processes+1 {
+					t.Fatalf("over the limits: %+v", st)
+				}
+			}
+			answers[i] = string(out)
+		}
+		if answers[0] != answers[1] {
+			t.Fatal("two runs differ")
+		}
+	})
+}
