@@ -36,7 +36,16 @@ type Window struct {
 	off    int64 // of buf[lo]
 	eof    bool
 	err    error
+	read   int64 // decompressed bytes
 	stats  *Stats
+}
+
+// Count makes s count the bytes of the window, from the first one on.
+func (w *Window) Count(s *Stats) {
+	if s != nil && w.stats == nil {
+		s.Bytes.Add(w.read)
+	}
+	w.stats = s
 }
 
 // Bytes is what has been read and not discarded.
@@ -97,6 +106,7 @@ func (w *Window) fill() bool {
 	for range 100 {
 		n, err := w.r.Read(w.buf[w.hi:])
 		w.hi += n
+		w.read += int64(n)
 		if w.stats != nil {
 			w.stats.Bytes.Add(int64(n))
 		}
@@ -177,7 +187,10 @@ func (w *Window) open() bool {
 
 	// The encoding shows in the first bytes of the text.
 	head, err = w.head(w.r, w.buf[:0])
-	w.hi = len(head)
+	w.hi, w.read = len(head), int64(len(head))
+	if w.stats != nil {
+		w.stats.Bytes.Add(w.read)
+	}
 	if err != nil {
 		w.r = &after{nil, err}
 	}
@@ -237,7 +250,7 @@ type Lines struct {
 // NewLines returns the lines of w. What is wrong with the input is rejected
 // through o.
 func NewLines(w *Window, o *Options) *Lines {
-	w.stats = o.Stats
+	w.Count(o.Stats)
 	return &Lines{w, o}
 }
 
