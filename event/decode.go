@@ -36,8 +36,9 @@ type Decoder struct {
 	err   SyntaxError
 
 	// The next backslash and the next control character at or behind where a
-	// string was last read, so that most strings need a look for quotes only.
-	slash, control int
+	// string was last read, so that most strings need a look for quotes only:
+	// before clear, which is the nearer one, there is neither.
+	slash, control, clear int
 
 	// Keys of the objects that are open, innermost last, to find duplicates.
 	hashes []uint64
@@ -62,7 +63,7 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 	e.Reset()
 	d.doc, d.depth, d.e = doc, 0, e
 	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
-	d.slash, d.control = -1, -1
+	d.slash, d.control, d.clear = -1, -1, -1
 	if plain(doc) {
 		d.control = len(doc)
 	}
@@ -138,9 +139,9 @@ func (d *Decoder) space(i int) int {
 }
 
 // at is the byte at i, or 0 behind the end.
-func (d *Decoder) at(i int) byte {
-	if i < len(d.doc) {
-		return d.doc[i]
+func at(b []byte, i int) byte {
+	if i < len(b) {
+		return b[i]
 	}
 	return 0
 }
@@ -150,34 +151,41 @@ const manyKeys = 64
 
 // object reads the object at i, in which somebody wants something.
 func (d *Decoder) object(n *node, i int) int {
+	b := d.doc
 	if d.depth++; d.depth > MaxDepth {
 		return d.fail(i, "nested too deep")
 	}
-	base := len(d.hashes)
+	base, bloom := len(d.hashes), uint64(0)
 	var seen map[string]struct{} // once there are manyKeys
 	i = d.space(i + 1)
-	if d.at(i) == '}' {
+	if at(b, i) == '}' {
 		d.depth--
 		return i + 1
 	}
 	for {
-		if d.at(i) != '"' {
+		if at(b, i) != '"' {
 			return d.fail(i, "expected a key")
 		}
-		at := i
-		start, end, escaped := d.str(i)
-		if start < 0 {
-			return -1
+		begin := i
+		end, escaped := quote(b, i+1), false
+		if end > d.clear {
+			if end, escaped = d.str(i + 1); end < 0 {
+				return -1
+			}
 		}
-		key := d.doc[start:end]
+		key := b[begin+1 : end]
 		if escaped {
 			key = d.unescape(key)
 		}
 		h := hashKey(key)
 		if seen == nil {
-			for k, old := range d.hashes[base:] {
-				if old == h && string(d.keys[base+k]) == string(key) {
-					return d.fail(at, "duplicate key")
+			if bit := uint64(1) << (h >> 58); bloom&bit == 0 {
+				bloom |= bit
+			} else {
+				for k, old := range d.hashes[base:] {
+					if old == h && string(d.keys[base+k]) == string(key) {
+						return d.fail(begin, "duplicate key")
+					}
 				}
 			}
 			d.hashes, d.keys = append(d.hashes, h), append(d.keys, key)
@@ -189,13 +197,13 @@ func (d *Decoder) object(n *node, i int) int {
 			}
 		} else {
 			if _, dup := seen[str(key)]; dup {
-				return d.fail(at, "duplicate key")
+				return d.fail(begin, "duplicate key")
 			}
 			seen[str(key)] = struct{}{}
 		}
 		i = end + 1
-		if d.at(i) != ':' {
-			if i = d.space(i); d.at(i) != ':' {
+		if at(b, i) != ':' {
+			if i = d.space(i); at(b, i) != ':' {
 				return d.fail(i, "expected ':'")
 			}
 		}
@@ -207,24 +215,24 @@ func (d *Decoder) object(n *node, i int) int {
 		if i < 0 {
 			return -1
 		}
-		switch c := d.at(i); c {
+		switch c := at(b, i); c {
 		case ',':
 			i++
 		case '}':
 		default:
 			i = d.space(i)
-			if c = d.at(i); c == ',' {
+			if c = at(b, i); c == ',' {
 				i++
 			} else if c != '}' {
 				return d.fail(i, "expected ',' or '}'")
 			}
 		}
-		if d.at(i-1) != ',' {
+		if at(b, i-1) != ',' {
 			d.depth--
 			d.hashes, d.keys = d.hashes[:base], d.keys[:base]
 			return i + 1
 		}
-		if d.at(i) != '"' {
+		if at(b, i) != '"' {
 			i = d.space(i)
 		}
 	}
@@ -232,19 +240,22 @@ func (d *Decoder) object(n *node, i int) int {
 
 // value reads the value at or behind i, which somebody wants.
 func (d *Decoder) value(n *node, i int) int {
-	c := d.at(i)
+	b := d.doc
+	c := at(b, i)
 	if c <= ' ' {
 		i = d.space(i)
-		c = d.at(i)
+		c = at(b, i)
 	}
 	switch c {
 	case '"':
-		start, end, escaped := d.str(i)
-		if start < 0 {
-			return -1
+		end, escaped := quote(b, i+1), false
+		if end > d.clear {
+			if end, escaped = d.str(i + 1); end < 0 {
+				return -1
+			}
 		}
 		if n.field != 0 {
-			s := d.doc[start:end]
+			s := b[i+1 : end]
 			if escaped {
 				s = d.unescape(s)
 			}
@@ -269,11 +280,12 @@ func (d *Decoder) value(n *node, i int) int {
 }
 
 func (d *Decoder) array(n *node, i int) int {
+	b := d.doc
 	if d.depth++; d.depth > MaxDepth {
 		return d.fail(i, "nested too deep")
 	}
 	i = d.space(i + 1)
-	if d.at(i) == ']' {
+	if at(b, i) == ']' {
 		d.depth--
 		if n.field != 0 {
 			d.e.add(n.field, Null())
@@ -285,7 +297,7 @@ func (d *Decoder) array(n *node, i int) int {
 			return -1
 		}
 		i = d.space(i)
-		switch d.at(i) {
+		switch at(b, i) {
 		case ',':
 			i++
 		case ']':
@@ -305,16 +317,16 @@ func (d *Decoder) skip(i int) int {
 	depth := d.depth
 	for {
 		// A value.
-		c := d.at(i)
+		c := at(b, i)
 		if c <= ' ' {
 			i = d.space(i)
-			c = d.at(i)
+			c = at(b, i)
 		}
 		switch c {
 		case '"':
 			end := quote(b, i+1)
-			if end > d.slash || end > d.control {
-				if _, end, _ = d.strSlow(i + 1); end < 0 {
+			if end > d.clear {
+				if end, _ = d.str(i + 1); end < 0 {
 					return -1
 				}
 			}
@@ -323,17 +335,17 @@ func (d *Decoder) skip(i int) int {
 			if depth++; depth > MaxDepth {
 				return d.fail(i, "nested too deep")
 			}
-			if i++; d.at(i) <= ' ' {
+			if i++; at(b, i) <= ' ' {
 				i = d.space(i)
 			}
 			if c == '[' {
 				objects[depth>>6] &^= 1 << (depth & 63)
-				if d.at(i) != ']' {
+				if at(b, i) != ']' {
 					continue
 				}
 			} else {
 				objects[depth>>6] |= 1 << (depth & 63)
-				if d.at(i) != '}' {
+				if at(b, i) != '}' {
 					if i = d.skipKey(i); i < 0 {
 						return -1
 					}
@@ -366,11 +378,11 @@ func (d *Decoder) skip(i int) int {
 				i = d.space(i)
 			}
 			object := objects[depth>>6]&(1<<(depth&63)) != 0
-			c = d.at(i)
+			c = at(b, i)
 			if c == ',' {
 				i++
 				if object {
-					if d.at(i) <= ' ' {
+					if at(b, i) <= ' ' {
 						i = d.space(i)
 					}
 					if i = d.skipKey(i); i < 0 {
@@ -393,15 +405,18 @@ func (d *Decoder) skip(i int) int {
 
 // skipKey passes over the key at i and its colon.
 func (d *Decoder) skipKey(i int) int {
-	if d.at(i) != '"' {
+	b := d.doc
+	if at(b, i) != '"' {
 		return d.fail(i, "expected a key")
 	}
-	_, end, _ := d.str(i)
-	if end < 0 {
-		return -1
+	end := quote(b, i+1)
+	if end > d.clear {
+		if end, _ = d.str(i + 1); end < 0 {
+			return -1
+		}
 	}
-	if i = end + 1; d.at(i) != ':' {
-		if i = d.space(i); d.at(i) != ':' {
+	if i = end + 1; at(b, i) != ':' {
+		if i = d.space(i); at(b, i) != ':' {
 			return d.fail(i, "expected ':'")
 		}
 	}
@@ -489,19 +504,6 @@ const (
 	highs = 0x8080808080808080
 )
 
-// str reads the string whose opening quote is at i: its text is doc[start:end],
-// with the closing quote at end. It fails with start and
-// end -1.
-func (d *Decoder) str(i int) (start, end int, escaped bool) {
-	b := d.doc
-	start = i + 1
-	end = quote(b, start)
-	if end > d.slash || end > d.control {
-		return d.strSlow(start)
-	}
-	return start, end, false
-}
-
 // quote is the position of the next quote at or behind i, or len(b).
 func quote(b []byte, i int) int {
 	s := b[i:]
@@ -522,38 +524,39 @@ func quote(b []byte, i int) int {
 	return len(b)
 }
 
-// strSlow reads a string behind which no backslash or control character is
-// known, or in which there is one.
-func (d *Decoder) strSlow(start int) (int, int, bool) {
+// str reads the string whose text begins at start and returns where its closing
+// quote is and whether it has escapes. Callers look for the quote themselves
+// first and need str only where it stands behind d.clear.
+func (d *Decoder) str(start int) (end int, escaped bool) {
 	b := d.doc
 	if d.control < start {
 		d.control = nextControl(b, start)
 	}
-	i, escaped := start, false
-	for {
+	for i := start; ; {
 		if d.slash < i {
 			d.slash = len(b)
 			if n := bytes.IndexByte(b[i:], '\\'); n >= 0 {
 				d.slash = i + n
 			}
 		}
-		end := quote(b, i)
+		d.clear = min(d.slash, d.control)
+		end = quote(b, i)
 		if d.slash < end {
 			escaped = true
 			n, ok := escapeLen(b[d.slash:])
 			if !ok {
-				return d.fail(d.slash, "bad escape"), -1, false
+				return d.fail(d.slash, "bad escape"), false
 			}
 			i = d.slash + n
 			continue
 		}
 		if end == len(b) {
-			return d.fail(end, "string does not end"), -1, false
+			return d.fail(end, "string does not end"), false
 		}
 		if d.control < end {
-			return d.fail(d.control, "control character in a string"), -1, false
+			return d.fail(d.control, "control character in a string"), false
 		}
-		return start, end, escaped
+		return end, escaped
 	}
 }
 
