@@ -46,10 +46,10 @@
 //   - wrap: the kernel hands out pids in a circle. Starts that the stream shows
 //     tell where it is; when it has come round to within 1,024 pids of an entry's
 //     pid, that entry is not trusted, unless by a decisive field. That holds as
-//     long as fewer than about half of all pids are handed out between two
-//     starts shown, and lets a long-lived parent go once per lap on a host whose
-//     source tells no start times: seed it again (event.action existing_process
-//     from /proc).
+//     long as a start is shown for every thousand pids or so, and lets a
+//     long-lived parent go once per lap on a host whose source tells no start
+//     times: seed it again (event.action existing_process from /proc; Stats.Wraps
+//     tells when). Pids below 300 are given out once, at boot.
 //   - age: an entry that no event touched for 24 hours is not trusted.
 //   - contradiction: a document that names another process.parent.executable
 //     than the entry's gets nothing from it.

@@ -47,6 +47,8 @@ type proc struct {
 	said  bool // entity is the source's
 	login bool // its session changed while we looked
 
+	glimpse bool // the program is known from an event that is no exec
+
 	session, auid id
 
 	exe, name string
@@ -421,7 +423,7 @@ func (x *Enricher) program(s *sight, c, p *proc) bool {
 	name, args := first(e.Get(f.name)).Str(), e.Get(f.args)
 	switch {
 	case s.kind&(execed|seeded) != 0:
-		if s.t < c.since {
+		if s.t < c.since && !(c.glimpse && s.exe == c.exe) {
 			return false // A later exec came first.
 		}
 	case s.kind&forked != 0:
@@ -444,6 +446,7 @@ func (x *Enricher) program(s *sight, c, p *proc) bool {
 		c.exe, c.since = x.word(s.exe), s.t
 		c.name = x.word(name)
 		c.args, c.command = nil, ""
+		c.glimpse = true
 		return true
 	default:
 		if c.exe == "" && c.name == "" && name != "" {
@@ -458,7 +461,7 @@ func (x *Enricher) program(s *sight, c, p *proc) bool {
 		return false
 	}
 	c.exe, c.name = x.word(s.exe), x.word(name)
-	c.since = s.t
+	c.since, c.glimpse = s.t, false
 	x.setArgs(c, args)
 	return true
 }

@@ -136,6 +136,7 @@ func TestFilledIsTrue(t *testing.T) {
 		"everything, wraps": {skip: 200, forks: true, exits: true, logins: true},
 		"starts":            {skip: 300, forks: true, exits: true, starts: true},
 		"losses":            {skip: 60, forks: true, exits: true, lose: 0.2},
+		"sparse":            {skip: 1500},
 		"no wrap":           {forks: true, exits: true},
 		"no wrap, execs":    {},
 	} {
