@@ -15,8 +15,9 @@ const reserved = 300
 
 // place is a position of the kernel on a host's circle of pids.
 type place struct {
-	lap int32
-	pid uint32
+	lap  int32
+	boot int32
+	pid  uint32
 }
 
 // cursor follows the kernel round the circle.
@@ -44,6 +45,9 @@ func (c *cursor) start(pid uint32) (confirmed uint32) {
 		confirmed = c.maybe
 		if c.maybe < c.pid {
 			c.lap++
+			if c.maybe < reserved || c.pid+8*stride < c.size() {
+				c.boot++ // The circle ends further up: this looks like a reboot.
+			}
 		}
 		c.pid, c.maybe = c.maybe, 0
 		if near(pid, c.pid) {
@@ -63,8 +67,11 @@ func near(a, b uint32) bool { return a < b+stride && b < a+stride }
 // passed reports whether the kernel may have given out pid again since it was
 // alive at the place then.
 func (c *cursor) passed(pid uint32, then place) bool {
-	if c.begin == 0 || c.maybe == pid || pid < reserved {
+	if c.begin == 0 || c.maybe == pid {
 		return false
+	}
+	if c.boot != then.boot || pid < reserved {
+		return c.boot != then.boot
 	}
 	if then.pid == 0 {
 		then.pid = c.begin
@@ -79,7 +86,7 @@ func (c *cursor) passed(pid uint32, then place) bool {
 	if c.maybe == 0 {
 		return false
 	}
-	m := place{c.lap, c.maybe}
+	m := place{lap: c.lap, pid: c.maybe}
 	if m.pid < c.pid {
 		m.lap++
 	}
@@ -88,10 +95,15 @@ func (c *cursor) passed(pid uint32, then place) bool {
 
 // reaches reports whether the kernel, last seen at p, may have passed pid in a lap.
 func (c *cursor) reaches(p place, pid uint32, lap int32) bool {
-	size := uint32(1 << 15)
-	if c.top >= size {
-		size = 1 << 22
-	}
+	size := c.size()
 	return p.lap > lap || p.lap == lap && pid <= p.pid+stride ||
 		p.lap+1 == lap && pid+size <= p.pid+stride
+}
+
+// size is the number of pids of the circle: the kernel's usual limits.
+func (c *cursor) size() uint32 {
+	if c.top >= 1<<15 {
+		return 1 << 22
+	}
+	return 1 << 15
 }

@@ -50,6 +50,8 @@
 //     long-lived parent go once per lap on a host whose source tells no start
 //     times: seed it again (event.action existing_process from /proc; Stats.Wraps
 //     tells when). Pids below 300 are given out once, at boot.
+//   - reboot: another host.boot.id, or pids that begin again while the end of the
+//     circle was far, end every process of the host.
 //   - age: an entry that no event touched for 24 hours is not trusted.
 //   - contradiction: a document that names another process.parent.executable
 //     than the entry's gets nothing from it.
@@ -66,16 +68,20 @@
 // # Containers
 //
 // A container id comes, in this order, from container.id; from the cgroup path
-// in process.cgroup, process.cgroup.path or orlop.cgroup (see the cgroup function);
+// in process.cgroup, process.cgroup.path or orlop.cgroup, which may also say none;
 // or from the runtime's own processes: a runc or crun command line names the
 // container whose init and payload are its children, and the process that then
-// appears below a containerd-shim is the payload of the runc that the shim has just
-// run. A shim's own -id serves only outside the CRI's namespace k8s.io, where
+// appears below a containerd-shim is the payload of the runc that the shim has run
+// in the last ten seconds. A shim's own -id serves only outside the CRI's namespace k8s.io, where
 // it would be the pod. Where two containers of one pod start at the same moment
 // the answer is unknown. Everything a process of a container starts is in it.
 //
 // # Limits
 //
-// Parents are those at the time of the event. The table is bounded by number and
+// Parents are those at the time of the event. An exec that the stream lost leaves
+// the old program in the table until an event contradicts it. Runtimes are known by
+// their file names. A container that crun makes below conmon, a hook of runc run,
+// and a container whose runc the stream did not show are only told right by a
+// cgroup. The table is bounded by number and
 // bytes (see [Options]); the process touched longest ago goes first.
 package enrich

@@ -52,10 +52,10 @@ type Enricher struct {
 
 // fields are the numbers of all fields that are read or filled.
 type fields struct {
-	hostID, hostName event.Field
-	category         event.Field
-	typ, action      event.Field
-	outcome          event.Field
+	hostID, hostName, bootID event.Field
+	category                 event.Field
+	typ, action              event.Field
+	outcome                  event.Field
 
 	pid, entity, start, exe, name, args event.Field
 	argsCount, commandLine, ancestry    event.Field
@@ -90,7 +90,7 @@ func New(s *event.Schema, o Options) *Enricher {
 		procs: map[key]*proc{},
 		words: map[string]string{},
 		f: fields{
-			hostID: s.Field("host.id"), hostName: s.Field("host.name"),
+			hostID: s.Field("host.id"), hostName: s.Field("host.name"), bootID: s.Field("host.boot.id"),
 			category: s.Field("event.category"), typ: s.Field("event.type"),
 			action: s.Field("event.action"), outcome: s.Field("event.outcome"),
 			pid: s.Field("process.pid"), entity: s.Field("process.entity_id"), start: s.Field("process.start"),

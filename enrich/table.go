@@ -21,6 +21,7 @@ const (
 
 type host struct {
 	name  string
+	boot  string // host.boot.id
 	num   uint32
 	procs int
 	cursor
@@ -76,20 +77,33 @@ func (x *Enricher) hostOf(e *event.Event) *host {
 	if name == "" {
 		name = first(e.Get(x.f.hostName)).Str()
 	}
-	if x.last != nil && x.last.name == name {
-		return x.last
+	boot := first(e.Get(x.f.bootID)).Str()
+	if l := x.last; l != nil && l.name == name && (boot == "" || boot == l.boot) {
+		return l // Fast path: the host of the last event.
 	}
 	h := x.hosts[name]
-	if h == nil {
-		h = &host{name: strings.Clone(name), num: x.nextHost}
+	if h != nil && h.boot == "" {
+		h.boot = strings.Clone(boot)
+	}
+	if h == nil || boot != "" && h.boot != boot {
+		// After a reboot it is another host, as far as processes go.
+		h = &host{name: strings.Clone(name), boot: strings.Clone(boot), num: x.nextHost}
 		x.nextHost++
 		x.hosts[h.name] = h
 	}
-	if l := x.last; l != nil && l.procs == 0 {
-		delete(x.hosts, l.name) // It was named by events that left nothing.
-	}
+	l := x.last
 	x.last = h
+	if l != nil {
+		x.drop(l) // if it was named by events that left nothing
+	}
 	return h
+}
+
+// drop forgets a host without processes.
+func (x *Enricher) drop(h *host) {
+	if h.procs == 0 && h != x.last && x.hosts[h.name] == h {
+		delete(x.hosts, h.name)
+	}
 }
 
 // verdict says whose event this is.
@@ -280,7 +294,7 @@ func (x *Enricher) trust(s *sight, c, p *proc) bool {
 // now is the place on the circle of a process that is alive at this moment.
 func (h *host) now(pid uint32) place {
 	if pid > h.pid && near(pid, h.pid) {
-		return place{h.lap, pid}
+		return place{h.lap, h.cursor.boot, pid}
 	}
 	return h.place
 }
@@ -338,10 +352,8 @@ func (x *Enricher) remove(c *proc) {
 	delete(x.procs, c.key)
 	c.prev.next, c.next.prev = c.next, c.prev
 	x.bytes -= c.bytes
-	h := c.host
-	if h.procs--; h.procs == 0 && h != x.last {
-		delete(x.hosts, h.name)
-	}
+	c.host.procs--
+	x.drop(c.host)
 	*c = proc{next: x.free}
 	x.free = c
 }
