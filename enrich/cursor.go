@@ -64,40 +64,56 @@ func (c *cursor) see(pid uint32) { c.top = max(c.top, pid) }
 
 func near(a, b uint32) bool { return a < b+stride && b < a+stride }
 
-// passed reports whether the kernel may have given out pid again since it was
-// alive at the place then.
-func (c *cursor) passed(pid uint32, then place) bool {
-	if c.begin == 0 || c.maybe == pid {
-		return false
-	}
-	if c.boot != then.boot || pid < reserved {
-		return c.boot != then.boot
+// chance says whether the kernel has given out a pid again.
+type chance uint8
+
+const (
+	no chance = iota
+	perhaps
+	yes
+)
+
+// passed says whether the kernel may have given out pid again since the process
+// was alive at the place then.
+func (c *cursor) passed(pid uint32, then place) chance {
+	switch {
+	case c.begin == 0 || c.maybe == pid:
+		return no
+	case c.boot != then.boot:
+		return yes
+	case pid < reserved:
+		return no
 	}
 	if then.pid == 0 {
 		then.pid = c.begin
 	}
-	next := then.lap
+	next := then.lap // in which pid comes again
 	if pid <= then.pid {
 		next++
 	}
-	if c.reaches(c.place, pid, next) {
-		return true
+	if c.lap > next || c.lap == next && pid <= c.pid {
+		return yes
 	}
-	if c.maybe == 0 {
-		return false
+	if c.close(c.place, pid, next) {
+		return perhaps
 	}
-	m := place{lap: c.lap, pid: c.maybe}
-	if m.pid < c.pid {
-		m.lap++
+	if c.maybe != 0 {
+		m := place{lap: c.lap, pid: c.maybe}
+		if m.pid < c.pid {
+			m.lap++
+		}
+		if c.close(m, pid, next) {
+			return perhaps
+		}
 	}
-	return c.reaches(m, pid, next)
+	return no
 }
 
-// reaches reports whether the kernel, last seen at p, may have passed pid in a lap.
-func (c *cursor) reaches(p place, pid uint32, lap int32) bool {
-	size := c.size()
+// close reports whether the kernel, last seen at p, is beyond pid in that lap, or may
+// have got there since.
+func (c *cursor) close(p place, pid uint32, lap int32) bool {
 	return p.lap > lap || p.lap == lap && pid <= p.pid+stride ||
-		p.lap+1 == lap && pid+size <= p.pid+stride
+		p.lap+1 == lap && pid+c.size() <= p.pid+stride
 }
 
 // size is the number of pids of the circle: the kernel's usual limits.

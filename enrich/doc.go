@@ -49,7 +49,8 @@
 //     long as a start is shown for every thousand pids or so, and lets a
 //     long-lived parent go once per lap on a host whose source tells no start
 //     times: seed it again (event.action existing_process from /proc; Stats.Wraps
-//     tells when). Pids below 300 are given out once, at boot.
+//     tells when). The end of the circle is taken to be 32,768 or, when a higher pid
+//     was seen, 4,194,304. Pids below 300 are given out once, at boot.
 //   - reboot: another host.boot.id, or pids that begin again while the end of the
 //     circle was far, end every process of the host.
 //   - age: an entry that no event touched for 24 hours is not trusted.

@@ -110,14 +110,16 @@ func (x *Enricher) drop(h *host) {
 type verdict uint8
 
 const (
-	other verdict = iota // of a later process than the entry's
-	doubt                // perhaps
+	other  verdict = iota // of a later process than the entry's
+	doubt                 // perhaps
+	unsure                // can be said later
 	same
 	late // of an earlier process than the entry's
 )
 
 // find returns the entry of the process that s shows, and whether it is new. It
-// returns nil if s is about a process that is no longer in the table.
+// returns nil if s is about a process that is no longer in the table, or if it is
+// in doubt that it is.
 func (x *Enricher) find(s *sight) (c *proc, fresh bool) {
 	k := key{s.host.num, s.pid}
 	c = x.procs[k]
@@ -129,6 +131,11 @@ func (x *Enricher) find(s *sight) (c *proc, fresh bool) {
 			return c, false
 		case late:
 			x.stats.Late++
+			return nil, false
+		case unsure:
+			if s.kind&ended != 0 { // Either way, this process is over.
+				c.ended, c.end = true, s.t
+			}
 			return nil, false
 		}
 		x.stats.Reused++
@@ -189,19 +196,24 @@ func (x *Enricher) whose(s *sight, c *proc) verdict {
 		return other
 	case s.kind&(execed|seeded) == 0 && s.exe != "" && c.exe != "" && s.exe != c.exe:
 		return other
-	case x.gone(s.t, c):
-		return doubt
 	}
-	return same
+	switch g := x.gone(s.t, c); {
+	case g == no:
+		return same
+	case g == perhaps && s.kind&(execed|seeded) == 0:
+		return unsure
+	}
+	return doubt
 }
 
 func near64(a, b int64) bool { return a-b <= moment && b-a <= moment }
 
-// gone reports whether the process of c may have given its pid to another by t.
-func (x *Enricher) gone(t int64, c *proc) bool {
-	return c.ended && (t == 0 || t > c.end+moment) ||
-		t != 0 && t-c.seen > int64(x.o.MaxAge) ||
-		c.host.passed(c.key.pid, c.at)
+// gone says whether the process of c may have given its pid to another by t.
+func (x *Enricher) gone(t int64, c *proc) chance {
+	if c.ended && (t == 0 || t > c.end+moment) || t != 0 && t-c.seen > int64(x.o.MaxAge) {
+		return yes
+	}
+	return c.host.passed(c.key.pid, c.at)
 }
 
 // reparented reports whether the parent that s states can have adopted c.
@@ -284,7 +296,7 @@ func (x *Enricher) trust(s *sight, c, p *proc) bool {
 	if before {
 		return false
 	}
-	if x.gone(s.t, p) {
+	if x.gone(s.t, p) != no {
 		return false
 	}
 	login := s.login || p.login || c != nil && c.login
