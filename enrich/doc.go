@@ -33,7 +33,7 @@
 //     entity id stays. (Whether Elastic Defend's id stays is not documented; an
 //     id that a source states is kept as stated.) A failed exec replaces nothing.
 //   - exit: nothing is after its end. For 10 ms, events that were under way still
-//     find it.
+//     find it. Audit's exit (not exit_group) ends only a thread.
 //   - order: an entry says nothing about the time before it was first shown, nor
 //     its program about the time before the exec. Events of one pid may come up
 //     to a second out of order if they agree with each other.

@@ -55,7 +55,7 @@ type fields struct {
 	hostID, hostName, bootID event.Field
 	category                 event.Field
 	typ, action              event.Field
-	outcome                  event.Field
+	outcome, call            event.Field
 
 	pid, entity, start, exe, name, args event.Field
 	argsCount, commandLine, ancestry    event.Field
@@ -92,7 +92,7 @@ func New(s *event.Schema, o Options) *Enricher {
 		f: fields{
 			hostID: s.Field("host.id"), hostName: s.Field("host.name"), bootID: s.Field("host.boot.id"),
 			category: s.Field("event.category"), typ: s.Field("event.type"),
-			action: s.Field("event.action"), outcome: s.Field("event.outcome"),
+			action: s.Field("event.action"), outcome: s.Field("event.outcome"), call: s.Field("auditd.data.syscall"),
 			pid: s.Field("process.pid"), entity: s.Field("process.entity_id"), start: s.Field("process.start"),
 			exe: s.Field("process.executable"), name: s.Field("process.name"), args: s.Field("process.args"),
 			argsCount: s.Field("process.args_count"), commandLine: s.Field("process.command_line"),
@@ -176,7 +176,7 @@ func (x *Enricher) Apply(e *event.Event) {
 	if s.auid = idOf(e.Get(f.auid)); s.auid == 0 {
 		s.auid = idOf(e.Get(f.userAuid))
 	}
-	s.login = e.Get(f.oldSession).Exists() || e.Get(f.oldSession2).Exists()
+	s.login = e.Get(f.oldSession).Exists() || e.Get(f.oldSession2).Exists() || has(e.Get(f.action), "changed-login-id-to")
 
 	c, fresh := x.find(&s)
 	p := x.parent(&s, c)

@@ -14,10 +14,8 @@ func (x *Enricher) kindOf(e *event.Event) kind {
 		return 0 // A connection also has a start and an end.
 	}
 	var k kind
-	known := false
 	action := e.Get(f.action)
 	for i := range action.Len() {
-		known = true
 		switch action.At(i).Str() {
 		case "fork":
 			k |= forked
@@ -25,21 +23,22 @@ func (x *Enricher) kindOf(e *event.Event) kind {
 			k |= execed
 		case "existing_process":
 			k |= seeded
-		case "end", "exit", "exited", "exit_group", "process_stopped":
-			k |= ended
-		default:
-			known = false
-		}
-	}
-	if !known {
-		typ := e.Get(f.typ)
-		for i := range typ.Len() {
-			switch typ.At(i).Str() {
-			case "start":
-				k |= execed
-			case "end":
+		case "exited":
+			if !has(e.Get(f.call), "exit") { // Audit's exit(2) ends a thread.
 				k |= ended
 			}
+		case "end", "exit_group", "process_stopped", "crashed-program":
+			k |= ended
+		}
+	}
+	if k == 0 {
+		// A kill, too, is of type end, and the process is the one that kills.
+		typ := e.Get(f.typ)
+		if has(typ, "start") {
+			k |= execed
+		}
+		if !action.Exists() && has(typ, "end") {
+			k |= ended
 		}
 	}
 	// A failed exec has the caller as its process, which goes on.
