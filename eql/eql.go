@@ -248,6 +248,23 @@ func (q *Query) Match(e *event.Event) bool {
 	return q.Filter.Match(e)
 }
 
+// Wants reports whether e can be part of a result: whether an event query
+// matches it, or an item or the until of another does.
+func (q *Query) Wants(e *event.Event) bool {
+	if q.kind == Events {
+		return q.Filter.Match(e)
+	}
+	for i := range q.Items {
+		if i > 0 && q.Items[i].Pred == q.Items[i-1].Pred {
+			continue // runs
+		}
+		if q.Items[i].Pred.Match(e) {
+			return true
+		}
+	}
+	return q.Until != nil && q.Until.Pred.Match(e)
+}
+
 // Limit says how many results a request for size of them keeps (negative: all),
 // and whether from the end. Results are in order, earliest first; without a
 // pipe the latest are kept, as _eql/search does, but of samples the first.

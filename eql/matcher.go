@@ -36,6 +36,7 @@ import (
 type Match struct {
 	Keys    []event.Value  // the values of the keys, in order; null for an optional key without one
 	Events  []*event.Event // one for each item; nil for a missing event
+	Ordinal int64          // of its last event, among those that Add was given; results are in its order
 	Evicted int            // partial matches that the memory budget had cost so far
 }
 
@@ -66,6 +67,7 @@ type chain struct {
 	key        string
 	values     []event.Value
 	stage      int // of the last event
+	ordinal    int64
 	events     []*event.Event
 	size       int64
 	bad        bool  // a missing event was there
@@ -193,6 +195,7 @@ func (m *Matcher) Add(e *event.Event, emit func(Match)) {
 			c.events = append(c.events, keep())
 			m.grow(c, int64(len(e.Raw))+eventOverhead)
 			if i == last {
+				c.ordinal = m.ordinal
 				m.unlink(c)
 				m.complete(c, emit)
 				continue
@@ -214,7 +217,7 @@ func (m *Matcher) Add(e *event.Event, emit func(Match)) {
 			}
 		}
 	}
-	for m.size > m.budget && m.evict() {
+	for m.size > m.budget && m.Evict() {
 	}
 }
 
@@ -272,8 +275,8 @@ func (m *Matcher) drop(c *chain) {
 	m.size -= c.size
 }
 
-// evict gives up the oldest partial match.
-func (m *Matcher) evict() bool {
+// Evict gives up the oldest partial match, and reports whether there was one.
+func (m *Matcher) Evict() bool {
 	if c := m.oldest; c != nil {
 		delete(m.slots[c.stage], c.key)
 		m.drop(c)
@@ -439,7 +442,7 @@ func (m *Matcher) settle(w *wait, emit func(Match)) {
 
 func (m *Matcher) deliver(c *chain, emit func(Match)) {
 	m.size -= c.size
-	out := Match{Keys: c.values, Events: make([]*event.Event, 0, len(m.q.Items)), Evicted: m.evicted}
+	out := Match{Keys: c.values, Events: make([]*event.Event, 0, len(m.q.Items)), Ordinal: c.ordinal, Evicted: m.evicted}
 	n := 0
 	for _, it := range m.q.Items {
 		if it.Missing {

@@ -1,0 +1,142 @@
+// Orlop is threat detection for what happens below the Kubernetes API.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orlop/orlop/eql/syntax"
+	"github.com/orlop/orlop/source"
+)
+
+// Exit codes. They are part of the interface; see exitCodes.
+const (
+	exitDone     = 0
+	exitFindings = 1
+	exitUsage    = 2
+	exitIO       = 3
+)
+
+const exitCodes = `Exit codes:
+  0  done
+  1  findings: alerts with scan --exit-code, mistakes with rules check
+  2  wrong usage, query, rule or configuration
+  3  reading the input or writing the output failed`
+
+// failure is an error with the exit code that it ends in.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func usage(format string, args ...any) error { return &failure{exitUsage, fmt.Errorf(format, args...)} }
+
+// errFindings ends a command that found something, in silence.
+var errFindings = &failure{exitFindings, errors.New("findings")}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main with its surroundings as arguments.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	var f *failure
+	if !errors.As(err, &f) {
+		f = &failure{exitUsage, err} // cobra's own: unknown commands and flags
+		if ctx.Err() != nil {
+			return exitIO
+		}
+	}
+	if f == errFindings {
+		return f.code
+	}
+	report(stderr, cmd, f)
+	return f.code
+}
+
+// report prints why a command failed: mistakes in queries with their place,
+// anything else on a line.
+func report(w io.Writer, cmd *cobra.Command, f *failure) {
+	var mistakes syntax.Errors
+	if errors.As(f.err, &mistakes) {
+		fmt.Fprint(w, mistakes.Report())
+		return
+	}
+	for line := range strings.Lines(strings.TrimSpace(f.err.Error())) {
+		fmt.Fprintf(w, "orlop: %s\n", printable(strings.TrimRight(line, "\n")))
+	}
+	if f.code == exitUsage && cmd != nil {
+		fmt.Fprintf(w, "See: %s --help\n", cmd.CommandPath())
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "orlop",
+		Short: "Threat detection below the Kubernetes API",
+		Long: `Orlop finds what happens below the Kubernetes API: container runtime clients
+that create, enter, mount or delete containers past RBAC, admission and the
+audit log. It runs detection rules in Elastic's format over recorded events.
+
+  orlop scan audit.log                 run the rules over a log
+  orlop query 'process where …' FILE   print the events that match a query
+  orlop rules list                     show the rules
+
+` + exitCodes,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(newScan(), newQuery(), newRules(), newVersion(), newMan())
+	return root
+}
+
+// openInputs opens what the arguments name.
+func openInputs(args []string, stdin io.Reader) ([]*source.Input, error) {
+	inputs, err := source.Open(args, stdin)
+	if err != nil {
+		return nil, &failure{exitIO, err}
+	}
+	return inputs, nil
+}
+
+// printable replaces what a terminal would act on: control characters and those
+// that turn the direction of text.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			return ' '
+		case r < 0x20, r >= 0x7f && r < 0xa0, r == 0x2028, r == 0x2029, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e, r == 0x200f, r == 0x061c, r == 0xfeff:
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}

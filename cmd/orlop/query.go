@@ -1,0 +1,267 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orlop/orlop/eql"
+	"github.com/orlop/orlop/eql/syntax"
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/agent"
+)
+
+// queryFlags are what a request to _eql/search would carry.
+type queryFlags struct {
+	category, timestamp, tiebreaker string
+	size, perKey                    int
+	schema                          string
+	output                          string
+	in                              reading
+}
+
+func newQuery() *cobra.Command {
+	const help = `Query prints the recorded events that match an EQL query, in the order of their
+time, each as it was. Of a sequence or sample it prints a line for each result:
+
+  {"join_keys":["web1"],"events":[{…},null,{…}]}
+
+where null stands for an event whose absence was asked for. It reads what scan
+reads. The query means what it means to Elasticsearch's _eql/search.
+
+With a schema, fields that neither it nor the events have are errors, and so are
+tests that do not fit a field's type. A schema is a file of the form
+
+  {"fields": {"process.name": {"type": "keyword"}, "process.pid": {"type": "long"}}}
+`
+	var q queryFlags
+	cmd := &cobra.Command{
+		Use:   "query [flags] EQL [FILE...]",
+		Short: "Print the events that match a query",
+		Long:  help + "\n" + exitCodes,
+		Example: `  orlop query 'process where process.name == "ctr" and process.args == "exec"' audit.log
+  orlop query 'sequence by process.entity_id [process where true] [network where true]' events.ndjson
+  orlop query 'any where true | tail 3' events.ndjson`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("query needs an EQL query, such as 'process where process.name == \"ctr\"'")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return q.run(cmd, args[0], args[1:]) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&q.category, "event-category-field", "event.category", "the field of the event category")
+	f.StringVar(&q.timestamp, "timestamp-field", "@timestamp", "the field of the event's time")
+	f.StringVar(&q.tiebreaker, "tiebreaker-field", "", "the field that orders events of one time (default: as they come)")
+	f.IntVar(&q.size, "size", -1, "print at most so many results, the latest; 0 gives none (default all)")
+	f.IntVar(&q.perKey, "max-samples-per-key", 1, "of a sample: results for each set of keys")
+	f.StringVar(&q.schema, "schema", "", "check the query against the fields of this `FILE`")
+	addOutput(cmd, &q.output)
+	q.in.add(cmd)
+	return cmd
+}
+
+func (q *queryFlags) run(cmd *cobra.Command, text string, files []string) error {
+	if q.size < -1 {
+		return usage("--size %d: expected a number of results, or -1 for all", q.size)
+	}
+	if q.perKey < 1 {
+		return usage("--max-samples-per-key %d: expected at least 1", q.perKey)
+	}
+	out, err := newPrinter(cmd, q.output, columns(eventWidths, "TIME", "CATEGORY", "ACTION", "HOST", "WHAT"))
+	if err != nil {
+		return err
+	}
+	schema := event.NewSchema()
+	c := &eql.Compiler{Schema: schema, Category: q.category, Timestamp: q.timestamp, Tiebreaker: q.tiebreaker}
+	src := syntax.Source{Text: text}
+	if q.schema != "" {
+		if err := q.mapping(cmd, c, src, files); err != nil {
+			return err
+		}
+	}
+	query, err := c.Compile(src)
+	if err != nil {
+		return &failure{exitUsage, err}
+	}
+	replay, done, err := q.in.replay(cmd, schema, files)
+	if err != nil {
+		return err
+	}
+	err = q.print(cmd, query, schema, replay, out)
+	if err := errors.Join(err, out.close(), done()); err != nil {
+		return err
+	}
+	if n := replay.Stats.Rejected.Load(); n > 0 {
+		warn(cmd.ErrOrStderr(), "%d of %d lines or documents could not be read; --dead-letter FILE keeps them", n, n+replay.Stats.Events.Load())
+	}
+	return nil
+}
+
+// mapping reads the schema and adds the fields that only the events have, as an
+// index that maps dynamically does. Standard input is read once, for the answer,
+// so that with it the schema has to be whole.
+func (q *queryFlags) mapping(cmd *cobra.Command, c *eql.Compiler, src syntax.Source, files []string) error {
+	f, err := os.Open(q.schema)
+	if err != nil {
+		return &failure{exitIO, err}
+	}
+	defer f.Close()
+	if c.Mapping, err = eql.ReadMapping(f); err != nil {
+		return usage("%s: %v", q.schema, err)
+	}
+	tree, err := syntax.Parse(src)
+	if err != nil {
+		return &failure{exitUsage, err}
+	}
+	unknown := map[string]event.Field{}
+	ask := func(name string) {
+		if name != "" && !c.Mapping.Has(name) {
+			unknown[name] = c.Schema.Field(name)
+		}
+	}
+	tree.Fields(func(f *syntax.Field) { ask(f.Path) })
+	ask(q.category)
+	ask(q.tiebreaker)
+	if len(unknown) == 0 || len(files) == 0 || slices.Contains(files, "-") {
+		return nil
+	}
+	look := q.in
+	look.deadLetter = ""
+	replay, done, err := look.replay(cmd, c.Schema, files)
+	if err != nil {
+		return err
+	}
+	defer done()
+	err = replay.Run(cmd.Context(), func(e *event.Event) error {
+		for name, f := range unknown {
+			if c.Mapping.Observe(name, e.Get(f)) {
+				delete(unknown, name)
+			}
+		}
+		if len(unknown) == 0 {
+			return errSeen
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errSeen) {
+		return &failure{exitIO, err}
+	}
+	return nil
+}
+
+// errSeen ends a look at the events early.
+var errSeen = errors.New("seen enough")
+
+// print runs the query and writes its results.
+func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.Schema, replay *agent.Replay, out *printer) error {
+	spool := agent.NewSpool(schema, query.Tiebreaker)
+	defer spool.Close()
+	at := schema.Field(q.timestamp)
+	err := replay.Run(cmd.Context(), func(e *event.Event) error {
+		if q.timestamp != "@timestamp" {
+			e.Time = time.Time{}
+			if v := e.Get(at); v.Exists() {
+				e.Time, _ = event.TimeOf(v.At(0))
+			}
+		}
+		if !query.Wants(e) {
+			return nil
+		}
+		return spool.Add(e)
+	})
+	if err != nil {
+		return &failure{exitIO, err}
+	}
+	spool.Sort(query.Compare)
+	rows := newEventRows()
+	if query.Kind() == eql.Events {
+		order := make([]int, spool.Len())
+		for i := range order {
+			order[i] = i
+		}
+		spool.Keep(eql.Window(query, q.size, order))
+		err = spool.Each(func(e *event.Event) error {
+			out.print(e.Raw, func() string { return rows.row(e) })
+			return out.err
+		})
+	} else {
+		err = q.results(query, spool, func(m eql.Match) error {
+			out.print(appendMatch(nil, m), func() string { return rows.match(m) })
+			return out.err
+		})
+	}
+	if err != nil {
+		return &failure{exitIO, err}
+	}
+	return nil
+}
+
+// results runs a sequence or sample over events that are in order.
+func (q *queryFlags) results(query *eql.Query, spool *agent.Spool, emit func(eql.Match) error) error {
+	var all []eql.Match
+	if query.Kind() == eql.Samples {
+		s := query.NewSampler()
+		if err := spool.Each(func(e *event.Event) error { s.Add(e); return nil }); err != nil {
+			return err
+		}
+		n, _ := query.Limit(q.size)
+		s.Samples(q.perKey, func(m eql.Match) bool {
+			if n >= 0 && len(all) >= n {
+				return false
+			}
+			all = append(all, m)
+			return true
+		})
+	} else {
+		m := query.NewMatcher()
+		add := func(x eql.Match) { all = append(all, x) }
+		err := spool.Each(func(e *event.Event) error {
+			if !e.Time.IsZero() {
+				m.Add(e, add)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		m.Flush(add)
+		// One that waited for a missing event comes after later ones; results
+		// are in the order of their last events.
+		slices.SortStableFunc(all, func(a, b eql.Match) int { return cmp.Compare(a.Ordinal, b.Ordinal) })
+	}
+	for _, m := range eql.Window(query, q.size, all) {
+		if err := emit(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendMatch writes a result of a sequence or sample as JSON.
+func appendMatch(dst []byte, m eql.Match) []byte {
+	dst = append(dst, `{"join_keys":[`...)
+	for i, k := range m.Keys {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = k.AppendJSON(dst)
+	}
+	dst = append(dst, `],"events":[`...)
+	for i, e := range m.Events {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if e == nil {
+			dst = append(dst, "null"...)
+			continue
+		}
+		dst = append(dst, e.Raw...)
+	}
+	return append(dst, `]}`...)
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/eql/syntax"
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/rule"
+	"github.com/orlop/orlop/rules"
+	"github.com/orlop/orlop/source"
+)
+
+// reading is the flags of commands that read recorded events.
+type reading struct {
+	format     string
+	noEnrich   bool
+	deadLetter string
+}
+
+func (r *reading) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&r.format, "format", "", "what the input is: "+strings.Join(agent.Formats(), " or ")+" (default: found out for each file)")
+	cmd.Flags().BoolVar(&r.noEnrich, "no-enrich", false, "see events as they were recorded, as Elasticsearch would")
+	cmd.Flags().StringVar(&r.deadLetter, "dead-letter", "", "write what cannot be read to this `FILE`, as NDJSON with its place and the reason")
+	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(agent.Formats(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// replay opens the inputs. The function it returns ends the dead letter file.
+func (r *reading) replay(cmd *cobra.Command, s *event.Schema, args []string) (*agent.Replay, func() error, error) {
+	if r.format != "" && !slices.Contains(agent.Formats(), r.format) {
+		return nil, nil, usage("--format %q: expected %s", r.format, strings.Join(agent.Formats(), " or "))
+	}
+	inputs, err := openInputs(args, cmd.InOrStdin())
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &agent.Replay{Schema: s, Format: source.Format(r.format), Enrich: !r.noEnrich, Inputs: inputs}
+	if r.deadLetter == "" {
+		return p, func() error { return nil }, nil
+	}
+	f, err := os.Create(r.deadLetter)
+	if err != nil {
+		return nil, nil, &failure{exitIO, errors.Join(fmt.Errorf("dead letters: %w", err), agent.Discard(inputs))}
+	}
+	w := bufio.NewWriter(f)
+	letters := source.NewDeadLetter(w)
+	p.Reject = letters.Reject
+	return p, func() error {
+		if err := errors.Join(letters.Err(), w.Flush(), f.Close()); err != nil {
+			return &failure{exitIO, fmt.Errorf("dead letters: %w", err)}
+		}
+		return nil
+	}, nil
+}
+
+func newScan() *cobra.Command {
+	const help = `Scan runs detection rules over recorded events and prints an alert for each
+match. It reads files, glob patterns and, without arguments or for -, standard
+input; plain, gzip or zstd. Linux audit logs and ECS documents in JSON (Auditbeat,
+Auditd Manager, Elastic Defend, Defend for Containers, Elasticsearch hits) are
+told apart by their content.
+
+What an event lacks and the stream has shown is filled in: parent process,
+command line, entity ids, container. The alert lists it under orlop.derived.
+
+Alerts have the form of Elastic Security's documents; orlop.explain says why
+each was raised.`
+	var (
+		paths    []string
+		output   string
+		findings bool
+		quiet    bool
+		in       reading
+	)
+	cmd := &cobra.Command{
+		Use:   "scan [FILE...]",
+		Short: "Run the rules over recorded events and print alerts",
+		Long:  help + "\n\n" + exitCodes,
+		Example: `  orlop scan /var/log/audit/audit.log
+  orlop scan --rules ~/detection-rules/rules/linux 'logs/*.ndjson.gz'
+  zcat audit.log.1.gz | orlop scan --output json --exit-code`,
+	}
+	addRules(cmd, &paths)
+	addOutput(cmd, &output)
+	in.add(cmd)
+	cmd.Flags().BoolVar(&findings, "exit-code", false, "exit with 1 if there are alerts")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no progress and no summary")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		out, err := newPrinter(cmd, output, columns(alertWidths, "TIME", "SEVERITY", "RULE", "HOST", "USER", "WHAT"))
+		if err != nil {
+			return err
+		}
+		schema := event.NewSchema()
+		engine := detect.New(detect.Options{Schema: schema, Lateness: -1})
+		if err := loadRules(cmd.ErrOrStderr(), engine, paths); err != nil {
+			return err
+		}
+		replay, done, err := in.replay(cmd, schema, args)
+		if err != nil {
+			return err
+		}
+		start := time.Now()
+		bar := newProgress(cmd.ErrOrStderr(), replay, quiet)
+		rows := newAlertRows()
+		emit := func(a *alert.Alert) {
+			if a.BuildingBlock && out.form == "table" {
+				return
+			}
+			bar.alert()
+			out.print(a.AppendJSON(nil), func() string { return rows.row(a) })
+		}
+		err = replay.Run(cmd.Context(), func(e *event.Event) error {
+			engine.Process(e, emit)
+			bar.event()
+			return out.err
+		})
+		if err == nil {
+			engine.Flush(emit)
+		}
+		bar.done()
+		closed := out.close()
+		if err := errors.Join(closed, done()); err != nil {
+			return err
+		}
+		if !quiet {
+			summary(cmd.ErrOrStderr(), engine, replay, time.Since(start))
+		}
+		if err != nil {
+			return &failure{exitIO, err}
+		}
+		if findings && engine.Stats().Alerts > 0 {
+			return errFindings
+		}
+		return nil
+	}
+	return cmd
+}
+
+func addRules(cmd *cobra.Command, paths *[]string) {
+	cmd.Flags().StringArrayVarP(paths, "rules", "r", nil, "run the rules of this file or folder instead of the built-in pack (repeatable)")
+}
+
+// loadPack reads the rules that paths name, or the built-in pack.
+func loadPack(paths []string) (*rule.Pack, error) {
+	if len(paths) == 0 {
+		return rule.LoadFS(rules.FS, "rules"), nil
+	}
+	for _, p := range paths {
+		if _, err := os.Stat(p); err != nil {
+			var pe *fs.PathError
+			if errors.As(err, &pe) {
+				err = pe.Err
+			}
+			return nil, &failure{exitIO, fmt.Errorf("rules %s: %w", p, err)}
+		}
+	}
+	return rule.Load(paths...), nil
+}
+
+// loadRules gives the engine its rules and reports what is wrong with them. It
+// fails only if none can run.
+func loadRules(w io.Writer, engine *detect.Engine, paths []string) error {
+	pack, err := loadPack(paths)
+	if err != nil {
+		return err
+	}
+	mistakes := pack.Errors
+	if err := engine.SetRules(pack.Rules); err != nil {
+		var more syntax.Errors
+		if !errors.As(err, &more) {
+			return &failure{exitUsage, err}
+		}
+		mistakes = append(mistakes, more...)
+	}
+	runs := 0
+	for _, s := range engine.Rules() {
+		if s.Idle == "" {
+			runs++
+		}
+	}
+	fmt.Fprint(w, mistakes.Report())
+	switch {
+	case runs > 0:
+	case len(pack.Rules) == 0 && len(mistakes) == 0:
+		return usage("no rules (*.toml) in %s", strings.Join(paths, ", "))
+	default:
+		return usage("no rule can run; orlop rules list says why of each")
+	}
+	return nil
+}
+
+// summary accounts for every event and every alert.
+func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time.Duration) {
+	st := engine.Stats()
+	rejected := uint64(replay.Stats.Rejected.Load())
+	fmt.Fprintf(w, "events    %d = %d evaluated + %d filtered + %d rejected\n", st.In+rejected, st.Evaluated, st.Filtered, rejected)
+	classes := replay.Stats.Classes()
+	for _, c := range slices.Sorted(keysOf(classes)) {
+		fmt.Fprintf(w, "          %d rejected: %s\n", classes[c], c)
+	}
+	if st.Late+st.Untimed+st.Evicted > 0 {
+		fmt.Fprintf(w, "sequences %d events late, %d without a time, %d partial matches given up\n", st.Late, st.Untimed, st.Evicted)
+	}
+	fmt.Fprintf(w, "alerts    %d\n", st.Alerts)
+	byRule := engine.Rules()
+	slices.SortStableFunc(byRule, func(a, b detect.Status) int { return int(b.Alerts) - int(a.Alerts) })
+	for _, s := range byRule {
+		if s.Alerts > 0 {
+			fmt.Fprintf(w, "%10d  %-8s  %s\n", s.Alerts, s.Rule.Severity, printable(s.Rule.Name))
+		}
+	}
+	fmt.Fprintf(w, "duration  %s\n", took.Round(time.Millisecond))
+}
+
+func keysOf(m map[string]int64) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}

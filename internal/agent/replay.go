@@ -1,0 +1,90 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/source"
+)
+
+// A Replay runs recorded inputs, one after the other, through the enricher.
+type Replay struct {
+	Schema *event.Schema
+	Format source.Format            // "" is found out for each input
+	Enrich bool                     // fill what the stream has shown; see package enrich
+	Reject func(r source.Rejection) // told of what cannot be read; may be nil
+	Inputs []*source.Input
+
+	Stats source.Stats // may be looked at while Run runs
+}
+
+// Run calls emit for each event of each input. What cannot be read is counted
+// and rejected, and the run goes on; an error is that of ctx or of emit.
+func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
+	o := source.Options{Schema: p.Schema, Stats: &p.Stats, Reject: p.Reject}
+	next := emit
+	if p.Enrich {
+		x := enrich.New(p.Schema, enrich.Options{})
+		next = func(e *event.Event) error {
+			x.Apply(e)
+			return emit(e)
+		}
+	}
+	for _, in := range p.Inputs {
+		if err := p.read(ctx, in, o, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Replay) read(ctx context.Context, in *source.Input, o source.Options, emit func(*event.Event) error) (err error) {
+	defer func() {
+		if e := in.Close(); err == nil {
+			err = e
+		}
+	}()
+	format := p.Format
+	if format == source.Unknown {
+		if format, err = in.Format(ctx); err != nil {
+			return err
+		}
+	}
+	if format == source.Unknown {
+		// Nothing tells what it is: read as documents, each line of what is
+		// there is rejected with its reason, and an empty file is no events.
+		format = source.ECS
+	}
+	for _, r := range readers {
+		if r.format == format {
+			return r.open(in, o).Run(ctx, emit)
+		}
+	}
+	return fmt.Errorf("agent: bug: format %q", format)
+}
+
+// Progress says how many of the inputs' stored bytes have been read, and of how
+// many; total is -1 where that cannot be known. It may be called while Run runs.
+func (p *Replay) Progress() (read, total int64) {
+	for _, in := range p.Inputs {
+		read += in.Read()
+		if n := in.Size(); n < 0 || total < 0 {
+			total = -1
+		} else {
+			total += n
+		}
+	}
+	return read, total
+}
+
+// Discard closes inputs that are not run.
+func Discard(inputs []*source.Input) error {
+	var errs []error
+	for _, in := range inputs {
+		errs = append(errs, in.Close())
+	}
+	return errors.Join(errs...)
+}
