@@ -89,6 +89,7 @@ type Literal struct {
 	Int   int64
 	Float float64
 	Str   string
+	Raw   bool // written as """…"""
 }
 
 // A Not is a negation: not X.
@@ -162,29 +163,33 @@ func Walk(x Expr, f func(Expr) bool) {
 	if x == nil || !f(x) {
 		return
 	}
+	children(x, func(y Expr) { Walk(y, f) })
+}
+
+// children calls f for the operands of x; the constants of a StringOp are none.
+func children(x Expr, f func(Expr)) {
+	list := func(xs []Expr) {
+		for _, y := range xs {
+			f(y)
+		}
+	}
 	switch x := x.(type) {
 	case *Not:
-		Walk(x.X, f)
+		f(x.X)
 	case *Neg:
-		Walk(x.X, f)
+		f(x.X)
 	case *Logical:
-		for _, y := range x.Xs {
-			Walk(y, f)
-		}
+		list(x.Xs)
 	case *Binary:
-		Walk(x.X, f)
-		Walk(x.Y, f)
+		f(x.X)
+		f(x.Y)
 	case *In:
-		Walk(x.X, f)
-		for _, y := range x.List {
-			Walk(y, f)
-		}
+		f(x.X)
+		list(x.List)
 	case *StringOp:
-		Walk(x.X, f)
+		f(x.X)
 	case *Call:
-		for _, y := range x.Args {
-			Walk(y, f)
-		}
+		list(x.Args)
 	}
 }
 

@@ -83,6 +83,7 @@ type token struct {
 	Range
 	kind tokenKind
 	text string // the value of a string or name, the spelling of anything else
+	raw  bool   // of a string: written as """…"""
 }
 
 // lexer turns a query into tokens. Mistakes are collected; scanning goes on
@@ -93,7 +94,14 @@ type lexer struct {
 	pos    int
 	tokens []token
 	errs   Errors
+
+	comments []Range // in order; formatting keeps them
+	closes   []int32 // see closing
 }
+
+// maxMistakes bounds how many mistakes one query is told of. Every one is
+// found in its line and hinted at, and a file of dollar signs has a million.
+const maxMistakes = 100
 
 func (l *lexer) fail(class Class, r Range, hint, format string, args ...any) {
 	l.errs = append(l.errs, &Error{Class: class, Src: l.src, Range: r, Msg: fmt.Sprintf(format, args...), Hint: hint})
@@ -107,8 +115,8 @@ func isHex(c byte) bool    { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f'
 func (l *lexer) run() {
 	for {
 		l.space()
-		if l.pos >= len(l.text) {
-			l.tokens = append(l.tokens, token{Range{len(l.text), len(l.text)}, tokEOF, "<EOF>"})
+		if l.pos >= len(l.text) || len(l.errs) >= maxMistakes {
+			l.tokens = append(l.tokens, token{Range: Range{len(l.text), len(l.text)}, kind: tokEOF, text: "<EOF>"})
 			return
 		}
 		l.next()
@@ -123,49 +131,71 @@ func (l *lexer) space() {
 		case isSpace(rest[0]):
 			l.pos++
 		case strings.HasPrefix(rest, "//"):
-			if i := strings.IndexAny(rest, "\r\n"); i >= 0 {
-				l.pos += i
-			} else {
-				l.pos = len(l.text)
-			}
-		case strings.HasPrefix(rest, "/*"):
-			n := commentLen(rest)
+			n := strings.IndexAny(rest, "\r\n")
 			if n < 0 {
-				l.fail(Parsing, Range{l.pos, l.pos + 2}, "close it with */", "comment does not end")
 				n = len(rest)
 			}
+			l.comments = append(l.comments, Range{l.pos, l.pos + n})
 			l.pos += n
+		case strings.HasPrefix(rest, "/*"):
+			end := l.commentEnd()
+			if end < 0 {
+				l.fail(Parsing, Range{l.pos, l.pos + 2}, "close it with */", "comment does not end")
+				end = len(l.text)
+			}
+			l.comments = append(l.comments, Range{l.pos, end})
+			l.pos = end
 		default:
 			return
 		}
 	}
 }
 
-// commentLen is the length of the block comment that s begins with, or -1.
-// Comments nest where they balance; else the first */ ends one.
-func commentLen(s string) int {
-	depth, first := 0, -1
-	for i := 0; i+1 < len(s); i++ {
-		switch s[i : i+2] {
-		case "/*":
-			depth++
-			i++
-		case "*/":
-			depth--
-			i++
-			if first < 0 {
-				first = i + 1
-			}
-			if depth == 0 {
-				return i + 1
-			}
-		}
+// commentEnd is where the block comment at pos ends, or -1. Comments nest where
+// they balance; else the first */ ends one.
+func (l *lexer) commentEnd() int {
+	body := l.text[l.pos+2:]
+	first := strings.Index(body, "*/")
+	if first < 0 {
+		return -1
+	}
+	first += l.pos + 4
+	if !strings.Contains(l.text[l.pos+2:first-2], "/*") {
+		return first // Fast path: nothing nested.
+	}
+	if end := l.closing(l.pos + 2); end >= 0 {
+		return end
 	}
 	return first
 }
 
+// closing is where a block comment whose inside begins at i ends, counting
+// nested ones, or -1. It is computed for every i at once, from the end, so that
+// a text full of openings is still read in linear time.
+func (l *lexer) closing(i int) int {
+	if l.closes == nil {
+		n := len(l.text)
+		l.closes = make([]int32, n+1)
+		l.closes[n] = -1
+		for i := n - 1; i >= 0; i-- {
+			switch rest := l.text[i:]; {
+			case strings.HasPrefix(rest, "*/"):
+				l.closes[i] = int32(i + 2)
+			case strings.HasPrefix(rest, "/*"):
+				l.closes[i] = -1
+				if inner := l.closes[i+2]; inner >= 0 {
+					l.closes[i] = l.closes[inner]
+				}
+			default:
+				l.closes[i] = l.closes[i+1]
+			}
+		}
+	}
+	return int(l.closes[i])
+}
+
 func (l *lexer) emit(kind tokenKind, n int, text string) {
-	l.tokens = append(l.tokens, token{Range{l.pos, l.pos + n}, kind, text})
+	l.tokens = append(l.tokens, token{Range: Range{l.pos, l.pos + n}, kind: kind, text: text})
 	l.pos += n
 }
 
@@ -326,6 +356,7 @@ func (l *lexer) rawString(s string) {
 		end++
 	}
 	l.emit(tokString, 3+end+3, line[:end])
+	l.tokens[len(l.tokens)-1].raw = true
 }
 
 // quotedLen is the length of a string in quotes q, or of the rest of the line.

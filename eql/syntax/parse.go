@@ -12,8 +12,9 @@ import (
 // Limits that keep hostile queries cheap. Elastic's largest public rule has
 // 46,906 characters, 15 levels and 2,697 string literals.
 const (
-	MaxText  = 1 << 20 // bytes of a query
-	MaxDepth = 500     // levels of parentheses, calls, not and signs
+	MaxText   = 1 << 20 // bytes of a query
+	MaxDepth  = 500     // levels of parentheses, calls, not, signs and operators
+	MaxStages = 500     // terms of a sequence or sample, each counted as often as it runs
 )
 
 // Parse reads a query. Its error is an Errors with every mistake it could tell
@@ -26,6 +27,12 @@ func Parse(src Source) (*Query, error) {
 	q := p.query()
 	if errs := p.mistakes(); len(errs) > 0 {
 		return nil, errs
+	}
+	for _, x := range q.conditions() {
+		p.height(x)
+	}
+	if len(p.errs) > 0 {
+		return nil, p.errs
 	}
 	return q, nil
 }
@@ -44,7 +51,46 @@ func ParseExpr(src Source) (Expr, error) {
 	if errs := p.mistakes(); len(errs) > 0 {
 		return nil, errs
 	}
+	p.height(x)
+	if len(p.errs) > 0 {
+		return nil, p.errs
+	}
 	return x, nil
+}
+
+// conditions lists the expressions of q.
+func (q *Query) conditions() []Expr {
+	var xs []Expr
+	if q.Event != nil {
+		xs = append(xs, q.Event.Where)
+	}
+	for _, t := range q.Terms() {
+		xs = append(xs, t.Filter.Where)
+	}
+	for _, pipe := range q.Pipes {
+		xs = append(xs, pipe.Args...)
+	}
+	return xs
+}
+
+// height refuses a tree that is higher than MaxDepth. Text need not nest for
+// that: 1+1+1+… leans to the left by one level for each sign, and whoever walks
+// the tree does so by recursion.
+func (p *parser) height(x Expr) {
+	type level struct {
+		x Expr
+		n int
+	}
+	todo := []level{{x, 1}}
+	for len(todo) > 0 {
+		at := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if at.n > MaxDepth {
+			p.report(at.x.Span(), "", "nested deeper than the limit of %d levels", MaxDepth)
+			return
+		}
+		children(at.x, func(y Expr) { todo = append(todo, level{y, at.n + 1}) })
+	}
 }
 
 // mistakes joins those of the characters and those of the grammar. Where a bad
@@ -269,7 +315,9 @@ func (p *parser) sequence() *Sequence {
 	for p.is(tokLBrack) || p.is(tokMissing) {
 		t := p.safeTerm()
 		s.Terms = append(s.Terms, t)
-		stages += max(t.Runs, 1)
+		if stages += max(t.Runs, 1); stages > MaxStages {
+			p.fail(t.Range, "", "more than the limit of %d queries in a sequence, runs counted", MaxStages)
+		}
 		if !t.Missing {
 			positive++
 		}
@@ -315,7 +363,9 @@ func (p *parser) sample() *Sample {
 		if t.Runs > 0 {
 			p.report(t.Range, "", "a sample has no runs")
 		}
-		s.Terms = append(s.Terms, t)
+		if s.Terms = append(s.Terms, t); len(s.Terms) > MaxStages {
+			p.fail(t.Range, "", "more than the limit of %d queries in a sample", MaxStages)
+		}
 	}
 	s.End = p.tokens[p.at-1].End
 	switch {
@@ -380,22 +430,31 @@ func (p *parser) by() []*Field {
 
 // safeTerm is term, but goes on behind the closing bracket after a mistake.
 func (p *parser) safeTerm() *Term {
+	if len(p.errs) >= maxMistakes {
+		panic(bail{})
+	}
 	start := p.at
 	var t *Term
 	if p.try(func() { t = p.term(true) }) {
 		return t
 	}
 	t = &Term{Range: p.tokens[start].Range, Missing: p.tokens[start].kind == tokMissing, Runs: 2}
-	for p.at = start + 1; ; p.next() {
+	inside := !slices.ContainsFunc(p.tokens[start:p.at], func(t token) bool { return t.kind == tokRBrack })
+	for ; ; p.next() {
 		switch p.peek().kind {
 		case tokEOF:
 			panic(bail{}) // the end was never found: nothing to go on with
 		case tokRBrack:
 			p.next()
-			if !p.try(func() { p.termTail(t, true) }) {
-				panic(bail{})
+			if inside && !p.try(func() { p.termTail(t, true) }) {
+				inside = false
+				continue
 			}
 			return t
+		case tokLBrack, tokMissing, tokUntil:
+			if !inside {
+				return t
+			}
 		}
 	}
 }
@@ -618,7 +677,7 @@ func (p *parser) literal() *Literal {
 	case tokTrue, tokFalse:
 		l.Kind, l.Bool = BoolLit, t.kind == tokTrue
 	case tokString:
-		l.Kind, l.Str = StringLit, t.text
+		l.Kind, l.Str, l.Raw = StringLit, t.text, t.raw
 	case tokInt:
 		i, err := strconv.ParseInt(t.text, 10, 64)
 		if err == nil {

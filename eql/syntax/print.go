@@ -72,12 +72,17 @@ func (t *Term) String() string {
 	if t.Missing {
 		b.WriteByte('!')
 	}
-	b.WriteString("[" + t.Filter.String() + "]")
-	printBy(&b, t.By)
-	if t.Runs > 0 {
-		b.WriteString(" with runs=" + strconv.Itoa(t.Runs))
-	}
+	b.WriteString("[" + t.Filter.String() + "]" + t.tail())
 	return b.String()
+}
+
+// tail is what stands behind the brackets.
+func (t *Term) tail() string {
+	s := byString(t.By)
+	if t.Runs > 0 {
+		s += " with runs=" + strconv.Itoa(t.Runs)
+	}
+	return s
 }
 
 // String prints the filter: category where condition.
@@ -147,15 +152,15 @@ func prec(x Expr) int {
 	return precPrimary
 }
 
-// ExprString prints x with the fewest parentheses that keep its shape.
+// ExprString prints x with the fewest parentheses that keep its shape, and with
+// some around "and" inside "or", for the reader.
 func ExprString(x Expr) string {
 	var b strings.Builder
 	printExpr(&b, x, precOr)
 	return b.String()
 }
 
-// Operand prints x as an operand of something that binds as strongly as least;
-// see ExprString.
+// printExpr prints x as an operand of something that binds as strongly as least.
 func printExpr(b *strings.Builder, x Expr, least int) {
 	if prec(x) < least {
 		b.WriteByte('(')
@@ -176,7 +181,7 @@ func printExpr(b *strings.Builder, x Expr, least int) {
 			if i > 0 {
 				b.WriteString(" " + x.Op + " ")
 			}
-			printExpr(b, y, prec(x)+1)
+			printExpr(b, y, precNot)
 		}
 	case *Binary:
 		left, right := prec(x), prec(x)+1
@@ -289,9 +294,20 @@ func (l *Literal) String() string {
 		}
 		return s
 	case StringLit:
-		return QuoteString(l.Str)
+		quoted := QuoteString(l.Str)
+		if l.Raw && canBeRaw(l.Str, quoted) {
+			return `"""` + l.Str + `"""`
+		}
+		return quoted
 	}
 	return "null"
+}
+
+// canBeRaw reports whether s reads better raw, and can be: it has a backslash
+// or a quote, no three quotes in a row and nothing else that has to be escaped.
+func canBeRaw(s, quoted string) bool {
+	plain := strings.Count(s, `\`) + strings.Count(s, `"`)
+	return plain > 0 && len(quoted) == len(s)+plain+2 && !strings.Contains(s, `"""`)
 }
 
 // QuoteString prints s as a string constant.
