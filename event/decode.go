@@ -40,6 +40,8 @@ type Decoder struct {
 	// before clear, which is the nearer one, there is neither.
 	slash, control, clear int
 
+	memo memo
+
 	// Keys of the objects that are open, innermost last, to find duplicates.
 	hashes []uint64
 	keys   [][]byte
@@ -64,6 +66,7 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 	d.doc, d.depth, d.e = doc, 0, e
 	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
 	d.slash, d.control, d.clear = -1, -1, -1
+	d.memo.log, d.memo.deep = d.memo.log[:0], 0
 	if plain(doc) {
 		d.control = len(doc)
 	}
@@ -207,10 +210,14 @@ func (d *Decoder) object(n *node, i int) int {
 				return d.fail(i, "expected ':'")
 			}
 		}
-		if kid := n.kid(key, h); kid != nil {
-			i = d.value(kid, i+1)
-		} else {
-			i = d.skip(i + 1)
+		kid := n.kid(key, h)
+		switch i++; {
+		case at(b, i) == '{':
+			i = d.nested(n, kid, key, h, i)
+		case kid != nil:
+			i = d.value(kid, i)
+		default:
+			i = d.skip(i)
 		}
 		if i < 0 {
 			return -1
@@ -259,7 +266,7 @@ func (d *Decoder) value(n *node, i int) int {
 			if escaped {
 				s = d.unescape(s)
 			}
-			d.e.add(n.field, String(str(s)))
+			d.add(n.field, String(str(s)))
 		}
 		return end + 1
 	case '{':
@@ -288,7 +295,7 @@ func (d *Decoder) array(n *node, i int) int {
 	if at(b, i) == ']' {
 		d.depth--
 		if n.field != 0 {
-			d.e.add(n.field, Null())
+			d.add(n.field, Null())
 		}
 		return i + 1
 	}
@@ -428,7 +435,7 @@ func (d *Decoder) literal(word string, n *node, v Value, i int) int {
 		return d.fail(i, "expected "+word)
 	}
 	if n != nil && n.field != 0 {
-		d.e.add(n.field, v)
+		d.add(n.field, v)
 	}
 	return i + len(word)
 }
@@ -482,10 +489,10 @@ func (d *Decoder) number(n *node, at int) int {
 		if neg {
 			v = -v
 		}
-		d.e.add(n.field, Int(v))
+		d.add(n.field, Int(v))
 		return at + i
 	}
-	d.e.add(n.field, ParseNumber(str(b[:i])))
+	d.add(n.field, ParseNumber(str(b[:i])))
 	return at + i
 }
 

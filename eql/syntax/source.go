@@ -75,6 +75,9 @@ func (e *Error) Error() string {
 // character of the range. Both end in a newline.
 func (e *Error) Snippet() string {
 	text := e.Src.Text
+	if text == "" {
+		return "" // a mistake of the file itself: it cannot be read, say
+	}
 	start := min(e.Range.Start, len(text))
 	begin := strings.LastIndexByte(text[:start], '\n') + 1
 	end := len(text)
@@ -94,7 +97,7 @@ func (e *Error) Snippet() string {
 	stop := max(min(e.Range.End, end), start)
 	if end-start > 2*around {
 		end = start + 2*around
-		for !utf8.RuneStart(text[end]) {
+		for end > start && !utf8.RuneStart(text[end]) {
 			end--
 		}
 		stop, tail = min(stop, end), "…"
