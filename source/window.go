@@ -74,8 +74,13 @@ func (w *Window) More(max int) bool {
 	if errors.Is(w.err, context.Canceled) || errors.Is(w.err, context.DeadlineExceeded) {
 		w.err = nil // a new context
 	}
-	if w.r == nil && !w.open() {
-		return false
+	if w.r == nil {
+		if !w.open() {
+			return false
+		}
+		if w.hi > w.lo { // its first bytes
+			return true
+		}
 	}
 	w.room(max)
 	return w.fill()
@@ -161,10 +166,10 @@ func (w *Window) open() bool {
 		w.err = &Rejection{Class: ClassRead, Reason: "open: " + err.Error()}
 		return false
 	}
-	head, err := w.head(r, nil)
-	src := io.MultiReader(bytes.NewReader(head), &after{r, err})
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+	magic, err := head(r, make([]byte, 0, 4), isMagic)
+	src := io.MultiReader(bytes.NewReader(magic), &after{r, err})
+	switch m := string(magic); {
+	case strings.HasPrefix(m, gzipMagic):
 		w.kind = "gzip"
 		z, err := gzip.NewReader(src)
 		if err != nil {
@@ -172,7 +177,7 @@ func (w *Window) open() bool {
 			return false
 		}
 		w.r = z
-	case len(head) == 4 && (bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}) || head[0]&0xf0 == 0x50 && bytes.Equal(head[1:], []byte{0x2a, 0x4d, 0x18})):
+	case m == zstdMagic || len(m) == 4 && m[0]&0xf0 == 0x50 && m[1:] == skipMagic[1:]:
 		w.kind = "zstd"
 		z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstd))
 		if err != nil {
@@ -186,8 +191,8 @@ func (w *Window) open() bool {
 	w.buf = make([]byte, windowSize)
 
 	// The encoding shows in the first bytes of the text.
-	head, err = w.head(w.r, w.buf[:0])
-	w.hi, w.read = len(head), int64(len(head))
+	first, err := head(w.r, w.buf[:0], isEncoding)
+	w.hi, w.read = len(first), int64(len(first))
 	if w.stats != nil {
 		w.stats.Bytes.Add(w.read)
 	}
@@ -195,9 +200,9 @@ func (w *Window) open() bool {
 		w.r = &after{nil, err}
 	}
 	switch {
-	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
+	case bytes.HasPrefix(first, []byte(bom)):
 		w.Discard(3)
-	case isUTF16(head):
+	case isUTF16(first):
 		w.eof = true
 		w.hi = 0
 		w.err = &Rejection{Class: ClassEncoding, Reason: "UTF-16 text: convert it first (iconv -f UTF-16 -t UTF-8)"}
@@ -206,19 +211,34 @@ func (w *Window) open() bool {
 	return true
 }
 
-// head reads until it has four bytes.
-func (w *Window) head(r io.Reader, b []byte) ([]byte, error) {
-	if b == nil {
-		b = make([]byte, 0, 4)
-	}
+// head reads four bytes into b, or fewer if these cannot be the begin of what
+// is looked for: whoever writes a pipe may wait before the next one.
+func head(r io.Reader, b []byte, begins func([]byte) bool) ([]byte, error) {
 	for range 100 {
 		n, err := r.Read(b[len(b):4])
 		b = b[:len(b)+n]
-		if err != nil || len(b) == 4 {
+		if err != nil || len(b) == 4 || len(b) > 0 && !begins(b) {
 			return b, err
 		}
 	}
 	return b, io.ErrNoProgress
+}
+
+const (
+	gzipMagic = "\x1f\x8b"
+	zstdMagic = "\x28\xb5\x2f\xfd"
+	skipMagic = "\x50\x2a\x4d\x18" // of a zstd frame without data; the first byte is one of 16
+	bom       = "\xef\xbb\xbf"
+)
+
+func isMagic(b []byte) bool {
+	s := string(b)
+	return strings.HasPrefix(gzipMagic, s) || strings.HasPrefix(zstdMagic, s) ||
+		b[0]&0xf0 == 0x50 && strings.HasPrefix(skipMagic[1:], s[1:])
+}
+
+func isEncoding(b []byte) bool {
+	return strings.HasPrefix(bom, string(b)) || b[0] >= 0xfe || bytes.IndexByte(b, 0) >= 0
 }
 
 func isUTF16(b []byte) bool {

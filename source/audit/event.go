@@ -39,6 +39,9 @@ type parser struct {
 	text   []byte // scratch
 	arg    []byte // scratch
 	doc    []byte
+
+	sec   int64 // the second of stamp
+	stamp [20]byte
 }
 
 // Fields of SYSCALL, and of records that stand for it.
@@ -116,7 +119,7 @@ const (
 func (x *parser) event(p *pending) {
 	*x = parser{
 		p: p, argc: -1, subject: -1,
-		paths: x.paths[:0], extra: x.extra[:0], args: x.args[:0], lens: x.lens[:0], text: x.text[:0], arg: x.arg[:0],
+		paths: x.paths[:0], extra: x.extra[:0], args: x.args[:0], lens: x.lens[:0], text: x.text[:0], arg: x.arg[:0], sec: x.sec, stamp: x.stamp,
 	}
 	if cap(x.args) > 1<<14 {
 		x.args, x.lens = nil, nil
@@ -174,9 +177,13 @@ func typeName(q *rec, p *pending) string {
 	return "UNKNOWN[" + strconv.Itoa(int(q.typ)) + "]"
 }
 
-// whole reports whether nothing more can come.
+// whole reports whether nothing more can come that matters. An exec always has
+// a working directory, and a call that took an address has that.
 func (x *parser) whole() bool {
-	return x.p.has&hasSyscall != 0 && x.p.has&hasProctitle != 0 && x.settled()
+	if x.p.has&hasSyscall == 0 || x.p.has&hasProctitle == 0 || !x.settled() || x.exec && x.cwd.key == nil {
+		return false
+	}
+	return x.saddr != nil || x.call != "connect" && x.call != "bind" || string(x.sys[fSuccess].val) != "yes"
 }
 
 // settled reports whether all that the SYSCALL promises is there.
@@ -689,12 +696,14 @@ func (x *parser) outcome() string {
 
 // key begins a member of an object.
 func (x *parser) key(k string) {
-	if x.doc[len(x.doc)-1] != '{' {
-		x.doc = append(x.doc, ',')
+	d := x.doc
+	if d[len(d)-1] != '{' {
+		d = append(d, ',', '"')
+	} else {
+		d = append(d, '"')
 	}
-	x.doc = append(x.doc, '"')
-	x.doc = append(x.doc, k...)
-	x.doc = append(x.doc, '"', ':')
+	d = append(d, k...)
+	x.doc = append(d, '"', ':')
 }
 
 // open begins an object, shut ends it; one that stayed empty vanishes.
@@ -783,7 +792,7 @@ func (x *parser) appendDoc(dst []byte, cut bool) []byte {
 	n, typ := x.norm()
 	outcome := x.outcome()
 	x.doc = append(dst, `{"@timestamp":"`...)
-	x.doc = appendTime(x.doc, x.p.millis)
+	x.time(x.p.millis)
 	x.doc = append(x.doc, `","ecs":{"version":"8.17.0"},"host":{`...)
 	if x.p.n.name != "" {
 		x.key("name")
@@ -842,8 +851,17 @@ func (x *parser) lower(s string) {
 	x.doc = append(x.doc, '"')
 }
 
-func appendTime(b []byte, millis int64) []byte {
-	return time.UnixMilli(millis).UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+// time writes the time without quotes. Most events are of the same second as
+// the one before.
+func (x *parser) time(millis int64) {
+	sec := millis / 1000
+	if sec != x.sec || x.stamp[0] == 0 {
+		time.Unix(sec, 0).UTC().AppendFormat(x.stamp[:0], "2006-01-02T15:04:05.")
+		x.sec = sec
+	}
+	ms := millis % 1000
+	x.doc = append(x.doc, x.stamp[:]...)
+	x.doc = append(x.doc, byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
 var deleted = []byte(" (deleted)")
