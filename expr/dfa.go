@@ -21,8 +21,12 @@ type dfa struct {
 	accept []bool
 }
 
-// maxStates bounds an automaton, as Lucene bounds the work of determinising.
-const maxStates = 2000
+// Bounds on an automaton, as Lucene bounds the work of determinising.
+const (
+	maxStates = 2000
+	maxPieces = 2000    // of the characters
+	maxWork   = 2000000 // languages looked at while it is built: a tenth of a second
+)
 
 var errTooComplex = errors.New("regular expression needs too many states")
 
@@ -71,6 +75,7 @@ const (
 )
 
 type langBuilder struct {
+	work  int
 	byKey map[string]*lang
 	none  *lang
 	eps   *lang
@@ -78,12 +83,17 @@ type langBuilder struct {
 	reps  []rune // one character of each piece
 }
 
+// spend counts work, and gives up when it is too much.
+func (b *langBuilder) spend(n int) {
+	if b.work += n; b.work > maxWork {
+		panic(reError(errTooComplex.Error()))
+	}
+}
+
 func (b *langBuilder) make(l lang, key string) *lang {
+	b.spend(1 + len(key)/8)
 	if old, ok := b.byKey[key]; ok {
 		return old
-	}
-	if len(b.byKey) > 50*maxStates {
-		panic(reError(errTooComplex.Error()))
 	}
 	l.id = len(b.byKey)
 	b.byKey[key] = &l
@@ -91,6 +101,7 @@ func (b *langBuilder) make(l lang, key string) *lang {
 }
 
 func (b *langBuilder) setOf(rs []runeRange) *lang {
+	b.spend(len(b.reps))
 	var set []rune
 	for _, rep := range b.reps {
 		for _, r := range rs {
@@ -152,6 +163,7 @@ func (b *langBuilder) join(op langOp, zero, one *lang, in ...*lang) *lang {
 			xs = append(xs, x)
 		}
 	}
+	b.spend(len(xs))
 	slices.SortFunc(xs, func(x, y *lang) int { return x.id - y.id })
 	xs = slices.Compact(xs)
 	switch len(xs) {
@@ -223,6 +235,7 @@ func (b *langBuilder) from(n *reNode) *lang {
 
 // derive is what may follow once r has been read.
 func (b *langBuilder) derive(x *lang, r rune) *lang {
+	b.spend(1)
 	switch x.op {
 	case langSet:
 		if slices.Contains(x.set, r) {
@@ -280,6 +293,9 @@ func buildDFA(n *reNode) (m matcher, err error) {
 	collect(n)
 	slices.Sort(starts)
 	starts = slices.Compact(starts)
+	if len(starts) > maxPieces {
+		return nil, errTooComplex
+	}
 
 	b := &langBuilder{byKey: map[string]*lang{}, reps: starts}
 	b.none = b.make(lang{op: langNone}, "none")

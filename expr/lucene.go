@@ -46,9 +46,13 @@ type runeRange struct{ lo, hi rune }
 
 var anyRune = []runeRange{{0, utf8.MaxRune}}
 
-// maxRepeat bounds {n,m}; Lucene has no such bound but refuses what would need
-// too many states.
-const maxRepeat = 1000
+// Bounds on a pattern. Lucene has none on {n,m} but refuses what would need too
+// many states; a value is matched in time linear in its length times the size.
+const (
+	maxRepeat  = 1000  // of n and m in {n,m}
+	maxSize    = 10000 // characters and sets of a pattern, with repetitions written out
+	maxNesting = 200   // groups in groups, repetitions of repetitions
+)
 
 func compileLucene(texts []string, fold bool) (matcher, error) {
 	var all anyMatcher
@@ -76,6 +80,9 @@ func compileOne(text string, fold bool) (matcher, error) {
 	n, err := p.parse()
 	if err != nil {
 		return nil, err
+	}
+	if n.size() > maxSize {
+		return nil, fmt.Errorf("regular expression is larger than %d characters with its repetitions written out", maxSize)
 	}
 	if n.extended() {
 		return buildDFA(n)
@@ -166,8 +173,8 @@ func (p *luceneParser) next() rune {
 }
 
 func (p *luceneParser) union() *reNode {
-	if p.depth++; p.depth > 200 {
-		p.fail("nested deeper than 200 levels")
+	if p.depth++; p.depth > maxNesting {
+		p.fail("nested deeper than %d levels", maxNesting)
 	}
 	defer func() { p.depth-- }()
 	n := p.intersection()
@@ -207,7 +214,10 @@ func (p *luceneParser) concat() *reNode {
 
 func (p *luceneParser) repeat() *reNode {
 	n := p.complement()
-	for p.peek("?*+{") {
+	for stacked := 0; p.peek("?*+{"); stacked++ {
+		if stacked == maxNesting {
+			p.fail("nested deeper than %d levels", maxNesting)
+		}
 		r := &reNode{op: reRepeat, subs: []*reNode{n}, max: -1}
 		switch p.next() {
 		case '?':
@@ -401,6 +411,24 @@ func (p *luceneParser) interval() *reNode {
 		n.width = len(lo)
 	}
 	return n
+}
+
+// size is how many characters and sets n has with its repetitions written out,
+// or some number above maxSize.
+func (n *reNode) size() int {
+	total := 1
+	if n.op == reInterval {
+		return n.expand().size()
+	}
+	for _, s := range n.subs {
+		if total += s.size(); total > maxSize {
+			return total
+		}
+	}
+	if n.op == reRepeat {
+		total *= max(n.min, n.max, 1)
+	}
+	return total
 }
 
 // extended reports whether n needs more than a Go regular expression has.

@@ -15,9 +15,10 @@ type Script struct {
 	fields []event.Field
 }
 
-// MaxCombinations bounds how many combinations of values a Script tries. The
-// product of the lengths of hostile arrays has no other limit.
-const MaxCombinations = 1 << 20
+// MaxCombinations bounds how many combinations of values a Script tries where
+// several of its fields are lists; behind it, it does not hold. The product of
+// the lengths of hostile arrays has no other limit.
+const MaxCombinations = 1 << 16
 
 // A Scalar is a computed value. Null stands for null and for missing.
 type Scalar interface {
@@ -51,17 +52,23 @@ func NewScript(x Scalar, text string, isNull bool) *Script {
 func (p *Script) String() string { return p.Text }
 
 func (p *Script) Match(e *event.Event) bool {
-	lists := false
+	lists, most := 0, 0
 	for _, f := range p.fields {
-		lists = lists || e.Get(f).Kind() == event.KindList
+		if v := e.Get(f); v.Kind() == event.KindList {
+			lists++
+			most = v.Len()
+		}
 	}
 	fr := Frame{e: e}
-	if !lists { // Fast path: one value a field.
+	if lists == 0 { // Fast path: one value a field.
 		return p.holds(&fr)
+	}
+	if lists > 1 {
+		most = MaxCombinations
 	}
 	fr.fields = p.fields
 	fr.choice = make([]int, len(p.fields))
-	for range MaxCombinations {
+	for range most {
 		if p.holds(&fr) {
 			return true
 		}
