@@ -318,13 +318,21 @@ func findLast(s, sub string) int {
 	return units(s[:i])
 }
 
+// textOr is v as text, or missing if it is null.
+func textOr(v event.Value, missing string) string {
+	if !v.Exists() {
+		return missing
+	}
+	return v.Text()
+}
+
 func between(fold bool, a []event.Value) (event.Value, error) {
 	if !a[0].Exists() {
 		return event.Null(), nil
 	}
-	s, left, right := a[0].Text(), a[1].Str(), a[2].Str()
+	s, left, right := a[0].Text(), textOr(a[1], ""), textOr(a[2], "")
 	if s == "" || left == "" || right == "" {
-		return a[0], nil
+		return event.String(s), nil
 	}
 	in := s
 	if fold {
@@ -368,17 +376,17 @@ func clamp(v event.Value, missing int) int {
 	if !v.Exists() {
 		return missing
 	}
-	return int(max(math.MinInt32, min(math.MaxInt32, v.Float())))
+	return int(max(math.MinInt32, min(math.MaxInt32, numeric(v).Float())))
 }
 
 func substring(_ bool, a []event.Value) (event.Value, error) {
 	if !a[0].Exists() {
 		return event.Null(), nil
 	}
-	if !a[1].Exists() {
-		return a[0], nil
-	}
 	s := a[0].Text()
+	if !a[1].Exists() {
+		return event.String(s), nil
+	}
 	n := units(s)
 	place := func(i int) int {
 		if i < 0 {

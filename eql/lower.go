@@ -324,6 +324,9 @@ func (l *lowering) scalarBinary(x *syntax.Binary) expr.Scalar {
 	if !k.konst && l.infos[x.X].konst {
 		side, op, k = x.Y, flipped[x.Op], l.infos[x.X]
 	}
+	if k.konst && !k.value.Exists() && (op == "==" || op == "!=") { // a null check is never null
+		return l.apply(func(a []event.Value) (event.Value, error) { return event.Bool(a[0].Exists() == (op == "!=")), nil }, side)
+	}
 	if k.konst {
 		c := expr.NewConst(k.value)
 		return l.apply(func(a []event.Value) (event.Value, error) { return compareScalars(op, a[0], &c), nil }, side)
