@@ -505,7 +505,7 @@ func (x *Enricher) setArgs(c *proc, v event.Value) {
 	c.args = make([]event.Value, v.Len())
 	rest := c.command
 	for i := range c.args {
-		n := len(rest)
+		var n int
 		if s := v.At(i); s.Kind() == event.KindString {
 			n = len(s.Str())
 		} else {

@@ -96,7 +96,6 @@ type sighting struct {
 type wait struct {
 	chain *chain
 	until int64 // milliseconds: an event up to here counts
-	dead  bool
 	index int
 }
 

@@ -1,0 +1,44 @@
+# make test is all that CI runs. It needs Go and nothing else.
+
+GO ?= go
+export GOFLAGS ?= -mod=readonly
+
+.PHONY: all build test check race fuzz bench clean
+
+all: build
+
+# One static binary.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o orlop ./cmd/orlop
+
+test: check
+	$(GO) test ./...
+	$(MAKE) --no-print-directory race
+
+# What a compiler does not say: format, vet and staticcheck.
+check:
+	@files=$$($(GO) list -f '{{$$d := .Dir}}{{range .GoFiles}}{{$$d}}/{{.}} {{end}}{{range .TestGoFiles}}{{$$d}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$d}}/{{.}} {{end}}' ./... | xargs gofmt -l); \
+	  if [ -n "$$files" ]; then echo "not gofmt-ed:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# The race detector needs cgo and so a C compiler; packages with goroutines.
+race:
+	@if command -v $${CC:-cc} >/dev/null 2>&1; then \
+	  CGO_ENABLED=1 $(GO) test -race ./source/... ./internal/... ./event ./cmd/...; \
+	else echo "race tests skipped: no C compiler"; fi
+
+# Each fuzz target for a while: make fuzz FUZZTIME=1m
+FUZZTIME ?= 20s
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -f orlop

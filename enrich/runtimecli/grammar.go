@@ -1,0 +1,258 @@
+package runtimecli
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// The grammar of each tool and version is a file of grammar/, one command a line:
+//
+//	path|alias : class,… : arguments : flags
+//
+// The path lacks the tool's name and is "-" for the tool itself. An argument is a
+// role (image, container, pod, file, …); "*" is the command to run in the
+// container, with which the tool's own command line ends. A flag is written
+// "name,other,…", then "=" if it takes a value, "@role" if its value means
+// something to us, "^" if subcommands have it too. A "tool" line names the tool,
+// the version and the way that flags are written:
+//
+//	urfave         -name and --name alike, =value, no joined short flags
+//	urfave-joined  the same, and -it is -i -t
+//	urfave3        as urfave; global flags and flags after arguments are read too
+//	pflag, argp    --name, joined and attached short flags: -itv/:/host
+//
+// "graft path tool path" copies a command of another tool, with its subcommands.
+//
+// A command line does not say which version it met. Versions of a tool are
+// therefore merged, and where their readings differ the one that grants more is
+// taken: global flags count wherever they stand, and flags count after arguments
+// until the container's own command begins.
+//
+//go:generate go run generate.go ../../../shared/facts/runtime-cli.json
+//go:embed grammar/*.txt
+var grammarFiles embed.FS
+
+// A tool is the merged grammar of all versions of one.
+type tool struct {
+	name   string
+	joined bool // short flags join: -it
+	short  bool // one dash means short flags only, with values attached
+	root   *verb
+}
+
+// A verb is a command of a tool, with its subcommands.
+type verb struct {
+	path    string // canonical: "ctr tasks exec"
+	classes []string
+	args    []string // roles of its arguments
+	subs    map[string]*verb
+	names   []string // its own name and aliases
+	flags   map[string]*flagSpec
+	parent  *verb
+}
+
+type flagSpec struct {
+	name  string // the first of its names
+	value bool
+	role  role
+}
+
+// flag finds a flag of v by name, or one of the commands above it.
+func (v *verb) flag(name string) *flagSpec {
+	for ; v != nil; v = v.parent {
+		if f := v.flags[name]; f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// group reports whether v does nothing itself and waits for a subcommand.
+func (v *verb) group() bool { return len(v.subs) > 0 && v.classes[0] == "help" }
+
+// grammars returns the tools by name.
+var grammars = sync.OnceValue(func() map[string]*tool {
+	tools, err := load(grammarFiles)
+	if err != nil {
+		panic("runtimecli: bug: " + err.Error())
+	}
+	return tools
+})
+
+func load(fsys fs.FS) (map[string]*tool, error) {
+	names, err := fs.Glob(fsys, "grammar/*.txt")
+	if err != nil {
+		return nil, err
+	}
+	// By hand comes last: it adds to what is generated.
+	slices.SortFunc(names, func(a, b string) int {
+		if x, y := strings.HasSuffix(a, "extra.txt"), strings.HasSuffix(b, "extra.txt"); x != y {
+			if x {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(a, b)
+	})
+	tools := map[string]*tool{}
+	for _, name := range names {
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := read(tools, string(data)); err != nil {
+			return nil, fmt.Errorf("%s:%w", name, err)
+		}
+	}
+	for _, t := range tools {
+		t.fold()
+	}
+	return tools, nil
+}
+
+func read(tools map[string]*tool, text string) error {
+	var t *tool
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, "tool "); ok {
+			f := strings.Fields(rest)
+			if len(f) != 3 {
+				return fmt.Errorf("%d: tool line has %d words, want name, version, syntax", n, len(f))
+			}
+			if t = tools[f[0]]; t == nil {
+				t = &tool{name: f[0], root: &verb{path: f[0], classes: []string{"help"}}}
+				tools[f[0]] = t
+			}
+			t.short = f[2] == "pflag" || f[2] == "argp"
+			t.joined = t.short || f[2] == "urfave-joined"
+			continue
+		}
+		if t == nil {
+			return fmt.Errorf("%d: no tool line yet", n)
+		}
+		if rest, ok := strings.CutPrefix(line, "graft "); ok {
+			f := strings.Fields(rest)
+			from := tools[f[1]].root
+			for _, w := range f[2:] {
+				from = from.subs[w]
+			}
+			graft(t.root, f[0], from)
+			continue
+		}
+		part := strings.SplitN(line, " :", 4)
+		if len(part) != 4 {
+			return fmt.Errorf("%d: %d parts, want path : class : arguments : flags", n, len(part))
+		}
+		v := t.root
+		if part[0] != "-" {
+			path := strings.Fields(part[0])
+			for i, w := range path {
+				names := strings.Split(w, "|")
+				sub := v.subs[names[0]]
+				if sub == nil {
+					if i < len(path)-1 {
+						return fmt.Errorf("%d: %s comes before %s", n, part[0], w)
+					}
+					sub = &verb{path: v.path + " " + names[0], parent: v, classes: []string{"help"}}
+				}
+				v.add(sub, names...)
+				v = sub
+			}
+		}
+		v.classes = strings.Split(strings.TrimSpace(part[1]), ",")
+		v.args = strings.Fields(part[2])
+		for _, w := range strings.Fields(part[3]) {
+			if err := v.addFlag(w); err != nil {
+				return fmt.Errorf("%d: %w", n, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (v *verb) add(sub *verb, names ...string) {
+	if v.subs == nil {
+		v.subs = map[string]*verb{}
+	}
+	for _, name := range names {
+		v.subs[name] = sub
+		if !slices.Contains(sub.names, name) {
+			sub.names = append(sub.names, name)
+		}
+	}
+}
+
+func (v *verb) addFlag(w string) error {
+	w = strings.TrimSuffix(w, "^")
+	w, roleName, _ := strings.Cut(w, "@")
+	name, value := strings.CutSuffix(w, "=")
+	names := strings.Split(name, ",")
+	f := &flagSpec{name: names[0], value: value}
+	if roleName != "" {
+		if f.role = roles[roleName]; f.role == 0 {
+			return fmt.Errorf("flag %s has the unknown role %q", name, roleName)
+		}
+	}
+	if v.flags == nil {
+		v.flags = map[string]*flagSpec{}
+	}
+	for _, name := range names {
+		if old := v.flags[name]; old != nil && f.role == 0 && old.value == f.value {
+			continue // an earlier version knew a role
+		}
+		v.flags[name] = f
+	}
+	return nil
+}
+
+// graft copies from and what is below it to name under v.
+func graft(v *verb, name string, from *verb) {
+	sub := &verb{path: v.path + " " + name, parent: v, classes: from.classes, args: from.args, flags: map[string]*flagSpec{}}
+	for n, f := range from.flags {
+		sub.flags[n] = f
+	}
+	v.add(sub, name)
+	for n, s := range from.subs {
+		if n != s.names[0] {
+			continue
+		}
+		graft(sub, n, s)
+		sub.add(sub.subs[n], s.names...)
+	}
+}
+
+// fold gives "docker container run" the path of "docker run", which it is, and
+// "docker image pull" that of "docker pull".
+func (t *tool) fold() {
+	for _, group := range []string{"container", "image"} {
+		g := t.root.subs[group]
+		if g == nil || t.name == "ctr" || t.name == "crictl" {
+			continue
+		}
+		for name, sub := range g.subs {
+			top := t.root.subs[name]
+			switch {
+			case name != sub.names[0]:
+				continue
+			case group == "image" && name == "rm":
+				top = t.root.subs["rmi"]
+			case group == "image" && (name == "ls" || name == "list"):
+				top = t.root.subs["images"]
+			case group == "container" && (name == "ls" || name == "list" || name == "ps"):
+				top = t.root.subs["ps"]
+			}
+			if top != nil && top.classes[0] == sub.classes[0] && name != "inspect" {
+				sub.path = top.path
+			}
+		}
+	}
+}

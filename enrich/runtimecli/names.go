@@ -1,0 +1,238 @@
+package runtimecli
+
+import "strings"
+
+// A kind is what the name of a program says it is.
+type kind uint8
+
+const (
+	kindNone kind = iota
+	kindTool
+	kindLauncher // runs a tool named by its argument: k3s ctr …
+	kindWrapper  // runs the rest of its line
+	kindShell
+	kindMulticall   // busybox
+	kindInterpreter // may run a tool that is a script
+	kindClient      // may talk to a socket
+	kindEnter       // nsenter: a wrapper with a meaning of its own
+)
+
+// names is everything we know by name. A tool's entry is its grammar and, for a
+// program that is only a part of it, the command it stands for.
+var names = map[string]struct {
+	kind kind
+	tool string
+}{
+	"ctr": {kindTool, "ctr"}, "microk8s.ctr": {kindTool, "ctr"}, "ctr-remote": {kindTool, "ctr"}, "containerd-ctr": {kindTool, "ctr"}, "docker-containerd-ctr": {kindTool, "ctr"},
+	"crictl": {kindTool, "crictl"}, "microk8s.crictl": {kindTool, "crictl"},
+	"nerdctl": {kindTool, "nerdctl"}, "nerdctl.lima": {kindTool, "nerdctl"}, "finch": {kindTool, "nerdctl"}, "microk8s.nerdctl": {kindTool, "nerdctl"},
+	"docker": {kindTool, "docker"}, "docker.io": {kindTool, "docker"}, "docker-cli": {kindTool, "docker"}, "docker-compose": {kindTool, "docker compose"}, "docker-buildx": {kindTool, "docker buildx"},
+	"podman": {kindTool, "podman"}, "podman-remote": {kindTool, "podman"}, "podman-compose": {kindTool, "podman compose"},
+	"runc": {kindTool, "runc"}, "docker-runc": {kindTool, "runc"}, "buildkit-runc": {kindTool, "runc"}, "containerd-runc": {kindTool, "runc"}, "crun": {kindTool, "crun"},
+
+	"k3s": {kindLauncher, ""}, "k3s-server": {kindLauncher, ""}, "k3s-agent": {kindLauncher, ""}, "rke2": {kindLauncher, ""}, "k0s": {kindLauncher, ""}, "microk8s": {kindLauncher, ""},
+	"lima": {kindLauncher, ""}, "limactl": {kindLauncher, ""}, "colima": {kindLauncher, ""},
+
+	"sh": {kindShell, ""}, "bash": {kindShell, ""}, "dash": {kindShell, ""}, "ash": {kindShell, ""}, "zsh": {kindShell, ""}, "ksh": {kindShell, ""}, "mksh": {kindShell, ""}, "rbash": {kindShell, ""}, "fish": {kindShell, ""},
+	"busybox": {kindMulticall, ""}, "toybox": {kindMulticall, ""},
+	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""},
+	"curl": {kindClient, ""}, "socat": {kindClient, ""}, "nc": {kindClient, ""}, "ncat": {kindClient, ""}, "netcat": {kindClient, ""}, "nc.openbsd": {kindClient, ""}, "nc.traditional": {kindClient, ""},
+	"grpcurl": {kindClient, ""}, "http": {kindClient, ""}, "websocat": {kindClient, ""},
+	"nsenter": {kindEnter, ""},
+}
+
+// known is names and wrappers, hashed for the question that every process asks:
+// is this one of ours? The answer is no at the first look for nearly all.
+var known = func() (t [256][]string) {
+	for name := range names {
+		t[nameHash(name)] = append(t[nameHash(name)], name)
+	}
+	for name := range wrappers {
+		t[nameHash(name)] = append(t[nameHash(name)], name)
+	}
+	return t
+}()
+
+func nameHash(s string) uint8 {
+	n := len(s)
+	return uint8(n)*31 ^ s[0]*7 ^ s[n-1]*13 ^ s[n/2]*3
+}
+
+// classify says what a program of this name is.
+func classify(name string) kind {
+	if name == "" || len(name) > 32 {
+		return kindNone
+	}
+	for _, s := range known[nameHash(name)] {
+		if s == name {
+			if n, ok := names[name]; ok {
+				return n.kind
+			}
+			return kindWrapper
+		}
+	}
+	// ctr-1.7.2, crictl_v1.30, python3.11, .ctr, -bash, "ctr (deleted)"
+	if c := name[len(name)-1]; c >= '0' && c <= '9' || name[0] == '.' || name[0] == '-' || c == ')' {
+		if s := plain(name); s != name {
+			return classify(s)
+		}
+	}
+	return kindNone
+}
+
+// plain strips a version, leading dots or dashes, and the kernel's mark of a deleted file.
+func plain(name string) string {
+	if name == "" {
+		return name
+	}
+	if _, ok := names[name]; ok {
+		return name
+	}
+	name = strings.TrimSuffix(name, " (deleted)")
+	if len(name) > 1 && (name[0] == '.' || name[0] == '-') {
+		name = strings.TrimLeft(name, ".-")
+	}
+	if name == "" {
+		return name
+	}
+	if c := name[len(name)-1]; c >= '0' && c <= '9' {
+		s := strings.TrimRight(name, "0123456789.")
+		s = strings.TrimSuffix(strings.TrimSuffix(s, "v"), "-v")
+		if s = strings.TrimRight(s, "-_."); s != "" && s != "k" && s != "rke" {
+			if _, ok := names[s]; ok {
+				return s
+			}
+		}
+	}
+	return name
+}
+
+// nameKind says what c is by its names, and which of them said so.
+func nameKind(c *Command) (kind, string) {
+	if c.Tool != "" {
+		return kindTool, "content"
+	}
+	exe := base(c.Executable)
+	k := classify(exe)
+	if k == kindTool || k > kindLauncher && k != kindMulticall {
+		return k, "name"
+	}
+	if len(c.Args) > 0 {
+		if arg := base(c.Args[0]); arg != exe {
+			if ka := classify(arg); ka != kindNone && (k == kindNone || ka == kindTool) {
+				if exe == "" {
+					return ka, "name"
+				}
+				return ka, "argv0"
+			}
+		}
+	}
+	if k == kindNone && c.Comm != "" && c.Comm != exe && classify(c.Comm) == kindTool {
+		return kindTool, "comm"
+	}
+	return k, "name"
+}
+
+// toolOf returns the grammar for c, which nameKind found to be a tool, and where in it to begin.
+func toolOf(c *Command, by string) (*tool, *verb) {
+	var name string
+	switch by {
+	case "content":
+		return find(c.Tool)
+	case "comm":
+		name = c.Comm
+	case "argv0":
+		name = base(c.Args[0])
+	default:
+		if name = base(c.Executable); classify(name) != kindTool && len(c.Args) > 0 {
+			name = base(c.Args[0])
+		}
+	}
+	return find(names[plain(name)].tool)
+}
+
+// find returns a grammar by name, "docker compose" beginning at its compose.
+func find(name string) (*tool, *verb) {
+	name, sub, _ := strings.Cut(name, " ")
+	t := grammars()[name]
+	if t == nil {
+		return nil, nil
+	}
+	v := t.root
+	if sub != "" {
+		v = v.subs[sub]
+	}
+	return t, v
+}
+
+// worth reports whether a word of c's arguments names a tool, or could begin the
+// arguments of a renamed one. It spares the many shells and wrappers that run
+// something else the allocation of a real parse.
+func worth(c *Command) bool {
+	if k, _ := nameKind(c); k == kindClient || k == kindEnter || k == kindLauncher {
+		return true
+	}
+	budget := maxScript
+	for _, arg := range c.Args[min(1, len(c.Args)):] {
+		if budget -= len(arg) + 1; budget < 0 {
+			return true
+		}
+		start := 0
+		for i := 0; i <= len(arg); i++ {
+			if i < len(arg) && !wordEnd[arg[i]] {
+				continue
+			}
+			if w := arg[start:i]; w != "" {
+				switch classify(base(w)) {
+				case kindTool, kindLauncher, kindClient, kindEnter:
+					return true
+				}
+				if trigger(w) {
+					return true
+				}
+			}
+			start = i + 1
+		}
+	}
+	return false
+}
+
+var wordEnd = func() (t [256]bool) {
+	for _, c := range " \t\n\r;&|()<>'\"`$={}" {
+		t[c] = true
+	}
+	return t
+}()
+
+// trigger reports whether s can begin the arguments of a tool that we know by
+// grammar alone. It is asked of every process, so it is one table look-up.
+func trigger(s string) bool {
+	if len(s) < 1 || len(s) > 256 {
+		return false
+	}
+	if s[0] == '-' && len(s) > 2 {
+		if i := strings.IndexByte(s, '='); i > 0 {
+			s = s[:i]
+		}
+		if len(s) > 1 && s[1] == '-' {
+			s = s[1:]
+		}
+		if len(s) < 2 {
+			return false
+		}
+	}
+	for _, t := range triggers[nameHash(s)] {
+		if t == s {
+			return true
+		}
+	}
+	return len(s) > 2 && s[0] == '-' && (s[1] == 'n' || s[1] == 'H') // -nk8s.io
+}
+
+var triggers = func() (t [256][]string) {
+	for _, s := range strings.Fields("run exec create container containers c task tasks t images image i snapshots snapshot content leases runp start attach checkpoint cp pull push import export commit kill delete rm rmi rmp stopp compose sandboxes sandbox sb s namespaces ns install shim restore build save load " +
+		"-n -namespace -a -address -r -runtime-endpoint -i -image-endpoint -c -config -t -timeout -D -debug -H -host -snapshotter -root -url -log-level -connect-timeout -storage-driver -data-root -cgroup-manager -insecure-registry -hosts-dir -experimental -context -log -systemd-cgroup -v") {
+		t[nameHash(s)] = append(t[nameHash(s)], s)
+	}
+	return t
+}()

@@ -1,0 +1,407 @@
+package runtimecli
+
+import (
+	"slices"
+	"strings"
+)
+
+// maxArgs bounds the work on one line.
+const maxArgs = 16384
+
+// A parser reads the arguments of one tool.
+type parser struct {
+	call      Call
+	cwd       string
+	env       []string
+	bools     [roleAPISocket + 1]bool
+	hostMount bool
+	selected  bool // the container is chosen by flags
+	n         int  // arguments seen
+
+	// For identify: what does not fit, and what speaks for the tool.
+	strict bool
+	bad    bool
+	points int
+	strong bool
+}
+
+// partial notes something not understood.
+func (p *parser) partial() {
+	p.call.Confidence = Partial
+	p.bad = true
+}
+
+// run reads args by the grammar of t, beginning at command v.
+func (p *parser) run(t *tool, v *verb, args []string) {
+	p.call.Tool = t.name
+	if len(args) > maxArgs {
+		args = args[:maxArgs]
+		p.partial()
+	}
+	open := true // flags are still read
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if open && len(a) > 1 && a[0] == '-' {
+			if a == "--" {
+				open = false
+				continue
+			}
+			i = p.flag(t, v, args, i)
+			if p.bad && p.strict {
+				return
+			}
+			continue
+		}
+		if p.n == 0 {
+			if sub := v.subs[a]; sub != nil {
+				v = sub
+				continue
+			}
+			if v.group() || v == t.root {
+				p.unknownVerb(v, args[i:])
+				return
+			}
+		}
+		if p.argument(v, a) {
+			p.call.Payload = args[i:]
+			break
+		}
+	}
+	p.finish(t, v)
+}
+
+// argument takes the next argument by its role. It reports whether a is where the
+// command run in the container begins.
+func (p *parser) argument(v *verb, a string) bool {
+	n := p.n
+	p.n++
+	if n >= len(v.args) {
+		// More of the same: ids to delete, references to tag.
+		return false
+	}
+	switch v.args[n] {
+	case "*":
+		return true
+	case "container":
+		if p.selected {
+			// crictl exec --name web sh: no id
+			return n+1 < len(v.args) && v.args[n+1] == "*"
+		}
+		p.call.Container = a
+	case "service":
+		p.call.Container = a
+	case "pod":
+		p.call.Pod = a
+	case "image":
+		p.call.Image = a
+	case "file":
+		p.file(a)
+	case "copy":
+		// CONTAINER:PATH, unless it is a path with a colon
+		if name, _, ok := strings.Cut(a, ":"); ok && name != "" && !strings.ContainsAny(name, "/") {
+			p.call.Container = name
+		}
+	}
+	return false
+}
+
+func (p *parser) file(name string) {
+	if len(p.call.Files) < maxAccess {
+		p.call.Files = append(p.call.Files, name)
+	}
+}
+
+// flag reads the flag at args[i] and returns the index of its last word.
+func (p *parser) flag(t *tool, v *verb, args []string, i int) int {
+	a := args[i]
+	long := a[1:]
+	double := long[0] == '-'
+	if double {
+		long = long[1:]
+	}
+	name, value, eq := strings.Cut(long, "=")
+	if double || !t.short || len(name) == 1 {
+		if f := v.flag(name); f != nil {
+			return p.named(f, args, i, value, eq)
+		}
+		if name == "help" || name == "h" || name == "version" {
+			if p.n == 0 && v == t.root {
+				p.call.Behaviours = readOnly
+			}
+			return i
+		}
+	}
+	if !double && t.short || !double && !eq && p.letters(t, v, long) {
+		return p.shorts(t, v, args, i, long)
+	}
+	return p.unknownFlag(t, v, args, i, eq)
+}
+
+var readOnly = []string{"read"}
+
+// letters reports whether each letter of s is a flag: -it. Only some of the tools
+// join them, the others refuse the line; nothing is lost by reading it.
+func (p *parser) letters(t *tool, v *verb, s string) bool {
+	for j := range len(s) {
+		f := v.flag(s[j : j+1])
+		if f == nil || f.value && j < len(s)-1 {
+			return false
+		}
+	}
+	if !t.joined {
+		p.partial()
+	}
+	return true
+}
+
+// shorts reads joined short flags: -it, -itv /:/host, -v/:/host, -v=/:/host.
+func (p *parser) shorts(t *tool, v *verb, args []string, i int, s string) int {
+	for j := range len(s) {
+		f := v.flag(s[j : j+1])
+		rest := s[j+1:]
+		switch {
+		case f == nil:
+			if s[j] == 'h' && rest == "" {
+				return i
+			}
+			return p.unknownFlag(t, v, args, i, true)
+		case f.value && rest != "":
+			p.set(f, strings.TrimPrefix(rest, "="))
+			return i
+		case f.value:
+			return p.named(f, args, i, "", false)
+		case strings.HasPrefix(rest, "="):
+			p.boolean(f, rest[1:])
+			return i
+		}
+		p.boolean(f, "true")
+	}
+	return i
+}
+
+// named reads flag f, its value being after the equals sign or in the next word.
+func (p *parser) named(f *flagSpec, args []string, i int, value string, eq bool) int {
+	switch {
+	case !f.value && eq:
+		p.boolean(f, value)
+	case !f.value:
+		p.boolean(f, "true")
+	case eq:
+		p.set(f, value)
+	case i+1 < len(args):
+		i++
+		p.set(f, args[i])
+	default:
+		p.partial()
+	}
+	return i
+}
+
+// unknownFlag reads a flag of a version that we do not know. Whether the next
+// word is its value cannot be known either: it is when a flag follows it, or when
+// it is no command where one is due.
+func (p *parser) unknownFlag(t *tool, v *verb, args []string, i int, eq bool) int {
+	p.partial()
+	if eq || i+1 >= len(args) || strings.HasPrefix(args[i+1], "-") {
+		return i
+	}
+	next := args[i+1]
+	if p.n == 0 && v.subs[next] != nil {
+		return i
+	}
+	if p.n == 0 && (v.group() || v == t.root) {
+		return i + 1
+	}
+	if i+2 < len(args) && len(args[i+2]) > 1 && args[i+2][0] == '-' && !strings.ContainsAny(next, "/:") {
+		return i + 1
+	}
+	return i
+}
+
+func (p *parser) boolean(f *flagSpec, value string) {
+	on := true
+	switch value {
+	case "1", "t", "T", "true", "TRUE", "True":
+	case "0", "f", "F", "false", "FALSE", "False":
+		on = false
+	default:
+		p.partial() // the tool refuses it; the reading that grants more is true
+	}
+	if f.role >= rolePrivileged && f.role <= roleAPISocket {
+		p.bools[f.role] = on
+	}
+	if f.role == roleSelector && on {
+		p.selected = true
+	}
+	if p.strict && on {
+		p.evidence(f.name, "")
+	}
+}
+
+func (p *parser) set(f *flagSpec, value string) {
+	switch f.role {
+	case 0:
+	case roleAddress:
+		p.call.Address = strings.TrimPrefix(value, "unix://")
+	case roleNamespace:
+		p.call.Namespace = value
+	case roleSnapshotter:
+		p.call.Snapshotter = value
+	case roleConfigFile:
+		p.call.Config = value
+	case roleName:
+		p.call.Container = value
+	case roleFile:
+		p.file(value)
+	case roleSelector:
+		p.selected = true
+	case roleRoot:
+		p.root(value)
+	default:
+		p.access(f.role, value)
+	}
+	if p.strict {
+		p.evidence(f.name, value)
+	}
+}
+
+// root takes runc's state directory, which ends in the containerd or Docker namespace.
+func (p *parser) root(dir string) {
+	dir = strings.TrimRight(dir, "/")
+	if strings.Contains(dir, "runc") || strings.Contains(dir, "/crun") {
+		if ns := base(dir); ns != "runc" && ns != "crun" && ns != "runtime-runc" {
+			p.call.Namespace = ns
+		}
+	}
+}
+
+// finish gives the call what the command as a whole says.
+func (p *parser) finish(t *tool, v *verb) {
+	c := &p.call
+	c.Command = v.path
+	if c.Behaviours == nil || v != t.root {
+		c.Behaviours = v.classes[:len(v.classes):len(v.classes)]
+	}
+	granting := [...]struct {
+		role  role
+		value string
+	}{
+		{roleAPISocket, "api-socket"}, {roleNewPrivs, "allow-new-privs"}, {roleNetHost, "host-net"},
+		{roleNoDevices, "privileged-without-host-devices"}, {rolePrivileged, "privileged"},
+	}
+	for _, g := range granting {
+		if p.bools[g.role] && !slices.Contains(c.HostAccess, g.value) {
+			c.HostAccess = slices.Insert(c.HostAccess, 0, g.value)
+		}
+	}
+	if p.bools[roleRootfs] && c.Image != "" {
+		p.grant("rootfs:", c.Image)
+		c.Image = ""
+	}
+	if v.path == "ctr run" || v.path == "ctr containers create" {
+		// With --config the line is CONTAINER [COMMAND], but for a rootfs.
+		if len(c.Files) > 0 && c.Container == "" {
+			c.Container, c.Image = c.Image, ""
+		}
+	}
+	if p.hostMount {
+		c.Behaviours = append(c.Behaviours, "host-mount")
+	}
+	p.environment(t)
+}
+
+// environment takes what the line left to the environment.
+func (p *parser) environment(t *tool) {
+	if len(p.env) == 0 {
+		return
+	}
+	c := &p.call
+	or := func(to *string, names ...string) {
+		for _, name := range names {
+			if *to == "" {
+				*to = getenv(p.env, name)
+			}
+		}
+	}
+	switch t.name {
+	case "ctr", "nerdctl":
+		or(&c.Address, "CONTAINERD_ADDRESS")
+		or(&c.Namespace, "CONTAINERD_NAMESPACE")
+		or(&c.Snapshotter, "CONTAINERD_SNAPSHOTTER")
+		if t.name == "nerdctl" {
+			or(&c.Config, "NERDCTL_TOML")
+		}
+	case "crictl":
+		or(&c.Address, "CONTAINER_RUNTIME_ENDPOINT", "IMAGE_SERVICE_ENDPOINT")
+		or(&c.Config, "CRI_CONFIG_FILE")
+	case "docker":
+		or(&c.Address, "DOCKER_HOST")
+	case "podman":
+		or(&c.Address, "CONTAINER_HOST")
+	}
+	c.Address = strings.TrimPrefix(c.Address, "unix://")
+}
+
+// getenv returns the last value of name in env.
+func getenv(env []string, name string) string {
+	for _, kv := range slices.Backward(env) {
+		if strings.HasPrefix(kv, name) && len(kv) > len(name) && kv[len(name)] == '=' {
+			return kv[len(name)+1:]
+		}
+	}
+	return ""
+}
+
+// unknownVerb ends a line whose command no version has. What its words usually
+// mean is better than nothing.
+func (p *parser) unknownVerb(v *verb, rest []string) {
+	p.partial()
+	c := &p.call
+	c.Command = v.path
+	c.UnknownVerb = true
+	c.Behaviours = unknownClass
+	for i, w := range rest[:min(3, len(rest))] {
+		if class := usual[w]; class != nil {
+			c.Behaviours = class
+			c.Payload = rest[i+1:]
+			break
+		}
+	}
+	// Flags that grant are called the same everywhere.
+	for i, w := range rest {
+		name, value, eq := strings.Cut(strings.TrimLeft(w, "-"), "=")
+		if len(w) < 3 || w[0] != '-' {
+			continue
+		}
+		r := usualFlags[name]
+		if r == 0 {
+			continue
+		}
+		if r <= roleAPISocket {
+			p.grant(name, "")
+			continue
+		}
+		if !eq && i+1 < len(rest) {
+			value = rest[i+1]
+		}
+		p.access(r, value)
+	}
+	if p.hostMount {
+		c.Behaviours = append(c.Behaviours[:len(c.Behaviours):len(c.Behaviours)], "host-mount")
+	}
+}
+
+var (
+	unknownClass = []string{"unknown"}
+	usual        = map[string][]string{
+		"run": {"container-run"}, "create": {"container-create"}, "exec": {"container-exec"}, "start": {"container-start"}, "attach": {"attach"},
+		"cp": {"copy"}, "copy": {"copy"}, "checkpoint": {"checkpoint"}, "restore": {"restore"}, "mount": {"image-mount"}, "pull": {"image-pull"},
+		"push": {"image-push"}, "import": {"image-import"}, "load": {"image-import"}, "export": {"image-export"}, "save": {"image-export"},
+		"rm": {"container-delete"}, "delete": {"container-delete"}, "remove": {"container-delete"}, "kill": {"task-kill"}, "stop": {"container-stop"},
+		"list": {"read"}, "ls": {"read"}, "ps": {"read"}, "inspect": {"read"}, "info": {"read"}, "logs": {"read"}, "stats": {"read"},
+	}
+	usualFlags = map[string]role{
+		"privileged": rolePrivileged, "mount": roleMount, "volume": roleVolume, "device": roleDevice, "cap-add": roleCap, "with-ns": roleWithNS,
+		"pid": rolePID, "network": roleNet, "net": roleNet, "ipc": roleIPC, "uts": roleUTS, "userns": roleUser, "cgroupns": roleCgroup, "security-opt": roleSecurity,
+	}
+)

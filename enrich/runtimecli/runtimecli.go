@@ -1,0 +1,133 @@
+package runtimecli
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Command is a process as an event shows it. Only Args, or Executable, is needed.
+type Command struct {
+	Executable string   // the resolved path, when known
+	Args       []string // from argv[0] on
+	Env        []string // NAME=value, when known
+	Comm       string   // the kernel's name of the task
+	Cwd        string
+	Tool       string // the tool, when the caller knows it otherwise; see ToolOfBuildInfo
+}
+
+// A Confidence says how much of a line was understood.
+type Confidence uint8
+
+const (
+	Complete Confidence = iota // all of it
+	Partial                    // an unknown flag or command, an open variable, or more than we look at
+)
+
+func (c Confidence) String() string {
+	if c == Partial {
+		return "partial"
+	}
+	return "complete"
+}
+
+// A Call is what a command line asks of a container runtime. Its slices may share
+// memory with the Command and with the package; read them only.
+type Call struct {
+	Tool         string   // ctr, crictl, nerdctl, docker, podman, runc, crun, nsenter, curl, socat, …
+	IdentifiedBy string   // how it was known: name, argv0, comm, launcher, grammar, content
+	Command      string   // canonical path, aliases resolved: "ctr tasks exec"
+	Behaviours   []string // the class of the command first
+	HostAccess   []string // what it reaches of the host
+	Mounts       []string // every path of the host that it mounts, system or data
+	Files        []string // files that decide what happens, and are not read here
+	Container    string   // name or id
+	Pod          string
+	Image        string
+	Namespace    string // the runtime's: k8s.io, moby
+	Address      string // socket or URL, "unix://" taken off
+	Snapshotter  string
+	Config       string   // the tool's configuration file, if it was chosen
+	Target       string   // process whose namespaces are entered (nsenter)
+	Payload      []string // the command run in the container
+	Confidence   Confidence
+	UnknownVerb  bool     // the tool is known, the command is not
+	Via          []string // wrappers, outermost first: sudo, sh, k3s
+}
+
+// Parse returns what c asks of a container runtime. A shell script may ask for
+// several things; Parse returns the one that matters most, ParseAll all of them.
+// It reports false for a process that is no runtime tool, at no cost.
+func Parse(c Command) (Call, bool) {
+	// Fast path: nearly every process of a host is none of ours.
+	k, by := nameKind(&c)
+	if k == kindNone && (len(c.Args) < 2 || !trigger(c.Args[1])) {
+		return Call{}, false
+	}
+	if k == kindTool || k == kindNone {
+		return parseOne(&c, k, by)
+	}
+	// The common shell or wrapper that runs something else.
+	if !worth(&c) {
+		return Call{}, false
+	}
+	calls := ParseAll(c)
+	if len(calls) == 0 {
+		return Call{}, false
+	}
+	return slices.MaxFunc(calls, func(a, b Call) int { return a.weight() - b.weight() }), true
+}
+
+// ParseAll returns everything that c asks of container runtimes, in its order.
+func ParseAll(c Command) []Call {
+	u := unwrapper{cwd: c.Cwd, env: c.Env}
+	u.command(&c, 0)
+	return u.calls
+}
+
+// parseOne parses a process that is a tool itself, or of an unknown name.
+func parseOne(c *Command, k kind, by string) (Call, bool) {
+	if k == kindNone {
+		return identify(c, nil, false)
+	}
+	t, first := toolOf(c, by)
+	if t == nil {
+		return Call{}, false
+	}
+	p := parser{cwd: c.Cwd, env: c.Env}
+	p.call.IdentifiedBy = by
+	p.run(t, first, c.Args[min(1, len(c.Args)):])
+	return p.call, true
+}
+
+// weight orders calls by how much they matter.
+func (c *Call) weight() int {
+	w := 0
+	if len(c.Behaviours) > 0 {
+		switch c.Behaviours[0] {
+		case "help", "read":
+			w = 1
+		case "container-run", "container-create", "pod-create", "restore":
+			w = 60
+		case "container-exec", "namespace-enter":
+			w = 50
+		case "container-start", "attach", "copy", "checkpoint", "shim-start", "host-install":
+			w = 45
+		case "image-mount", "snapshot-mount", "snapshot-prepare", "container-mount":
+			w = 40
+		case "socket-client", "unknown", "container-export":
+			w = 35
+		case "image-import", "image-pull", "image-build", "image-commit", "content-fetch", "content-write":
+			w = 30
+		case "task-kill", "container-delete", "pod-delete", "image-delete":
+			w = 25
+		default:
+			w = 10
+		}
+	}
+	return w + 100*min(len(c.HostAccess), 20)
+}
+
+// base returns the last element of a path.
+func base(path string) string {
+	return path[strings.LastIndexByte(path, '/')+1:]
+}
