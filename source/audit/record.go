@@ -101,14 +101,13 @@ func (r *Record) ParseText(b []byte) error {
 	if n == 0 || n > 9 || len(b) <= n || b[n] != ':' {
 		return errStamp
 	}
+	b = b[n+1:]
 	for ; n < 3; n++ {
 		ms *= 10
 	}
-	for b = b[n:]; n > 3; n-- {
+	for ; n > 3; n-- {
 		ms /= 10
 	}
-	i := bytes.IndexByte(b, ':')
-	b = b[i+1:]
 	serial, n := digits(b)
 	if n == 0 || n > 19 || len(b) <= n || b[n] != ')' {
 		return errStamp

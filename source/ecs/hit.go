@@ -145,16 +145,24 @@ const maxHead = 64 << 10
 // enter reports whether the window begins with a search response, and goes to
 // its hits.
 func (r *Reader) enter() bool {
+	if r.w.Offset() < r.plain {
+		return false
+	}
 	for {
 		b := r.w.Bytes()
-		at, short := hits(b)
+		at, short := hits(b[:min(len(b), maxHead)])
 		if at > 0 {
 			r.w.Discard(at)
 			r.around = append(r.around[:0], "{{["...)
 			r.indent = -1
 			return true
 		}
-		if !short || len(b) >= maxHead || !r.w.More(r.max+1) {
+		if !short {
+			return false
+		}
+		if len(b) >= maxHead || !r.w.More(r.max+1) {
+			// Do not look through the same bytes for each line in them.
+			r.plain = r.w.Offset() + int64(min(len(b), maxHead))
 			return false
 		}
 	}

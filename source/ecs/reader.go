@@ -34,6 +34,7 @@ type Reader struct {
 	around []byte // the brackets that are open around the documents
 	indent int    // of the documents, -1 if not known
 	oneRow int64  // up to this offset several documents share a line
+	plain  int64  // up to this offset no search response begins
 	scan   scan
 	reason string // why the last document is none
 	action action // of the bulk request's line before
@@ -178,7 +179,7 @@ func (r *Reader) value() error {
 			r.resync(r.scan.bad, r.scan.why)
 			return nil
 		case len(b) > r.max:
-			r.refuse(b, source.ClassLong, fmt.Sprintf("document longer than %d bytes", r.max))
+			r.refuse(b[:r.max], source.ClassLong, fmt.Sprintf("document longer than %d bytes", r.max))
 			r.skip()
 			return nil
 		}
