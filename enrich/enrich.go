@@ -9,7 +9,7 @@ import (
 // Options bound the memory of an Enricher. The zero Options are the defaults.
 type Options struct {
 	MaxProcesses int           // default 65,536; at least 16
-	MaxBytes     int           // default 64 MiB, for entries and what they keep; at least 64 KiB
+	MaxBytes     int           // default 32 MiB, for entries and what they keep; at least 64 KiB
 	MaxAge       time.Duration // how long an entry that no event touches is trusted; default 24 h
 }
 
@@ -77,7 +77,7 @@ func New(s *event.Schema, o Options) *Enricher {
 		o.MaxProcesses = 1 << 16
 	}
 	if o.MaxBytes <= 0 {
-		o.MaxBytes = 64 << 20
+		o.MaxBytes = 32 << 20
 	}
 	if o.MaxAge <= 0 {
 		o.MaxAge = 24 * time.Hour
