@@ -421,7 +421,7 @@ var settings = map[string]string{
 	"ctr address": "address", "ctr a": "address", "ctr namespace": "namespace", "ctr n": "namespace",
 	"nerdctl address": "address", "nerdctl a": "address", "nerdctl host": "address", "nerdctl H": "address",
 	"nerdctl namespace": "namespace", "nerdctl n": "namespace", "ctr snapshotter": "snapshotter", "nerdctl snapshotter": "snapshotter",
-	"nerdctl storage-driver": "snapshotter",
+	"nerdctl storage-driver":  "snapshotter",
 	"crictl runtime-endpoint": "address", "crictl config": "configfile",
 	"docker host": "address", "podman url": "address", "podman namespace": "namespace",
 	"podman hooks-dir": "hooks", "podman runtime": "runtime", "podman conmon": "runtime", "runc root": "root", "runc criu": "runtime",

@@ -174,7 +174,7 @@ func (p *parser) score() (int, bool) {
 		}
 		n += 10
 		if c.Command != "ctr run" {
-			n += 20
+			n += 25
 		}
 		s := imageScore(c.Image)
 		if !strings.Contains(c.Image, "/") && s > 0 {
@@ -270,7 +270,7 @@ func hint(args []string) bool {
 			continue
 		}
 		switch {
-		case a == "k8s.io", a == "moby", a == "runp", strings.HasSuffix(a, ".sock"), strings.HasPrefix(a, "unix:"), strings.HasPrefix(a, "/run/"):
+		case a == "k8s.io", a == "moby", a == "runp", a == "websocket", a == "spdy", strings.HasSuffix(a, ".sock"), strings.HasPrefix(a, "unix:"), strings.HasPrefix(a, "/run/"):
 			return true
 		case strings.HasPrefix(a, "io.containerd."), len(a) >= 12 && (hexID(a, 12) || hexID(a, 13) || hexID(a, 64)):
 			return true

@@ -41,6 +41,10 @@ func (p *parser) run(t *tool, v *verb, args []string) {
 	open := true // flags are still read
 	for i := 0; i < len(args); i++ {
 		a := args[i]
+		if p.n > 0 && p.n < len(v.args) && v.args[p.n] == "*" {
+			p.call.Payload = args[i:] // even if it looks like a flag
+			break
+		}
 		if open && len(a) > 1 && a[0] == '-' {
 			if a == "--" {
 				open = false

@@ -22,7 +22,7 @@ func (c Certainty) String() string { return [...]string{"guess", "likely", "exac
 // '@' or NUL; cwd, if not empty, is what a relative path starts from.
 func Socket(address, cwd string) (runtime string, c Certainty) {
 	at := address
-	for _, scheme := range [...]string{"unix://", "unix:", "http+unix://", "vsock://"} {
+	for _, scheme := range [...]string{"unix://", "unix:", "http+unix://"} {
 		if rest, ok := strings.CutPrefix(at, scheme); ok {
 			at = rest
 			if strings.HasPrefix(rest, "%2F") || strings.HasPrefix(rest, "%2f") {

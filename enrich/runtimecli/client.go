@@ -1,0 +1,165 @@
+package runtimecli
+
+import "strings"
+
+// client recognises a general client on a runtime's socket: curl --unix-socket,
+// socat UNIX-CONNECT:, nc -U, grpcurl -unix, http+unix://.
+func client(c *Command, by string) (Call, bool) {
+	if len(c.Args) < 2 {
+		return Call{}, false
+	}
+	name := plain(base(c.Executable))
+	if by == "argv0" || classify(name) != kindClient {
+		name = plain(base(c.Args[0]))
+	}
+	args := c.Args[1:min(len(c.Args), maxArgs)]
+	address, url, method := "", "", ""
+	take := func(s string) {
+		if address == "" {
+			if runtime, _ := Socket(s, c.Cwd); runtime != "" {
+				address = s
+			}
+		}
+	}
+	for i, a := range args {
+		next := ""
+		if i+1 < len(args) {
+			next = args[i+1]
+		}
+		switch name {
+		case "curl", "http":
+			switch {
+			case a == "--unix-socket":
+				take(next)
+			case strings.HasPrefix(a, "--unix-socket="):
+				take(a[len("--unix-socket="):])
+			case a == "--abstract-unix-socket":
+				take("@" + next)
+			case a == "-X" || a == "--request":
+				method = next
+			case strings.HasPrefix(a, "-X") && len(a) > 2:
+				method = a[2:]
+			case strings.HasPrefix(a, "--request="):
+				method = a[len("--request="):]
+			case strings.HasPrefix(a, "-d") || strings.HasPrefix(a, "--data") || a == "--json":
+				if method == "" {
+					method = "POST"
+				}
+			case strings.HasPrefix(a, "http+unix://"), strings.HasPrefix(a, "unix://"):
+				take(a)
+				url = a
+			case strings.Contains(a, "://") || !strings.HasPrefix(a, "-") && strings.Contains(a, "/") && url == "":
+				url = a
+			}
+		case "socat":
+			kind, rest, ok := strings.Cut(a, ":")
+			if ok && len(kind) <= 20 {
+				switch strings.ToUpper(kind) {
+				case "UNIX", "UNIX-CONNECT", "UNIX-CLIENT", "GOPEN", "ABSTRACT-CONNECT", "ABSTRACT-CLIENT", "ABSTRACT", "UNIX-SENDTO":
+					rest, _, _ = strings.Cut(rest, ",")
+					if strings.HasPrefix(strings.ToUpper(kind), "ABSTRACT") {
+						rest = "@" + rest
+					}
+					take(rest)
+				}
+			}
+			// The short form is the path alone.
+			if strings.HasPrefix(a, "/") {
+				take(a)
+			}
+		default: // nc, ncat, grpcurl, websocat
+			take(a)
+			for _, scheme := range [...]string{"local:", "unix-connect:", "ws-c:unix:"} {
+				if strings.HasPrefix(a, scheme) {
+					take(a[len(scheme):])
+				}
+			}
+		}
+	}
+	if address == "" {
+		return Call{}, false
+	}
+	call := Call{Tool: name, IdentifiedBy: by, Command: name, Behaviours: []string{"socket-client"}, Address: strings.TrimPrefix(address, "unix://")}
+	if class := apiCall(method, url); class != "" {
+		call.Behaviours = append(call.Behaviours, class)
+	}
+	return call, true
+}
+
+// apiCall gives a call of Docker's HTTP API, which Podman speaks too, the class of
+// the command that makes it.
+func apiCall(method, url string) string {
+	if i := strings.Index(url, "://"); i >= 0 {
+		url = url[i+3:]
+	}
+	_, path, _ := strings.Cut(url, "/")
+	path, _, _ = strings.Cut(path, "?")
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if len(parts) > 16 {
+		return ""
+	}
+	if len(parts) > 0 && len(parts[0]) > 1 && parts[0][0] == 'v' && parts[0][1] >= '0' && parts[0][1] <= '9' { // v1.41
+		parts = parts[1:]
+	}
+	if len(parts) > 0 && parts[0] == "libpod" {
+		parts = parts[1:]
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	last := parts[len(parts)-1]
+	post := strings.EqualFold(method, "POST")
+	del := strings.EqualFold(method, "DELETE")
+	switch parts[0] {
+	case "containers":
+		switch {
+		case last == "create":
+			return "container-create"
+		case last == "start" || last == "restart":
+			return "container-start"
+		case last == "exec":
+			return "container-exec"
+		case last == "attach" || len(parts) > 2 && parts[2] == "attach":
+			return "attach"
+		case last == "archive":
+			return "copy"
+		case last == "export":
+			return "container-export"
+		case last == "kill":
+			return "task-kill"
+		case last == "stop":
+			return "container-stop"
+		case del:
+			return "container-delete"
+		}
+		return "read"
+	case "exec":
+		if post {
+			return "container-exec"
+		}
+		return "read"
+	case "images":
+		switch {
+		case last == "create":
+			return "image-pull"
+		case last == "load":
+			return "image-import"
+		case last == "push":
+			return "image-push"
+		case last == "get":
+			return "image-export"
+		case del:
+			return "image-delete"
+		}
+		return "read"
+	case "build":
+		return "image-build"
+	case "commit":
+		return "image-commit"
+	case "info", "version", "_ping", "events", "networks", "volumes", "system":
+		if !post && !del {
+			return "read"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,335 @@
+package runtimecli
+
+import "strings"
+
+// maxScript bounds how much of a shell script is looked at.
+const maxScript = 64 << 10
+
+// A simple is a simple command of a shell script.
+type simple struct {
+	assign []string // NAME=value before the command
+	words  []string
+	inner  []string // scripts of $(…) and `…`
+	open   bool     // a variable or pattern was left as written
+}
+
+// splitScript calls emit for each simple command of a POSIX shell script: what
+// stands between ;, &, |, &&, ||, newlines and parentheses, without redirections,
+// keywords and quotes. Variables are left as they are, but for the positional
+// parameters when a word is nothing else. It never fails: what is no proper script
+// is split as far as it goes.
+func splitScript(s string, params []string, emit func(simple)) {
+	var c simple
+	var word []byte
+	inWord, quoted, skipWord := false, false, false
+	heredocs := []string(nil)
+	wantHeredoc := false
+
+	endWord := func() {
+		if !inWord {
+			return
+		}
+		w := string(word)
+		word, inWord = word[:0], false
+		wasQuoted := quoted
+		quoted = false
+		if wantHeredoc {
+			heredocs, wantHeredoc = append(heredocs, w), false
+			return
+		}
+		if skipWord {
+			skipWord = false
+			return
+		}
+		if len(c.words) == 0 {
+			if !wasQuoted && keywords[w] {
+				return
+			}
+			if assignment(w) {
+				c.assign = append(c.assign, w)
+				return
+			}
+		}
+		switch w {
+		case "$@", "$*":
+			if params != nil {
+				c.words = append(c.words, params[min(1, len(params)):]...)
+				return
+			}
+		}
+		if len(w) == 2 && w[0] == '$' && w[1] >= '0' && w[1] <= '9' && int(w[1]-'0') < len(params) {
+			w = params[w[1]-'0']
+		}
+		c.words = append(c.words, w)
+	}
+	endCommand := func() {
+		endWord()
+		skipWord = false
+		if len(c.words) > 0 || len(c.assign) > 0 || len(c.inner) > 0 {
+			if len(c.words) > 0 && c.words[0] == "for" {
+				c.words = nil
+			}
+			emit(c)
+		}
+		c = simple{}
+	}
+
+	for i := 0; i < len(s); i++ {
+		switch b := s[i]; b {
+		case ' ', '\t', '\r':
+			endWord()
+		case '\n':
+			endCommand()
+			for _, end := range heredocs {
+				i = skipHeredoc(s, i, end)
+			}
+			heredocs = nil
+		case ';', '(', ')':
+			endCommand()
+		case '|':
+			endCommand()
+		case '&':
+			if i+1 < len(s) && s[i+1] == '>' { // &>file
+				endWord()
+				i++
+				skipWord = true
+				continue
+			}
+			if i > 0 && (s[i-1] == '>' || s[i-1] == '<') { // 2>&1
+				continue
+			}
+			endCommand()
+		case '>', '<':
+			if inWord && !quoted && digits(string(word)) { // 2>
+				word, inWord = word[:0], false
+			}
+			endWord()
+			if b == '<' && strings.HasPrefix(s[i:], "<<") && !strings.HasPrefix(s[i:], "<<<") {
+				i++
+				if i+1 < len(s) && s[i+1] == '-' {
+					i++
+				}
+				wantHeredoc = true
+				continue
+			}
+			if i+1 < len(s) && s[i+1] == '(' { // <(…)
+				inner, end := parenthesised(s, i+1)
+				c.inner = append(c.inner, inner)
+				i = end
+				continue
+			}
+			skipWord = true
+			for i+1 < len(s) && (s[i+1] == '>' || s[i+1] == '<' || s[i+1] == '|' || s[i+1] == '&') {
+				i++
+			}
+			if i+1 < len(s) && s[i] == '&' && s[i+1] >= '0' && s[i+1] <= '9' { // >&1
+				i++
+				skipWord = false
+			}
+		case '#':
+			if inWord {
+				word = append(word, b)
+				continue
+			}
+			for i+1 < len(s) && s[i+1] != '\n' {
+				i++
+			}
+		case '\\':
+			if i+1 < len(s) {
+				i++
+				if s[i] != '\n' {
+					word, inWord = append(word, s[i]), true
+					quoted = true
+				}
+			}
+		case '\'':
+			end := strings.IndexByte(s[i+1:], '\'')
+			if end < 0 {
+				end = len(s) - i - 1
+				c.open = true
+			}
+			word, inWord, quoted = append(word, s[i+1:i+1+end]...), true, true
+			i += end + 1
+		case '"':
+			inWord, quoted = true, true
+			for i++; i < len(s) && s[i] != '"'; i++ {
+				switch {
+				case s[i] == '\\' && i+1 < len(s) && strings.IndexByte("$`\"\\\n", s[i+1]) >= 0:
+					i++
+					if s[i] != '\n' {
+						word = append(word, s[i])
+					}
+				case s[i] == '$' || s[i] == '`':
+					n := len(word)
+					var inner string
+					word, inner, i = expansion(word, s, i)
+					if inner != "" {
+						c.inner = append(c.inner, inner)
+					}
+					c.open = c.open || !parameter(string(word[n:]), params)
+				default:
+					word = append(word, s[i])
+				}
+			}
+		case '$', '`':
+			inWord = true
+			if b == '$' && i+1 < len(s) && (s[i+1] == '\'' || s[i+1] == '"') {
+				if s[i+1] == '"' {
+					continue // $"…" is "…"
+				}
+				word, i = ansiQuoted(word, s, i+2)
+				quoted = true
+				continue
+			}
+			var inner string
+			n := len(word)
+			word, inner, i = expansion(word, s, i)
+			if inner != "" {
+				c.inner = append(c.inner, inner)
+			}
+			c.open = c.open || !parameter(string(word[n:]), params)
+		default:
+			word, inWord = append(word, b), true
+		}
+	}
+	endCommand()
+}
+
+// parameter reports whether w is a positional parameter that params has.
+func parameter(w string, params []string) bool {
+	return params != nil && (w == "$@" || w == "$*" || len(w) == 2 && w[1] >= '0' && w[1] <= '9')
+}
+
+// expansion appends the expansion at s[i] as it is written. It returns the script
+// inside a command substitution and the index of the last byte.
+func expansion(word []byte, s string, i int) (_ []byte, inner string, last int) {
+	start := i
+	switch {
+	case s[i] == '`':
+		end := strings.IndexByte(s[i+1:], '`')
+		if end < 0 {
+			return append(word, s[i:]...), s[i+1:], len(s) - 1
+		}
+		last = i + 1 + end
+		inner = s[i+1 : last]
+	case strings.HasPrefix(s[i:], "$("):
+		inner, last = parenthesised(s, i+1)
+		if strings.HasPrefix(inner, "(") { // $((1+1))
+			inner = ""
+		}
+	case strings.HasPrefix(s[i:], "${"):
+		if end := strings.IndexByte(s[i:], '}'); end >= 0 {
+			last = i + end
+		} else {
+			last = len(s) - 1
+		}
+	default:
+		last = i
+		for last+1 < len(s) {
+			c := s[last+1]
+			if c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+				last++
+				if last == i+1 && c >= '0' && c <= '9' {
+					break
+				}
+				continue
+			}
+			if last == i && strings.IndexByte("@*#?$!-", c) >= 0 {
+				last++
+			}
+			break
+		}
+	}
+	return append(word, s[start:last+1]...), inner, last
+}
+
+// parenthesised returns what is between the parenthesis at s[i] and its partner,
+// and the index of the partner.
+func parenthesised(s string, i int) (inner string, last int) {
+	depth := 0
+	for j := i; j < len(s); j++ {
+		switch s[j] {
+		case '\\':
+			j++
+		case '\'':
+			if end := strings.IndexByte(s[j+1:], '\''); end >= 0 {
+				j += end + 1
+			}
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return s[i+1 : j], j
+			}
+		}
+	}
+	return s[min(i+1, len(s)):], len(s) - 1
+}
+
+// ansiQuoted reads $'…' from after its quote.
+func ansiQuoted(word []byte, s string, i int) ([]byte, int) {
+	for ; i < len(s) && s[i] != '\''; i++ {
+		if s[i] != '\\' || i+1 >= len(s) {
+			word = append(word, s[i])
+			continue
+		}
+		i++
+		switch s[i] {
+		case 'n':
+			word = append(word, '\n')
+		case 't':
+			word = append(word, '\t')
+		case 'x':
+			v, n := 0, 0
+			for n < 2 && i+1 < len(s) && hexDigit(s[i+1]) >= 0 {
+				i++
+				n++
+				v = v*16 + hexDigit(s[i])
+			}
+			word = append(word, byte(v))
+		case '0', '1', '2', '3', '4', '5', '6', '7':
+			v := int(s[i] - '0')
+			for n := 1; n < 3 && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '7'; n++ {
+				i++
+				v = v*8 + int(s[i]-'0')
+			}
+			word = append(word, byte(v))
+		default:
+			word = append(word, s[i])
+		}
+	}
+	return word, i
+}
+
+func hexDigit(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// skipHeredoc returns the index of the newline that ends the line "end" after s[i].
+func skipHeredoc(s string, i int, end string) int {
+	for i < len(s) {
+		line := s[i+1:]
+		n := strings.IndexByte(line, '\n')
+		if n < 0 {
+			n = len(line)
+		}
+		i += n + 1
+		if strings.TrimLeft(line[:n], "\t") == end || i >= len(s) {
+			break
+		}
+	}
+	return i
+}
+
+var keywords = map[string]bool{
+	"if": true, "then": true, "else": true, "elif": true, "fi": true, "do": true, "done": true, "while": true, "until": true,
+	"case": true, "esac": true, "{": true, "}": true, "!": true, "function": true, "in": true,
+}

@@ -1,0 +1,583 @@
+package runtimecli
+
+import (
+	"slices"
+	"strings"
+)
+
+// A wrapper is a program that runs the rest of its line.
+type wrapper struct {
+	short   string // short options that take a value
+	long    string // long options that take a value in the next word
+	skip    int    // operands before the command
+	assign  bool   // NAME=value may come before the command
+	partial bool   // the command gets further arguments that are not on the line
+	script  string // an option whose value is a shell script
+}
+
+// getopt stops at the first operand for all of these, so a flag table is enough.
+var wrappers = map[string]wrapper{
+	"sudo":              {short: "ughpCDRrtTUa", long: "user group host prompt close-from chdir chroot role type command-timeout other-user auth-type", assign: true},
+	"doas":              {short: "uCa"},
+	"pkexec":            {long: "user"},
+	"run0":              {short: "ug", long: "user group unit property slice nice chdir setenv background"},
+	"su":                {short: "gGsw", long: "group supp-group shell whitelist-environment", script: "c command session-command"},
+	"runuser":           {short: "ugGsw", long: "user group supp-group shell whitelist-environment", script: "c command session-command"},
+	"env":               {short: "uC", long: "unset chdir", assign: true},
+	"nohup":             {},
+	"setsid":            {},
+	"timeout":           {short: "sk", long: "signal kill-after", skip: 1},
+	"nice":              {short: "n", long: "adjustment"},
+	"ionice":            {short: "cn", long: "class classdata"},
+	"chrt":              {short: "TPD", skip: 1},
+	"taskset":           {skip: 1},
+	"numactl":           {short: "miNCp", long: "membind interleave cpunodebind physcpubind preferred"},
+	"stdbuf":            {short: "ioe", long: "input output error"},
+	"time":              {short: "fo", long: "format output"},
+	"strace":            {short: "aeoOPpsSuEIbX", long: "trace output attach user env"},
+	"ltrace":            {short: "aeoplsuADFnSwx", long: "output"},
+	"gdb":               {},
+	"chroot":            {long: "userspec groups", skip: 1},
+	"unshare":           {short: "RwSGl", long: "root wd setuid setgid propagation setgroups load-interp map-user map-group map-users map-groups monotonic boottime"},
+	"xargs":             {short: "IiLnPsEadr", long: "replace max-lines max-args max-procs max-chars eof arg-file delimiter", partial: true},
+	"parallel":          {short: "jnNI", long: "jobs max-args", partial: true},
+	"systemd-run":       {short: "upEHMtPd", long: "unit property slice uid gid setenv host machine description nice working-directory service-type on-active on-boot on-calendar on-startup timer-property path-property socket-property background"},
+	"flock":             {short: "wE", long: "timeout wait conflict-exit-code", skip: 1, script: "c command"},
+	"watch":             {short: "n", long: "interval", script: "*"},
+	"script":            {short: "IOBTmoE", long: "log-in log-out log-io log-timing output-limit echo", script: "c command"},
+	"setpriv":           {long: "ambient-caps inh-caps bounding-set ruid euid rgid egid reuid regid groups securebits selinux-label apparmor-profile pdeathsig landlock-access landlock-rule"},
+	"capsh":             {script: "*"},
+	"prlimit":           {},
+	"cgexec":            {short: "g"},
+	"unbuffer":          {},
+	"chronic":           {},
+	"catchsegv":         {},
+	"eatmydata":         {},
+	"proot":             {short: "rbqwk", long: "rootfs bind cwd"},
+	"firejail":          {},
+	"setarch":           {skip: 1},
+	"linux64":           {},
+	"linux32":           {},
+	"choom":             {short: "np"},
+	"start-stop-daemon": {short: "xpucdnarR", long: "exec pidfile user chuid chdir startas name group chroot retry"},
+	"daemonize":         {short: "acelopuE"},
+	"tsp":               {},
+	"sg":                {skip: 1, script: "c"},
+	"fakeroot":          {},
+	"exec":              {short: "a"}, // words of a shell
+	"command":           {},
+	"builtin":           {},
+	"eval":              {script: "*"},
+	"find":              {},
+}
+
+// maxDepth bounds wrappers in wrappers, maxCalls what one line can ask for.
+const (
+	maxDepth = 24
+	maxCalls = 64
+)
+
+// An unwrapper looks through wrappers, shells and launchers.
+type unwrapper struct {
+	calls   []Call
+	via     []string
+	cwd     string
+	env     []string
+	partial bool
+	work    int // bytes of script still looked at, spent
+}
+
+// command looks at one process or simple command.
+func (u *unwrapper) command(c *Command, depth int) {
+	if depth > maxDepth || len(u.calls) >= maxCalls || len(c.Args) == 0 && c.Executable == "" {
+		return
+	}
+	k, by := nameKind(c)
+	switch k {
+	case kindTool:
+		if call, ok := parseOne(&Command{Executable: c.Executable, Args: c.Args, Env: u.env, Comm: c.Comm, Cwd: u.cwd, Tool: c.Tool}, k, by); ok {
+			u.add(call)
+		}
+	case kindNone:
+		if len(c.Args) > 1 && trigger(c.Args[1]) {
+			if call, ok := identify(&Command{Executable: c.Executable, Args: c.Args, Cwd: u.cwd}, u.env, false); ok {
+				u.add(call)
+			}
+		}
+	case kindClient:
+		if call, ok := client(c, by); ok {
+			u.add(call)
+		}
+	default:
+		if len(c.Args) == 0 {
+			return
+		}
+		name := plain(base(c.Executable))
+		if by == "argv0" || k != classify(name) {
+			name = plain(base(c.Args[0]))
+		}
+		n := len(u.via)
+		u.via = append(u.via, name)
+		cwd, env, partial := u.cwd, u.env, u.partial
+		u.wrapped(k, name, c.Args[1:], depth+1)
+		u.via, u.cwd, u.env, u.partial = u.via[:n], cwd, env, partial
+	}
+}
+
+func (u *unwrapper) add(call Call) {
+	if u.partial {
+		call.Confidence = Partial
+	}
+	if len(u.via) > 0 {
+		call.Via = slices.Clone(u.via)
+	}
+	u.calls = append(u.calls, call)
+}
+
+// words looks at a command that is given as words, the first being its name.
+func (u *unwrapper) words(w []string, depth int) {
+	if len(w) > 0 {
+		u.command(&Command{Executable: "", Args: w}, depth)
+	}
+}
+
+func (u *unwrapper) wrapped(k kind, name string, args []string, depth int) {
+	switch k {
+	case kindLauncher:
+		u.launcher(name, args, depth)
+	case kindShell:
+		u.shell(args, depth)
+	case kindMulticall:
+		u.words(args, depth)
+	case kindInterpreter:
+		for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+			if args[0] == "-c" || args[0] == "-e" || args[0] == "-m" {
+				return
+			}
+			args = args[1:]
+		}
+		if len(args) > 0 && classify(base(args[0])) == kindTool {
+			u.words(args, depth)
+		}
+	case kindEnter:
+		u.enter(args, depth)
+	case kindWrapper:
+		u.wrapper(name, args, depth)
+	}
+}
+
+// launcher takes "k3s ctr …", "microk8s kubectl" being none of ours.
+func (u *unwrapper) launcher(name string, args []string, depth int) {
+	for i := 0; i < len(args) && i < 16; i++ {
+		a := args[i]
+		if a == "" {
+			return
+		}
+		if a[0] == '-' {
+			continue
+		}
+		n := len(u.calls)
+		switch plain(base(a)) {
+		case "ctr", "crictl", "nerdctl", "docker", "podman", "runc":
+			u.words(args[i:], depth)
+		case "shell", "sudo", "ssh":
+			// limactl shell INSTANCE nerdctl …
+			for j := i + 1; j < len(args) && j < i+8; j++ {
+				if k := classify(base(args[j])); k != kindNone {
+					u.words(args[j:], depth)
+					break
+				}
+			}
+		default:
+			if name == "lima" {
+				u.words(args[i:], depth)
+			} else if i > 0 && args[i-1][0] == '-' && !strings.Contains(args[i-1], "=") {
+				continue // the value of a flag
+			}
+		}
+		for j := n; j < len(u.calls); j++ {
+			if u.calls[j].IdentifiedBy == "name" {
+				u.calls[j].IdentifiedBy = "launcher"
+			}
+		}
+		return
+	}
+}
+
+// wrapper takes the options of a program that runs the rest of its line.
+func (u *unwrapper) wrapper(name string, args []string, depth int) {
+	w := wrappers[name]
+	if w.script == "*" {
+		if name == "watch" || name == "eval" {
+			for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+				if takes(w, args[0]) && len(args) > 1 {
+					args = args[1:]
+				}
+				args = args[1:]
+			}
+		} else if i := slices.Index(args, "--"); i >= 0 { // capsh -- -c "…"
+			u.shell(args[i+1:], depth)
+			return
+		}
+		u.script(strings.Join(args, " "), nil, depth)
+		return
+	}
+	if name == "find" {
+		for i, a := range args {
+			if (a == "-exec" || a == "-execdir" || a == "-ok") && i+1 < len(args) {
+				end := slices.IndexFunc(args[i+1:], func(s string) bool { return s == ";" || s == "+" })
+				if end < 0 {
+					end = len(args) - i - 1
+				}
+				u.partial = true
+				u.words(args[i+1:i+1+end], depth)
+			}
+		}
+		return
+	}
+	skip := w.skip
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if a == "--" {
+			u.operands(w, skip, args[i+1:], depth)
+			return
+		}
+		if len(a) < 2 || a[0] != '-' {
+			if w.script == "" {
+				u.operands(w, skip, args[i:], depth)
+				return
+			}
+			// su root -c "…": options may follow operands.
+			if name == "runuser" || name == "flock" && i > 0 && skip == 0 {
+				u.operands(w, 0, args[i:], depth)
+				return
+			}
+			if skip > 0 {
+				if skip--; skip == 0 && i+1 < len(args) && !(len(args[i+1]) > 1 && args[i+1][0] == '-') {
+					u.operands(w, 0, args[i+1:], depth)
+					return
+				}
+			}
+			continue
+		}
+		opt, value, eq := strings.Cut(a[1:], "=")
+		if a[1] == '-' {
+			opt = strings.TrimPrefix(opt, "-")
+			if w.script != "" && listed(w.script, opt) {
+				if !eq && i+1 < len(args) {
+					value = args[i+1]
+				}
+				u.script(value, nil, depth)
+				return
+			}
+			switch {
+			case name == "env" && opt == "split-string":
+				if !eq && i+1 < len(args) {
+					i++
+					value = args[i]
+				}
+				u.split(value, args[i+1:], depth)
+				return
+			case name == "start-stop-daemon" && (opt == "exec" || opt == "startas"):
+				u.daemon(args, i, value, eq, depth)
+				return
+			case (opt == "chdir" || opt == "wd" || opt == "working-directory") && (eq || i+1 < len(args)):
+				if !eq {
+					value = args[i+1]
+				}
+				u.cwd = value
+			}
+			if !eq && listed(w.long, opt) {
+				i++
+			}
+			continue
+		}
+		// Short options, perhaps joined.
+		for j := 1; j < len(a); j++ {
+			letter := a[j : j+1]
+			rest := a[j+1:]
+			if w.script != "" && listed(w.script, letter) {
+				if rest == "" && i+1 < len(args) {
+					rest = args[i+1]
+				}
+				u.script(rest, nil, depth)
+				return
+			}
+			if name == "env" && letter == "S" {
+				if rest == "" && i+1 < len(args) {
+					i++
+					rest = args[i]
+				}
+				u.split(rest, args[i+1:], depth)
+				return
+			}
+			if name == "start-stop-daemon" && (letter == "x" || letter == "a") {
+				u.daemon(args, i, rest, rest != "", depth)
+				return
+			}
+			if strings.Contains(w.short, letter) {
+				if rest == "" && !(name == "xargs" && (letter == "i" || letter == "r")) {
+					if (letter == "C" && name == "env" || letter == "D" && name == "sudo") && i+1 < len(args) {
+						u.cwd = args[i+1]
+					}
+					i++
+				}
+				break
+			}
+		}
+	}
+}
+
+// daemon takes start-stop-daemon --exec PROGRAM … -- ARGUMENTS.
+func (u *unwrapper) daemon(args []string, i int, program string, attached bool, depth int) {
+	if !attached && i+1 < len(args) {
+		program = args[i+1]
+	}
+	words := []string{program}
+	if j := slices.Index(args, "--"); j >= 0 {
+		words = append(words, args[j+1:]...)
+	}
+	u.words(words, depth)
+}
+
+// takes reports whether option a of w has its value in the next word.
+func takes(w wrapper, a string) bool {
+	if strings.HasPrefix(a, "--") {
+		return listed(w.long, a[2:])
+	}
+	return strings.Contains(w.short, a[len(a)-1:])
+}
+
+// listed reports whether word is one of the words of list.
+func listed(list, word string) bool {
+	for len(list) > 0 {
+		var w string
+		w, list, _ = strings.Cut(list, " ")
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
+
+// operands looks at what follows a wrapper's options.
+func (u *unwrapper) operands(w wrapper, skip int, args []string, depth int) {
+	for skip > 0 && len(args) > 0 {
+		args, skip = args[1:], skip-1
+	}
+	if w.assign {
+		args = u.assignments(args)
+	}
+	if w.partial {
+		u.partial = true
+	}
+	u.words(args, depth)
+}
+
+// assignments takes NAME=value words off the front and into the environment.
+func (u *unwrapper) assignments(args []string) []string {
+	n := 0
+	for n < len(args) && assignment(args[n]) {
+		n++
+	}
+	if n > 0 {
+		u.env = slices.Concat(u.env, args[:n])
+	}
+	return args[n:]
+}
+
+func assignment(s string) bool {
+	i := strings.IndexByte(s, '=')
+	if i < 1 {
+		return false
+	}
+	for j := range i {
+		c := s[j]
+		if !(c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || j > 0 && c >= '0' && c <= '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// split takes env -S "NAME=value ctr run …".
+func (u *unwrapper) split(line string, more []string, depth int) {
+	var words []string
+	splitScript(line, nil, func(c simple) {
+		words = append(words, c.assign...)
+		words = append(words, c.words...)
+	})
+	u.words(u.assignments(append(words, more...)), depth)
+}
+
+// shell takes the arguments of a shell: -c SCRIPT [NAME ARGUMENT…] or FILE ARGUMENT…
+func (u *unwrapper) shell(args []string, depth int) {
+	script := false
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if len(a) > 1 && (a[0] == '-' || a[0] == '+') && a != "--" {
+			switch {
+			case a == "--rcfile" || a == "--init-file" || a == "-o" || a == "+o" || a == "-O" || a == "+O":
+				i++
+			case strings.HasPrefix(a, "--"):
+			case a[0] == '-' && strings.Contains(a, "c"):
+				script = true
+				if strings.HasSuffix(a, "o") {
+					i++ // -ceo pipefail
+				}
+			case strings.HasSuffix(a, "o"):
+				i++ // -eo pipefail
+			}
+			continue
+		}
+		if a == "--" || a == "-" {
+			continue
+		}
+		if script {
+			u.script(a, args[i+1:], depth)
+			return
+		}
+		// A file: a tool that is a script, or one that hands its arguments on.
+		c := Command{Args: args[i:]}
+		if k, _ := nameKind(&c); k == kindTool || k == kindLauncher {
+			u.command(&c, depth)
+		} else if len(args) > i+1 && trigger(args[i+1]) {
+			if call, ok := identify(&Command{Args: args[i:], Cwd: u.cwd}, u.env, true); ok {
+				call.Confidence = Partial
+				u.add(call)
+			}
+		}
+		return
+	}
+}
+
+// script looks at each simple command of a shell script.
+func (u *unwrapper) script(text string, params []string, depth int) {
+	if len(text) > maxScript-u.work {
+		text = text[:max(0, maxScript-u.work)]
+		u.partial = true
+	}
+	u.work += len(text)
+	if depth > maxDepth {
+		return
+	}
+	splitScript(text, params, func(c simple) {
+		env, partial := u.env, u.partial
+		if len(c.assign) > 0 {
+			// T=ctr; $T run: an assignment alone lasts, here it is only kept as the environment.
+			u.env = slices.Concat(u.env, c.assign)
+		}
+		u.partial = u.partial || c.open
+		u.words(c.words, depth)
+		for _, inner := range c.inner {
+			u.script(inner, params, depth+1)
+		}
+		if len(c.words) > 0 && !(c.words[0] == "export") {
+			u.env = env
+		} else if len(c.words) > 1 {
+			u.env = env
+			u.assignments(c.words[1:])
+		}
+		u.partial = partial
+	})
+}
+
+// enter takes nsenter: it enters the namespaces of a process, and runs the rest.
+func (u *unwrapper) enter(args []string, depth int) {
+	const kinds = "muinpUCT"
+	kindOf := map[byte]string{'m': "mnt", 'u': "uts", 'i': "ipc", 'n': "net", 'p': "pid", 'U': "user", 'C': "cgroup", 'T': "time"}
+	longOf := map[string]byte{"mount": 'm', "uts": 'u', "ipc": 'i', "net": 'n', "pid": 'p', "user": 'U', "cgroup": 'C', "time": 'T'}
+	target, all := "", false
+	type entered struct {
+		kind byte
+		at   string
+	}
+	var want []entered
+	rest := args[len(args):]
+loop:
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			rest = args[i+1:]
+			break loop
+		case len(a) < 2 || a[0] != '-':
+			rest = args[i:]
+			break loop
+		case a[1] == '-':
+			opt, value, eq := strings.Cut(a[2:], "=")
+			switch {
+			case opt == "target" || opt == "setuid" || opt == "setgid" || opt == "wdns":
+				if !eq && i+1 < len(args) {
+					i++
+					value = args[i]
+				}
+				if opt == "target" {
+					target = value
+				}
+			case opt == "all":
+				all = true
+			case longOf[opt] != 0:
+				want = append(want, entered{longOf[opt], value})
+			}
+		default:
+			for j := 1; j < len(a); j++ {
+				after := a[j+1:]
+				switch letter := a[j]; {
+				case letter == 't' || letter == 'S' || letter == 'G' || letter == 'W':
+					if after == "" && i+1 < len(args) {
+						i++
+						after = args[i]
+					}
+					if letter == 't' {
+						target = after
+					}
+					continue loop
+				case letter == 'a':
+					all = true
+				case strings.IndexByte(kinds, letter) >= 0:
+					if strings.HasPrefix(after, "/") || strings.HasPrefix(after, "=") {
+						want = append(want, entered{letter, strings.TrimPrefix(after, "=")})
+						continue loop
+					}
+					want = append(want, entered{letter, ""})
+				case letter == 'r' || letter == 'w':
+					if strings.HasPrefix(after, "/") {
+						continue loop
+					}
+				}
+			}
+		}
+	}
+	var p parser
+	p.call = Call{Tool: "nsenter", IdentifiedBy: "name", Command: "nsenter", Behaviours: []string{"namespace-enter"}, Payload: rest}
+	found := target != ""
+	if all {
+		for _, k := range []byte(kinds[:len(kinds)-1]) {
+			want = append(want, entered{k, ""})
+		}
+	}
+	for _, w := range want {
+		switch {
+		case w.at != "":
+			// A file of /proc names a process; a file made by ip-netns or a CNI plugin does not.
+			if after, ok := strings.CutPrefix(w.at, "/proc/"); ok {
+				found = true
+				if pid, _, _ := strings.Cut(after, "/"); target == "" {
+					target = pid
+				}
+			}
+			p.namespaceAt(kindOf[w.kind], w.at)
+		case target == "1":
+			p.grant(hostNamespace[kindOf[w.kind]], "")
+		}
+	}
+	if found {
+		p.call.Target = target
+		n := len(u.via)
+		u.via = u.via[:n-1] // it is the tool here, not a wrapper
+		u.add(p.call)
+		u.via = u.via[:n]
+	}
+	u.words(rest, depth)
+}
