@@ -118,7 +118,7 @@ audit log. It runs detection rules in Elastic's format over recorded events.
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newScan(), newQuery(), newRules(), newVersion(), newMan())
+	root.AddCommand(newScan(), newQuery(), newRules(), newFmt(), newVersion(), newMan())
 	return root
 }
 
