@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/source"
 )
 
-// A Replay runs recorded inputs, one after the other, through the enricher.
+// A Replay runs recorded inputs, one after the other, the one with the earliest
+// first event first, through the enricher.
 type Replay struct {
 	Schema *event.Schema
 	Format source.Format            // "" is found out for each input
@@ -33,7 +35,11 @@ func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
 			return emit(e)
 		}
 	}
-	for _, in := range p.Inputs {
+	inputs := slices.Clone(p.Inputs)
+	if err := chronological(ctx, inputs); err != nil {
+		return err
+	}
+	for _, in := range inputs {
 		if err := p.read(ctx, in, o, next); err != nil {
 			return err
 		}

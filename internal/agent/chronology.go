@@ -1,0 +1,103 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/source"
+)
+
+// chronological puts inputs in the order of their first events: audit.log* names
+// the newest log first, and a process table wants to see a parent before its
+// children. Standard input, and files that do not say, keep their places in
+// front of what follows them.
+func chronological(ctx context.Context, inputs []*source.Input) error {
+	if len(inputs) < 2 {
+		return nil
+	}
+	type dated struct {
+		in *source.Input
+		at time.Time
+	}
+	list := make([]dated, len(inputs))
+	var last time.Time
+	for i := len(inputs) - 1; i >= 0; i-- {
+		in := inputs[i]
+		at, err := firstTime(ctx, in.Name())
+		if err != nil {
+			return err
+		}
+		if at.IsZero() {
+			at = last // goes with the one behind it
+		}
+		last = at
+		list[i] = dated{in, at}
+	}
+	slices.SortStableFunc(list, func(a, b dated) int { return a.at.Compare(b.at) })
+	for i := range list {
+		inputs[i] = list[i].in
+	}
+	return nil
+}
+
+// peek is how far into a file its first time is looked for.
+const peek = 64 << 10
+
+// firstTime is the time of the first event of a file, if its beginning says.
+func firstTime(ctx context.Context, name string) (time.Time, error) {
+	if name == "-" {
+		return time.Time{}, nil
+	}
+	ins, err := source.Open([]string{name}, nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer Discard(ins)
+	w := ins[0].Window(ctx)
+	for w.More(peek) && len(w.Bytes()) < peek {
+		if at := timeIn(w.Bytes()); !at.IsZero() {
+			return at, nil
+		}
+	}
+	return timeIn(w.Bytes()), ctx.Err()
+}
+
+var (
+	auditStamp = []byte("audit(")
+	timestamp  = []byte(`"@timestamp"`)
+)
+
+// timeIn finds the first audit(SECONDS.MILLIS: or "@timestamp": in b.
+func timeIn(b []byte) time.Time {
+	if _, rest, ok := bytes.Cut(b, auditStamp); ok {
+		if sec, _, ok := bytes.Cut(rest, []byte{':'}); ok && len(sec) < 32 {
+			if f, err := strconv.ParseFloat(string(sec), 64); err == nil {
+				return time.UnixMilli(int64(f * 1000))
+			}
+		}
+	}
+	_, rest, ok := bytes.Cut(b, timestamp)
+	if !ok {
+		return time.Time{}
+	}
+	rest = bytes.TrimLeft(rest, ": \t\r\n[")
+	if len(rest) > 0 && rest[0] == '"' {
+		if text, _, ok := bytes.Cut(rest[1:], []byte{'"'}); ok {
+			at, _ := event.ParseTime(string(text))
+			return at
+		}
+	}
+	end := bytes.IndexAny(rest, ",} ]\r\n")
+	if end < 0 || end > 32 {
+		return time.Time{}
+	}
+	if v, ok := event.Number(string(rest[:end])); ok {
+		at, _ := event.TimeOf(v)
+		return at
+	}
+	return time.Time{}
+}
