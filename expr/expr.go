@@ -423,9 +423,19 @@ func InBlocks(s string, blocks []netip.Prefix) bool {
 	return slices.ContainsFunc(blocks, func(b netip.Prefix) bool { return b.Contains(a) })
 }
 
-// ParseBlock reads a CIDR block; bits of the host may be set.
+// ParseBlock reads a CIDR block; bits of the host may be set. An address alone
+// is the block of just it.
 func ParseBlock(s string) (netip.Prefix, error) {
-	b, err := netip.ParsePrefix(strings.TrimSpace(s))
+	s = strings.TrimSpace(s)
+	if !strings.Contains(s, "/") {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		a = a.Unmap().WithZone("")
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	b, err := netip.ParsePrefix(s)
 	return b.Masked(), err
 }
 
