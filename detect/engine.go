@@ -6,13 +6,19 @@
 //	g.Flush(func(a *alert.Alert) { … })
 //
 // Rules of single events are answered at once. An event that may be part of a
-// sequence waits until no earlier one can come any more (see [Options]), and
-// is then given to the rule in the order of time.
+// sequence or sample waits until no earlier one can come any more (see
+// [Options]), and is then given to the rule in the order of time: of the rule's
+// timestamp_field and tiebreaker_field, then of arrival.
+//
+// A sample is raised when its last event comes, if all happened within the
+// rule's look-back (from and to), and again for the same keys only after as much
+// time has passed.
 package detect
 
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/orlop/orlop/alert"
@@ -63,13 +69,17 @@ type Engine struct {
 	opts     Options
 	category event.Field
 
-	rules      []*active
-	byCategory map[string][]*active
-	everywhere []*active // rules of any category
+	rules  []*active
+	wanted map[string]bool // categories that a rule asks for
+	any    bool            // a rule asks for any
+	index  *index
+	hits   []*active // that want the event which is being processed
+	mine   []*active // of hits, those of one order
 
-	order *order
-	keys  map[string]*active // stateful rules by identity, to keep their state
-	stats Stats
+	stateful []*active // in the order of rules
+	orders   []*order
+	kept     int64 // bytes that all stateful rules keep
+	stats    Stats
 }
 
 // active is a rule and its query. One that does not run has no query.
@@ -77,10 +87,52 @@ type active struct {
 	rule     *rule.Rule
 	why      string // it does not run
 	query    *eql.Query
-	matcher  *eql.Matcher
 	category []string // that its events may have; nil is any
 	alerts   uint64
-	evicted  int
+
+	place int    // among the rules
+	hit   uint64 // the last event that it wanted; the index's
+
+	state   stateful // nil for rules of single events
+	order   *order   // of a stateful rule
+	evicted uint64   // of state, before it passed to this rule
+}
+
+// stateful is a query that keeps something from event to event.
+type stateful interface {
+	Add(e *event.Event, emit func(eql.Match)) // in order
+	Advance(now time.Time, emit func(eql.Match))
+	Flush(emit func(eql.Match))
+	Size() int64 // bytes that it keeps
+	Evict() bool // gives up its oldest
+	Evicted() int
+}
+
+// preds are the predicates that make the rule want an event.
+func (a *active) preds() []expr.Pred {
+	if a.query.Filter != nil {
+		return []expr.Pred{a.query.Filter}
+	}
+	var ps []expr.Pred
+	for i := range a.query.Items {
+		if p := a.query.Items[i].Pred; !slices.Contains(ps, p) {
+			ps = append(ps, p) // of runs, once
+		}
+	}
+	if a.query.Until != nil {
+		ps = append(ps, a.query.Until.Pred)
+	}
+	return ps
+}
+
+// identity is what a rule's state depends on.
+func (a *active) identity() string {
+	r := a.rule
+	id := strings.Join([]string{r.ID, r.Query.Text, r.TimestampField, r.TiebreakerField, r.EventCategoryOverride}, "\x00")
+	if a.query.Kind() == eql.Samples {
+		id += "\x00" + r.Lookback().String()
+	}
+	return id
 }
 
 // A Status is a rule as the engine has it.
@@ -102,17 +154,15 @@ func New(o Options) *Engine {
 	if o.RuleBudget == 0 {
 		o.RuleBudget = o.Budget
 	}
-	return &Engine{opts: o, category: o.Schema.Field("event.category"), order: newOrder(o.Lateness, o.Budget)}
+	return &Engine{opts: o, category: o.Schema.Field("event.category"), index: newIndex(nil)}
 }
 
 // SetRules gives the engine its rules, the first or new ones. A rule that stays
 // the same keeps its state. A rule whose query is wrong does not run; the error
 // is a [syntax.Errors] with every mistake of all of them, and the others run.
 func (g *Engine) SetRules(rules []*rule.Rule) error {
-	old := g.keys
-	g.rules, g.everywhere = nil, nil
-	g.byCategory, g.keys = map[string][]*active{}, map[string]*active{}
 	var errs syntax.Errors
+	var all []*active
 	for _, r := range rules {
 		a, err := g.compile(r)
 		if err != nil {
@@ -122,36 +172,84 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 			}
 			errs = append(errs, mistakes...)
 		}
-		g.rules = append(g.rules, a)
+		a.place = len(all)
+		all = append(all, a)
+	}
+	g.inherit(all)
+	g.rules, g.wanted, g.any = all, map[string]bool{}, false
+	var running []*active
+	for _, a := range all {
 		if a.query == nil {
 			continue
 		}
-		if a.matcher != nil {
-			id := r.ID + "\x00" + r.Query.Text + "\x00" + r.TimestampField + "\x00" + r.TiebreakerField + "\x00" + r.EventCategoryOverride
-			if was := old[id]; was != nil {
-				a.matcher, a.query, a.evicted = was.matcher, was.query, was.evicted
-			}
-			g.keys[id] = a
-		}
-		if a.category == nil {
-			g.everywhere = append(g.everywhere, a)
-		}
+		running = append(running, a)
+		g.any = g.any || a.category == nil
 		for _, c := range a.category {
-			g.byCategory[c] = append(g.byCategory[c], a)
+			g.wanted[c] = true
 		}
 	}
-	g.order.retain(func(a *active) *active {
-		for id, was := range old {
-			if was == a {
-				return g.keys[id]
-			}
-		}
-		return nil
-	})
+	g.index = newIndex(running)
 	if len(errs) > 0 {
 		return errs
 	}
 	return nil
+}
+
+// inherit gives new rules the state and the counters of those they follow.
+func (g *Engine) inherit(rules []*active) {
+	alerts := map[string]uint64{}
+	states := map[string][]*active{} // two rules may be the same
+	for _, a := range g.rules {
+		alerts[a.rule.ID] = a.alerts
+	}
+	for _, a := range g.stateful {
+		states[a.identity()] = append(states[a.identity()], a)
+	}
+	follow := map[*active]*active{}
+	orders := map[string]*order{}
+	for _, a := range g.stateful {
+		orders[a.rule.TimestampField+"\x00"+a.rule.TiebreakerField] = a.order
+	}
+	g.stateful, g.orders, g.kept = nil, nil, 0
+	for _, a := range rules {
+		a.alerts = alerts[a.rule.ID]
+		if a.state == nil {
+			continue
+		}
+		if was := states[a.identity()]; len(was) > 0 {
+			states[a.identity()] = was[1:]
+			a.state, a.query = was[0].state, was[0].query
+			follow[was[0]] = a
+		}
+		fields := a.rule.TimestampField + "\x00" + a.rule.TiebreakerField
+		o := orders[fields]
+		if o == nil {
+			o = newOrder(g.opts.Lateness)
+			if f := a.rule.TimestampField; f != "" && f != "@timestamp" {
+				o.field = g.opts.Schema.Field(f)
+			}
+			orders[fields] = o
+		}
+		if !slices.Contains(g.orders, o) {
+			o.compare, o.live = a.query.Compare, nil
+			g.orders = append(g.orders, o)
+		}
+		a.order = o
+		g.stateful = append(g.stateful, a)
+		if n := a.state.Size(); n > 0 {
+			g.kept += n
+			o.keeps(a)
+		}
+	}
+	for _, left := range states {
+		for _, a := range left {
+			g.stats.Evicted += uint64(a.state.Evicted())
+		}
+	}
+	for _, o := range g.orders {
+		o.budget = g.opts.Budget / int64(len(g.orders))
+		o.retain(follow)
+	}
 }
 
 // Check compiles rules without running them and returns every mistake in their
@@ -175,16 +273,16 @@ func (g *Engine) compile(r *rule.Rule) (*active, error) {
 	case a.why != "":
 	case len(r.Filters) > 0:
 		a.why = "its filters cannot run yet"
-	case q.Kind() == eql.Samples:
-		a.why = "sample queries cannot run in a stream yet"
-	case r.TimestampField != "" && r.TimestampField != "@timestamp":
-		a.why = "timestamp_field cannot be other than @timestamp yet"
 	default:
 		a.query = q
 		a.category = categories(q, r)
-		if q.Kind() == eql.Sequences {
-			a.matcher = q.NewMatcher()
-			a.matcher.SetBudget(g.opts.RuleBudget)
+		switch q.Kind() {
+		case eql.Sequences:
+			m := q.NewMatcher()
+			m.SetBudget(g.opts.RuleBudget)
+			a.state = m
+		case eql.Samples:
+			a.state = newSamples(q, r.Lookback(), g.opts.RuleBudget)
 		}
 	}
 	return a, nil
@@ -229,138 +327,167 @@ func (g *Engine) Rules() []Status {
 // Stats returns the counters so far.
 func (g *Engine) Stats() Stats {
 	s := g.stats
-	for _, a := range g.keys {
-		s.Evicted += uint64(a.matcher.Evicted())
+	for _, a := range g.stateful {
+		s.Evicted += uint64(a.state.Evicted())
 	}
 	return s
 }
 
-// Process tries e on every rule that its category concerns, and calls emit for
-// each alert. The event is borrowed for the call.
+// Process tries e on the rules that it concerns, and calls emit for each alert.
+// The event is borrowed for the call.
 func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) {
 	g.stats.In++
-	tried := len(g.everywhere) > 0
-	var hits []*active
-	try := func(rules []*active) {
-		for _, a := range rules {
-			if a.matcher != nil {
-				if a.query.Wants(e) && !slices.Contains(hits, a) {
-					hits = append(hits, a)
-				}
-				continue
-			}
-			if a.query.Match(e) {
+	if g.concerns(e) {
+		g.stats.Evaluated++
+		g.hits = g.index.match(e, g.hits[:0])
+		for _, a := range g.hits {
+			if a.state == nil {
 				g.raise(a, e, emit)
 			}
 		}
-	}
-	try(g.everywhere)
-	v := e.Get(g.category)
-	for i := range v.Len() {
-		c := v.At(i)
-		repeated := false
-		for j := range i {
-			repeated = repeated || v.At(j).Equal(c)
-		}
-		if rules := g.byCategory[c.Str()]; len(rules) > 0 && !repeated {
-			if i > 0 {
-				rules = unseen(rules, g, v, i)
-			}
-			tried = true
-			try(rules)
-		}
-	}
-	if !tried {
-		g.stats.Filtered++
 	} else {
-		g.stats.Evaluated++
+		g.stats.Filtered++
+		g.hits = g.hits[:0]
 	}
-	if len(hits) > 0 {
-		if e.Time.IsZero() || e.Time.Unix() < 0 || e.Time.Year() > 2261 {
-			g.stats.Untimed++ // nanoseconds since 1970 have no such time
-		} else if !g.order.add(e, hits) {
-			g.stats.Late++
+	late, untimed := false, false
+	for _, o := range g.orders {
+		if len(g.hits) > 0 {
+			l, u := g.enqueue(o, e)
+			late, untimed = late || l, untimed || u
 		}
+		o.saw(e)
+		g.release(o, emit)
 	}
-	if len(g.keys) > 0 {
-		g.order.saw(e)
-		g.release(emit)
+	if late {
+		g.stats.Late++
+	}
+	if untimed {
+		g.stats.Untimed++
 	}
 }
 
-// unseen leaves out the rules that an earlier category of the event has tried.
-func unseen(rules []*active, g *Engine, v event.Value, n int) []*active {
-	var out []*active
-next:
-	for _, a := range rules {
-		for j := range n {
-			if slices.Contains(a.category, v.At(j).Str()) {
-				continue next
-			}
-		}
-		out = append(out, a)
+// concerns reports whether a rule asks for one of e's categories.
+func (g *Engine) concerns(e *event.Event) bool {
+	if g.any {
+		return true
 	}
-	return out
+	v := e.Get(g.category)
+	for i := range v.Len() {
+		if c := v.At(i); c.Kind() != event.KindString || g.wanted[c.Str()] {
+			return true
+		}
+	}
+	return false
+}
+
+// enqueue gives an event to the stateful rules of o that want it, when its turn
+// comes.
+func (g *Engine) enqueue(o *order, e *event.Event) (late, untimed bool) {
+	g.mine = g.mine[:0]
+	for _, a := range g.hits {
+		if a.order == o {
+			g.mine = append(g.mine, a)
+		}
+	}
+	if len(g.mine) == 0 {
+		return false, false
+	}
+	at, ok := o.timeOf(e)
+	if !ok {
+		return false, true
+	}
+	return !o.add(e, at, g.mine), false
 }
 
 // Advance says that the time is now: events older than now less the lateness
 // will not come any more.
 func (g *Engine) Advance(now time.Time, emit func(*alert.Alert)) {
-	g.order.advance(now)
-	g.release(emit)
+	for _, o := range g.orders {
+		o.advance(now)
+		g.release(o, emit)
+	}
 }
 
 // Flush says that no event will come any more.
 func (g *Engine) Flush(emit func(*alert.Alert)) {
-	g.order.close()
-	g.release(emit)
-	for _, a := range g.rules {
-		if a.matcher != nil && a.query != nil {
-			a.matcher.Flush(func(m eql.Match) { g.raiseSequence(a, m, emit) })
-		}
+	for _, o := range g.orders {
+		o.closed = true
+		g.release(o, emit)
+	}
+	for _, a := range g.stateful {
+		before := a.state.Size()
+		a.state.Flush(func(m eql.Match) { g.raiseSequence(a, m, emit) })
+		g.kept += a.state.Size() - before
 	}
 }
 
 // release hands the events whose turn has come to their rules.
-func (g *Engine) release(emit func(*alert.Alert)) {
+func (g *Engine) release(o *order, emit func(*alert.Alert)) {
 	for {
-		e, rules, ok := g.order.next()
+		e, rules, ok := o.next()
 		if !ok {
 			break
 		}
 		for _, a := range rules {
-			a.matcher.Add(e, func(m eql.Match) { g.raiseSequence(a, m, emit) })
-		}
-		g.trim()
-	}
-	if mark, ok := g.order.tick(); ok {
-		for _, a := range g.keys {
-			if a.query.Span > 0 {
-				a.matcher.Advance(mark, func(m eql.Match) { g.raiseSequence(a, m, emit) })
+			before := a.state.Size()
+			a.state.Add(e, func(m eql.Match) { g.raiseSequence(a, m, emit) })
+			after := a.state.Size()
+			g.kept += after - before
+			if after > 0 {
+				o.keeps(a)
 			}
 		}
+		g.trim()
+		g.tick(o, o.done, emit)
+	}
+	if o.mark.After(o.done) {
+		g.tick(o, o.mark, emit)
 	}
 }
 
-// trim keeps all sequences together inside the budget: the rule that has most
-// gives up its oldest.
+// tick lets go of what has become too old, of all rules that keep something.
+func (g *Engine) tick(o *order, now time.Time, emit func(*alert.Alert)) {
+	if len(o.live) == 0 || !o.tick(now) {
+		return
+	}
+	live := o.live[:0]
+	for _, a := range o.live {
+		before := a.state.Size()
+		a.state.Advance(now, func(m eql.Match) { g.raiseSequence(a, m, emit) })
+		after := a.state.Size()
+		g.kept += after - before
+		if after > 0 {
+			live = append(live, a)
+		}
+	}
+	clear(o.live[len(live):])
+	o.live = live
+}
+
+// trim keeps all stateful rules together inside the budget: the one that has
+// most gives up its oldest. It makes some room, so as not to look for that one
+// at each event.
 func (g *Engine) trim() {
-	total, most := int64(0), (*active)(nil)
-	if len(g.keys) < 2 {
-		return // the rule's own budget is the whole one
+	if g.kept <= g.opts.Budget {
+		return
 	}
-	for _, a := range g.keys {
-		total += a.matcher.Size()
-		if most == nil || a.matcher.Size() > most.matcher.Size() {
-			most = a
+	enough := g.opts.Budget - g.opts.Budget/16
+	for g.kept > enough {
+		var most *active
+		for _, a := range g.stateful {
+			if most == nil || a.state.Size() > most.state.Size() {
+				most = a
+			}
 		}
-	}
-	for total > g.opts.Budget && most.matcher.Size() > 0 {
-		before := most.matcher.Size()
-		if !most.matcher.Evict() {
-			return
+		// Take turns: what is far over its share goes first.
+		share := enough / int64(len(g.stateful))
+		for g.kept > enough && most.state.Size() > share {
+			before := most.state.Size()
+			if !most.state.Evict() {
+				return
+			}
+			g.kept += most.state.Size() - before
 		}
-		total -= before - most.matcher.Size()
 	}
 }
 
@@ -414,8 +541,15 @@ func (g *Engine) Reads() []string {
 		if a.query.Filter != nil {
 			expr.Refs(a.query.Filter, add)
 		}
-		for i := range a.query.Items {
-			expr.Refs(a.query.Items[i].Pred, add)
+		items := a.query.Items
+		if a.query.Until != nil {
+			items = append(slices.Clip(items), *a.query.Until)
+		}
+		for i := range items {
+			expr.Refs(items[i].Pred, add)
+			for _, k := range items[i].Keys {
+				add(k.Ref)
+			}
 		}
 	}
 	slices.Sort(names)

@@ -12,13 +12,13 @@ import (
 
 // An Explanation is why a rule matched: orlop.explain of its alert.
 type Explanation struct {
-	Query string `json:"query"` // event or sequence
+	Query string `json:"query"` // event, sequence or sample
 
 	// Of an event.
 	Matched    []Clause `json:"matched,omitempty"`    // what held, and on which value
 	Exclusions []Clause `json:"exclusions,omitempty"` // what would have excluded it, and did not
 
-	// Of a sequence.
+	// Of a sequence or sample.
 	Items    []Item         `json:"items,omitempty"`
 	Keys     map[string]any `json:"keys,omitempty"`
 	MaxSpan  string         `json:"maxspan,omitempty"`
@@ -42,11 +42,12 @@ type Field struct {
 	Absent bool   `json:"absent,omitempty"`
 }
 
-// An Item is a term of a sequence and the event that filled it.
+// An Item is a term of a sequence or sample and the event that filled it.
 type Item struct {
 	Item       string     `json:"item"`
 	Missing    bool       `json:"missing,omitempty"` // asked for absence, and nothing came
-	Time       *time.Time `json:"time,omitempty"`
+	Block      *int       `json:"block,omitempty"`   // kibana.alert.group.index of its event's building block
+	Time       *time.Time `json:"time,omitempty"`    // of the event
 	Matched    []Clause   `json:"matched,omitempty"`
 	Exclusions []Clause   `json:"exclusions,omitempty"`
 }
@@ -60,11 +61,13 @@ func explainEvent(q *eql.Query, e *event.Event) Explanation {
 func explainSequence(q *eql.Query, m eql.Match) Explanation {
 	x := Explanation{Query: q.Kind().String()}
 	var first, last time.Time
+	blocks := 0
 	for i, e := range m.Events {
 		it := Item{Item: clip(q.Items[i].Text), Missing: e == nil}
 		if e != nil {
-			at := e.Time
-			it.Time = &at
+			at, block := e.Time, blocks
+			it.Time, it.Block = &at, &block
+			blocks++
 			it.Matched, it.Exclusions = clauses(q.Items[i].Pred, e)
 			if first.IsZero() {
 				first = at

@@ -2,25 +2,34 @@ package detect
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/orlop/orlop/event"
 )
 
-// order puts the events that sequences want into the order of their time. It
-// holds each back until the watermark has passed it: until no source can bring
-// an older one, as far as its lateness goes.
+// order puts the events that stateful rules want into the order of their time.
+// It holds each back until the watermark has passed it: until no source can
+// bring an older one, as far as its lateness goes. Rules that order by the same
+// fields share one.
 type order struct {
 	lateness time.Duration
 	budget   int64
+	field    event.Field                 // that says when; zero is the event's own Time
+	compare  func(a, b *event.Event) int // by Time, then by tiebreaker
+
+	live []*active // rules that keep something, in the order of rules
 
 	waiting waitingEvents
 	size    int64
 	arrival uint64
-	sources map[string]time.Time // newest event of each
-	mark    time.Time            // the watermark: all before it are released
-	ticked  time.Time            // the watermark when tick last said so
-	done    time.Time            // time of the last event that was released
+	sources map[string]*clock
+	clocks  clocks    // the slowest first
+	last    *clock    // of the last event
+	now     time.Time // that advance has said
+	mark    time.Time // the watermark: all before it are released
+	ticked  time.Time // of the last tick
+	done    time.Time // time of the last event that was released
 	closed  bool
 }
 
@@ -32,40 +41,76 @@ type pending struct {
 	size    int64
 }
 
-func newOrder(lateness time.Duration, budget int64) *order {
-	return &order{lateness: lateness, budget: budget, sources: map[string]time.Time{}}
+// pendingOverhead is what an event that waits takes besides its text, in bytes.
+const pendingOverhead = 1024
+
+// clock is how far a source has come.
+type clock struct {
+	source string
+	at     time.Time
+	index  int // in clocks
 }
 
-// maxSources bounds how many sources a watermark waits for.
+func newOrder(lateness time.Duration) *order {
+	return &order{lateness: lateness, sources: map[string]*clock{}}
+}
+
+// maxSources bounds how many sources a watermark waits for. Of more, the slowest
+// is not waited for any more.
 const maxSources = 4096
+
+// timeOf is when e happened. It is not ok if the event does not say, or at a
+// time that nanoseconds since 1970 do not reach.
+func (o *order) timeOf(e *event.Event) (at time.Time, ok bool) {
+	at = e.Time
+	if o.field != 0 {
+		at = time.Time{}
+		if v := e.Get(o.field); v.Exists() {
+			at, _ = event.TimeOf(v.At(0))
+		}
+	}
+	return at, !at.IsZero() && at.Unix() >= 0 && at.Year() <= 2261
+}
 
 // saw moves the watermark: it is the least of what the sources have reached,
 // less the lateness.
 func (o *order) saw(e *event.Event) {
-	if o.lateness < 0 || e.Time.IsZero() {
+	if o.lateness < 0 {
 		return
 	}
-	s := e.Origin.Source
-	if at, ok := o.sources[s]; ok && !e.Time.After(at) {
+	at, ok := o.timeOf(e)
+	if !ok {
 		return
 	}
-	if len(o.sources) >= maxSources {
-		clear(o.sources)
+	c := o.last
+	if c == nil || c.source != e.Origin.Source {
+		c = o.sources[e.Origin.Source]
 	}
-	o.sources[s] = e.Time
-	least := e.Time
-	for _, t := range o.sources {
-		if t.Before(least) {
-			least = t
+	switch {
+	case c == nil:
+		if len(o.clocks) >= maxSources {
+			delete(o.sources, heap.Pop(&o.clocks).(*clock).source)
 		}
+		c = &clock{source: e.Origin.Source, at: at}
+		o.sources[c.source] = c
+		heap.Push(&o.clocks, c)
+	case at.After(c.at):
+		c.at = at
+		heap.Fix(&o.clocks, c.index)
 	}
-	o.raise(least.Add(-o.lateness))
+	o.last = c
+	least := o.clocks[0].at.Add(-o.lateness)
+	if !o.now.IsZero() && least.After(o.now) {
+		least = o.now // a host whose clock is ahead must not make all others late
+	}
+	o.raise(least)
 }
 
 // advance moves the watermark by the clock, so that a silent source does not
 // hold the others back for ever.
 func (o *order) advance(now time.Time) {
 	if o.lateness >= 0 {
+		o.now = now
 		o.raise(now.Add(-o.lateness))
 	}
 }
@@ -76,29 +121,28 @@ func (o *order) raise(mark time.Time) {
 	}
 }
 
-// close lets everything go.
-func (o *order) close() { o.closed = true }
-
 // add takes an event that rules want. It is false if the event is late: one
 // after it has been released.
-func (o *order) add(e *event.Event, rules []*active) bool {
-	if e.Time.Before(o.done) || e.Time.Before(o.mark) {
+func (o *order) add(e *event.Event, at time.Time, rules []*active) bool {
+	if at.Before(o.done) || at.Before(o.mark) {
 		return false
 	}
 	o.arrival++
-	p := &pending{e: e.Clone(), arrival: o.arrival, rules: rules}
-	p.size = int64(len(e.Raw)) + 1024
+	p := &pending{e: e.Clone(), arrival: o.arrival, rules: slices.Clone(rules)}
+	p.e.Time = at
+	p.size = int64(len(e.Raw)) + pendingOverhead
 	o.size += p.size
+	o.waiting.compare = o.compare
 	heap.Push(&o.waiting, p)
 	return true
 }
 
 // next takes the next event whose turn has come.
 func (o *order) next() (*event.Event, []*active, bool) {
-	if len(o.waiting) == 0 {
+	if len(o.waiting.list) == 0 {
 		return nil, nil, false
 	}
-	p := o.waiting[0]
+	p := o.waiting.list[0]
 	if !o.closed && o.size <= o.budget && !p.e.Time.Before(o.mark) {
 		return nil, nil, false
 	}
@@ -108,49 +152,81 @@ func (o *order) next() (*event.Event, []*active, bool) {
 	return p.e, p.rules, true
 }
 
-// tick says, once for each second that the watermark moves, where it is.
-func (o *order) tick() (time.Time, bool) {
-	mark := o.mark
-	if o.done.After(mark) {
-		mark = o.done
+// tick reports, about once for each second that time moves, that it has come to
+// now: all events before it are released.
+func (o *order) tick(now time.Time) bool {
+	if now.Sub(o.ticked) < time.Second {
+		return false
 	}
-	if mark.Sub(o.ticked) < time.Second {
-		return mark, false
-	}
-	o.ticked = mark
-	return mark, true
+	o.ticked = now
+	return true
 }
 
-// retain gives the events that wait to the rules that follow theirs.
-func (o *order) retain(follow func(*active) *active) {
-	for _, p := range o.waiting {
+// keeps notes that a rule has something that can become too old.
+func (o *order) keeps(a *active) {
+	i, found := slices.BinarySearchFunc(o.live, a.place, func(b *active, place int) int { return b.place - place })
+	if !found {
+		o.live = slices.Insert(o.live, i, a)
+	}
+}
+
+// retain gives the events that wait to the rules that follow theirs; an event
+// without any is forgotten.
+func (o *order) retain(follow map[*active]*active) {
+	var kept []*pending
+	for _, p := range o.waiting.list {
 		var rules []*active
 		for _, a := range p.rules {
-			if b := follow(a); b != nil {
+			if b := follow[a]; b != nil {
 				rules = append(rules, b)
 			}
 		}
-		p.rules = rules
+		if p.rules = rules; len(rules) > 0 {
+			kept = append(kept, p)
+		} else {
+			o.size -= p.size
+		}
 	}
+	o.waiting.list = kept
+	heap.Init(&o.waiting)
 }
 
-type waitingEvents []*pending
+// waitingEvents is a heap of events, the first in order on top.
+type waitingEvents struct {
+	list    []*pending
+	compare func(a, b *event.Event) int
+}
 
-func (w waitingEvents) Len() int { return len(w) }
+func (w *waitingEvents) Len() int { return len(w.list) }
 
-func (w waitingEvents) Less(i, j int) bool {
-	if n := w[i].e.Time.Compare(w[j].e.Time); n != 0 {
+func (w *waitingEvents) Less(i, j int) bool {
+	if n := w.compare(w.list[i].e, w.list[j].e); n != 0 {
 		return n < 0
 	}
-	return w[i].arrival < w[j].arrival
+	return w.list[i].arrival < w.list[j].arrival
 }
 
-func (w waitingEvents) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
-func (w *waitingEvents) Push(x any)   { *w = append(*w, x.(*pending)) }
+func (w *waitingEvents) Swap(i, j int) { w.list[i], w.list[j] = w.list[j], w.list[i] }
+func (w *waitingEvents) Push(x any)    { w.list = append(w.list, x.(*pending)) }
 func (w *waitingEvents) Pop() any {
-	old := *w
-	p := old[len(old)-1]
-	old[len(old)-1] = nil
-	*w = old[:len(old)-1]
+	n := len(w.list) - 1
+	p := w.list[n]
+	w.list[n] = nil
+	w.list = w.list[:n]
 	return p
+}
+
+// clocks is a heap of clocks, the slowest on top.
+type clocks []*clock
+
+func (c clocks) Len() int           { return len(c) }
+func (c clocks) Less(i, j int) bool { return c[i].at.Before(c[j].at) }
+func (c clocks) Swap(i, j int)      { c[i], c[j] = c[j], c[i]; c[i].index, c[j].index = i, j }
+func (c *clocks) Push(x any)        { x.(*clock).index = len(*c); *c = append(*c, x.(*clock)) }
+func (c *clocks) Pop() any {
+	n := len(*c) - 1
+	x := (*c)[n]
+	(*c)[n] = nil
+	*c = (*c)[:n]
+	return x
 }

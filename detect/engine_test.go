@@ -1,0 +1,515 @@
+package detect_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/eql/syntax"
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/rule"
+)
+
+// bench is an engine with its schema, and what it has raised.
+type bench struct {
+	tb rapid.TB
+	*detect.Engine
+	decoder *event.Decoder
+	alerts  []*alert.Alert
+}
+
+func newBench(tb rapid.TB, o detect.Options, rules ...*rule.Rule) *bench {
+	tb.Helper()
+	o.Schema = event.NewSchema()
+	if o.Now == nil {
+		o.Now = func() time.Time { return at(0) }
+	}
+	b := &bench{tb: tb, Engine: detect.New(o), decoder: event.NewDecoder(o.Schema)}
+	if err := b.SetRules(rules); err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func (b *bench) emit(a *alert.Alert) { b.alerts = append(b.alerts, a) }
+
+// see processes a document that came from a source.
+func (b *bench) see(source, doc string) {
+	b.tb.Helper()
+	var e event.Event
+	if err := b.decoder.Decode([]byte(doc), &e); err != nil {
+		b.tb.Fatal(err)
+	}
+	e.Origin.Source = source
+	b.Process(&e, b.emit)
+}
+
+// raised lists the ids of the rules that have alerted, building blocks left out,
+// each with the time of the last event, and forgets them.
+func (b *bench) raised() string {
+	var out []string
+	for _, a := range b.alerts {
+		if a.BuildingBlock && a.Group != "" {
+			continue
+		}
+		s := a.RuleID
+		if !a.OriginalTime.IsZero() {
+			s += fmt.Sprintf("@%d", int(a.OriginalTime.Sub(at(0)).Seconds()))
+		}
+		out = append(out, s)
+	}
+	b.alerts = nil
+	return strings.Join(out, " ")
+}
+
+// at is a moment, in seconds after the beginning of all tests.
+func at(sec float64) time.Time {
+	return time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC).Add(time.Duration(sec * float64(time.Second)))
+}
+
+// doc is an event at a moment, with more fields.
+func doc(sec float64, fields string) string {
+	s := `{"@timestamp":"` + at(sec).Format(time.RFC3339Nano) + `"`
+	if fields != "" {
+		s += "," + fields
+	}
+	return s + "}"
+}
+
+func eql(id, query string) *rule.Rule {
+	return &rule.Rule{
+		ID: id, Name: "rule " + id, Type: "eql", Enabled: true, Severity: "low", RiskScore: 21,
+		From: "now-6m", To: "now", Interval: "5m",
+		Language: "eql", Query: syntax.Source{Name: id + ".toml", Text: query},
+	}
+}
+
+// Which rules see which events is said by the categories of both.
+func TestCategories(t *testing.T) {
+	override := eql("override", `start where true`)
+	override.EventCategoryOverride = "event.type"
+	b := newBench(t, detect.Options{},
+		eql("process", `process where true`),
+		eql("file", `file where true`),
+		eql("any", `any where process.name == "x"`),
+		override,
+	)
+	f := func(fields, want string) {
+		t.Helper()
+		b.see("s", "{"+fields+"}")
+		if got := b.raised(); got != want {
+			t.Errorf("%s: got %q, want %q", fields, got, want)
+		}
+	}
+	f(`"event.category":"process"`, "process")
+	f(`"event.category":["process","file"]`, "process file")
+	f(`"event.category":["file","process","file"]`, "process file") // once each, in the order of the rules
+	f(`"event.category":"network"`, "")
+	f(`"event.category":"Process"`, "")
+	f(`"event.category":"process","event.type":"start"`, "process override")
+	f(`"event.type":["change","start"]`, "override")
+	f(`"process.name":"x"`, "any")
+	f(`"message":"nothing of all that"`, "")
+	f(`"event.category":null`, "")
+	if s := b.Stats(); s.In != 10 || s.Evaluated != 10 || s.Filtered != 0 {
+		t.Errorf("with a rule for any category: %+v", s)
+	}
+}
+
+// In is Evaluated and Filtered, always.
+func TestStats(t *testing.T) {
+	b := newBench(t, detect.Options{Lateness: -1},
+		eql("p", `process where process.name == "x"`),
+		eql("s", `sequence by user.id [process where true] [network where true]`))
+	f := func(doc string, want detect.Stats) {
+		t.Helper()
+		b.see("s", doc)
+		if got := b.Stats(); got != want {
+			t.Errorf("%s:\n got %+v\nwant %+v", doc, got, want)
+		}
+	}
+	f(doc(0, `"event.category":"file"`), detect.Stats{In: 1, Filtered: 1})
+	f(doc(0, `"event.category":"process","user.id":"1"`), detect.Stats{In: 2, Filtered: 1, Evaluated: 1})
+	f(doc(0, `"event.category":"process","process.name":"x"`), detect.Stats{In: 3, Filtered: 1, Evaluated: 2, Alerts: 1})
+	// Without a time, or in the year 2262, an event is still tried on rules of
+	// single events; sequences cannot place it.
+	f(`{"event.category":"process","process.name":"x"}`, detect.Stats{In: 4, Filtered: 1, Evaluated: 3, Alerts: 2, Untimed: 1})
+	f(`{"@timestamp":"2262-04-12T00:00:00Z","event.category":"process","process.name":"x"}`,
+		detect.Stats{In: 5, Filtered: 1, Evaluated: 4, Alerts: 3, Untimed: 2})
+	f(`{"@timestamp":"1969-12-31T00:00:00Z","event.category":"network"}`,
+		detect.Stats{In: 6, Filtered: 1, Evaluated: 5, Alerts: 3, Untimed: 3})
+	f(`{"@timestamp":"2262-04-12T00:00:00Z","event.category":"file"}`,
+		detect.Stats{In: 7, Filtered: 2, Evaluated: 5, Alerts: 3, Untimed: 3})
+	b.see("s", doc(1, `"event.category":"network","user.id":"1"`))
+	b.Flush(b.emit)
+	if got, want := b.Stats(), (detect.Stats{In: 8, Filtered: 2, Evaluated: 6, Alerts: 4, Untimed: 3}); got != want {
+		t.Errorf("after Flush:\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// A rule that stays keeps what it has seen across a reload; one that changes or
+// goes does not, and neither does one that comes.
+func TestReload(t *testing.T) {
+	const query = `sequence by user.id [process where true] [network where true]`
+	other := eql("changed", query)
+	other.Query.Text = `sequence by user.id [process where user.id != "9"] [network where true]`
+	severe := eql("same", query)
+	severe.Severity, severe.File = "critical", "moved.toml"
+	for _, lateness := range []time.Duration{0, -1, time.Minute} { // the first event is with the rule, or waits
+		b := newBench(t, detect.Options{Lateness: lateness}, eql("same", query), eql("changed", query), eql("gone", query))
+		b.see("s", doc(0, `"event.category":"process","user.id":"1"`))
+		if err := b.SetRules([]*rule.Rule{eql("new", query), other, severe}); err != nil {
+			t.Fatal(err)
+		}
+		b.see("s", doc(1, `"event.category":"network","user.id":"1"`))
+		b.see("s", doc(2, `"event.category":"network","user.id":"1"`))
+		b.Flush(b.emit)
+		for _, a := range b.alerts {
+			if a.Severity != "critical" {
+				t.Errorf("lateness %v: the alert is of the old rule: severity %s", lateness, a.Severity)
+			}
+		}
+		if got := b.raised(); got != "same@1" {
+			t.Errorf("lateness %v: got %q, want same@1", lateness, got)
+		}
+	}
+}
+
+// Rules that are the same to the letter have each their own state, and a reload
+// does not tie them together.
+func TestReloadTwins(t *testing.T) {
+	const query = `sequence by user.id [process where true] [network where true]`
+	b := newBench(t, detect.Options{}, eql("twin", query), eql("twin", query))
+	b.see("s", doc(0, `"event.category":"process","user.id":"1"`))
+	if err := b.SetRules([]*rule.Rule{eql("twin", query), eql("twin", query)}); err != nil {
+		t.Fatal(err)
+	}
+	b.see("s", doc(1, `"event.category":"network","user.id":"1"`))
+	b.Flush(b.emit)
+	if got := b.raised(); got != "twin@1 twin@1" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A rule that is wrong does not run and says where; the others run.
+func TestMistakes(t *testing.T) {
+	g := detect.New(detect.Options{Schema: event.NewSchema()})
+	kql := eql("kql", "process.name: x")
+	kql.Type = "query"
+	err := g.SetRules([]*rule.Rule{eql("bad", `process where proc.name = "x"`), eql("good", `process where true`), eql("worse", `procss`), kql})
+	mistakes, ok := err.(syntax.Errors)
+	if !ok || len(mistakes) != 2 {
+		t.Fatalf("got %v, want two mistakes", err)
+	}
+	for i, name := range []string{"bad.toml", "worse.toml"} {
+		if mistakes[i].Src.Name != name {
+			t.Errorf("mistake %d is in %s, want %s", i, mistakes[i].Src.Name, name)
+		}
+	}
+	var idle []string
+	for _, s := range g.Rules() {
+		idle = append(idle, s.Rule.ID+": "+s.Idle)
+	}
+	want := []string{"bad: its query has mistakes", "good: ", "worse: its query has mistakes", "kql: type query cannot run yet"}
+	if d := cmp.Diff(want, idle); d != "" {
+		t.Error(d)
+	}
+}
+
+// An alert's id is that of its rule and events: a replay gives the same ids,
+// whatever else the events are among and whenever it is.
+func TestReplaySameIDs(t *testing.T) {
+	run := func(now time.Time, more bool) (ids []string) {
+		b := newBench(t, detect.Options{Lateness: -1, Now: func() time.Time { return now }},
+			eql("p", `process where process.name == "x"`),
+			eql("s", `sequence by user.id with maxspan=10s [process where true] [network where true] ![file where true]`))
+		if more {
+			b.see("other", doc(-100, `"event.category":["file","process"],"user.id":"7","process.name":"y"`))
+		}
+		b.see("s", doc(0, `"event.category":"process","user.id":"1","process.name":"x"`))
+		b.see("s", doc(1, `"event.category":"network","user.id":["1","2"]`))
+		b.Flush(b.emit)
+		for _, a := range b.alerts {
+			ids = append(ids, a.RuleID+" "+a.ID)
+		}
+		return ids
+	}
+	first, second := run(at(0), false), run(at(1e6), true)
+	if len(first) != 4 || !slices.Equal(first, second) {
+		t.Errorf("got %d and %d alerts, want 4 of the same ids: %v %v", len(first), len(second), first, second)
+	}
+	if slices.Sort(first); len(slices.Compact(first)) != 4 {
+		t.Error("ids repeat")
+	}
+}
+
+// Events in any order of arrival inside the lateness give the alerts of the
+// sorted order, whoever brings them.
+func TestOrderOfArrival(t *testing.T) {
+	rules := []*rule.Rule{
+		eql("seq", `sequence by user.id with maxspan=20s [process where true] [network where true] until [file where true]`),
+		eql("missing", `sequence by user.id with maxspan=5s [process where true] ![network where true]`),
+		eql("between", `sequence by user.id with maxspan=9s [process where true] ![file where true] [network where true]`),
+		eql("runs", `sequence by user.id with maxspan=30s [process where true] with runs=3`),
+		eql("sample", `sample by user.id [process where true] [file where true]`),
+	}
+	categories := []string{"process", "network", "file"}
+	alerts := func(t rapid.TB, lateness time.Duration, events []arrival) []string {
+		b := newBench(t, detect.Options{Lateness: lateness}, rules...)
+		for _, e := range events {
+			b.see(e.source, e.doc)
+		}
+		b.Flush(b.emit)
+		if late := b.Stats().Late; late > 0 {
+			t.Fatalf("%d events late", late)
+		}
+		var ids []string
+		for _, a := range b.alerts {
+			ids = append(ids, a.RuleID+" "+a.ID)
+		}
+		slices.Sort(ids) // the watermark decides which rule is first to know
+		return ids
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		const lateness = 10
+		var events []arrival
+		sec := 0.0
+		for i := range rapid.IntRange(0, 40).Draw(r, "events") {
+			sec += float64(rapid.IntRange(1, 40).Draw(r, "gap")) / 10
+			events = append(events, arrival{
+				at: sec, arrives: sec + float64(rapid.IntRange(0, lateness*10).Draw(r, "delay"))/10,
+				source: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(r, "source"),
+				doc: doc(sec, fmt.Sprintf(`"event.category":%q,"user.id":"%d","n":%d`,
+					rapid.SampledFrom(categories).Draw(r, "category"), rapid.IntRange(0, 1).Draw(r, "user"), i)),
+			})
+		}
+		want := alerts(t, -1, events)
+		shuffled := slices.Clone(events)
+		slices.SortStableFunc(shuffled, func(a, b arrival) int {
+			switch {
+			case a.arrives < b.arrives:
+				return -1
+			case a.arrives > b.arrives:
+				return 1
+			}
+			return 0
+		})
+		for _, o := range []time.Duration{lateness * time.Second, -1} {
+			if d := cmp.Diff(want, alerts(r, o, shuffled)); d != "" {
+				r.Errorf("lateness %v:\n%s", o, d)
+			}
+		}
+	})
+}
+
+type arrival struct {
+	at, arrives float64
+	source, doc string
+}
+
+// What is later than the bound is counted, and seen by rules of single events.
+func TestLate(t *testing.T) {
+	b := newBench(t, detect.Options{Lateness: 10 * time.Second},
+		eql("p", `process where true`),
+		eql("s", `sequence by user.id [process where true] [network where true]`))
+	process, network := `"event.category":"process","user.id":"1"`, `"event.category":"network","user.id":"1"`
+	b.see("s", doc(100, network))
+	b.see("s", doc(90, process)) // just in time
+	b.see("s", doc(89.9, process))
+	if got := b.raised(); got != "p@90 p@89" {
+		t.Errorf("got %q", got)
+	}
+	if late := b.Stats().Late; late != 1 {
+		t.Errorf("%d late, want 1", late)
+	}
+	// Another source is behind, and holds back what the first one brings.
+	b.see("t", doc(95, process))
+	b.see("s", doc(200, network))
+	b.see("t", doc(96, network))
+	if late := b.Stats().Late; late != 1 {
+		t.Errorf("%d late, want 1: the slow source is waited for", late)
+	}
+	b.raised()
+	// Until the clock says that nothing will come.
+	b.Advance(at(211), b.emit)
+	if got := b.raised(); got != "s@96" {
+		t.Errorf("after Advance got %q", got)
+	}
+}
+
+// A host whose clock is years ahead does not make everybody else late.
+func TestFuture(t *testing.T) {
+	b := newBench(t, detect.Options{Lateness: 10 * time.Second},
+		eql("s", `sequence by user.id [process where true] [network where true]`))
+	b.Advance(at(0), b.emit)
+	b.see("s", doc(1e8, `"event.category":"process","user.id":"9"`))
+	b.see("s", doc(1, `"event.category":"process","user.id":"1"`))
+	b.see("s", doc(2, `"event.category":"network","user.id":"1"`))
+	b.Advance(at(20), b.emit)
+	if got := b.raised(); got != "s@2" || b.Stats().Late != 0 {
+		t.Errorf("got %q, %d late", got, b.Stats().Late)
+	}
+	// Nor does one that is in a year that no rule can order.
+	b.see("s", `{"@timestamp":"9999-12-31T00:00:00Z","event.category":"file"}`)
+	b.see("s", doc(21, `"event.category":"process","user.id":"2"`))
+	b.see("s", doc(22, `"event.category":"network","user.id":"2"`))
+	b.Advance(at(40), b.emit)
+	if got := b.raised(); got != "s@22" || b.Stats().Late != 0 {
+		t.Errorf("got %q, %d late", got, b.Stats().Late)
+	}
+}
+
+// A missing event at the end is decided when its window has passed, by events
+// or by the clock, and not before.
+func TestMissingAtTheEnd(t *testing.T) {
+	b := newBench(t, detect.Options{Lateness: 10 * time.Second},
+		eql("m", `sequence by user.id with maxspan=30s [process where true] ![network where true]`))
+	b.see("s", doc(0, `"event.category":"process","user.id":"1"`))
+	b.see("s", doc(39, `"event.category":"file"`))
+	if got := b.raised(); got != "" {
+		t.Errorf("too early: %q", got)
+	}
+	b.see("s", doc(42, `"event.category":"file"`))
+	if got := b.raised(); got != "m@0" {
+		t.Errorf("by an event: got %q", got)
+	}
+	b.see("s", doc(50, `"event.category":"process","user.id":"1"`))
+	b.Advance(at(89), b.emit)
+	if got := b.raised(); got != "" {
+		t.Errorf("too early: %q", got)
+	}
+	b.Advance(at(92), b.emit)
+	if got := b.raised(); got != "m@50" {
+		t.Errorf("by the clock: got %q", got)
+	}
+}
+
+// A rule may have its own field for the time, and another for what is at one.
+func TestTimestampField(t *testing.T) {
+	const query = `sequence by user.id with maxspan=10s [process where true] [network where true]`
+	own := eql("own", query)
+	own.TimestampField, own.TiebreakerField = "event.created", "event.sequence"
+	b := newBench(t, detect.Options{Lateness: -1}, own, eql("usual", query))
+	f := func(want string, docs ...string) {
+		t.Helper()
+		b := newBench(t, detect.Options{Lateness: -1}, own, eql("usual", query))
+		for _, d := range docs {
+			b.see("s", d)
+		}
+		b.Flush(b.emit)
+		if got := b.raised(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	event := func(category, created string, seq int) string {
+		return fmt.Sprintf(`"event.category":%q,"user.id":"1","event.created":%q,"event.sequence":%d`, category, created, seq)
+	}
+	f("own@2 usual@1", // to one the first network event is out of reach, to the other the second
+		doc(0, event("process", "2026-01-01T00:00:00Z", 1)),
+		doc(1, event("network", "2026-01-01T00:01:00Z", 2)),
+		doc(2, event("network", "2026-01-01T00:00:05Z", 3)))
+	f("own@0", // equal times: the sequence number decides
+		doc(5, event("process", "2026-01-01T00:00:00Z", 1)),
+		doc(0, event("network", "2026-01-01T00:00:00Z", 2)))
+	f("usual@2", // and the other way round
+		doc(1, event("process", "2026-01-01T00:00:00Z", 2)),
+		doc(2, event("network", "2026-01-01T00:00:00Z", 1)))
+	b.see("s", doc(0, `"event.category":"process","user.id":"1"`))
+	if n := b.Stats().Untimed; n != 1 {
+		t.Errorf("%d untimed, want the one without event.created", n)
+	}
+}
+
+// Samples of a stream: once all are there, in any order, inside the look-back.
+func TestSamples(t *testing.T) {
+	r := eql("s", `sample by host.id [process where true] [file where true] [any where user.id == "0"]`)
+	p, f, root := `"event.category":"process","host.id":"h"`, `"event.category":"file","host.id":"h"`, `"host.id":"h","user.id":"0"`
+	run := func(want string, docs ...string) {
+		t.Helper()
+		b := newBench(t, detect.Options{}, r)
+		for _, d := range docs {
+			b.see("s", d)
+		}
+		b.Flush(b.emit)
+		if got := b.raised(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	run("s@2", doc(0, p), doc(1, f), doc(2, root))
+	run("s@0", doc(0, root), doc(1, f), doc(2, p)) // dated by the last item
+	run("", doc(0, p), doc(1, f), doc(2, strings.Replace(root, `"h"`, `"i"`, 1)))
+	run("", doc(0, p), doc(1, f), doc(362, root))      // the first is out of the window
+	run("s@359", doc(0, p), doc(1, f), doc(359, root)) // still in it
+	run("s@2", doc(0, p), doc(1, f), doc(2, root), doc(3, p), doc(4, f), doc(5, root))
+	run("s@2 s@400", doc(0, p), doc(1, f), doc(2, root), doc(390, p), doc(395, f), doc(400, root))
+	// One event is not two: the process of root is either.
+	run("", doc(0, p+`,"user.id":"0"`), doc(1, f))
+	run("s@0", doc(0, p+`,"user.id":"0"`), doc(1, f+`,"user.id":"0"`), doc(2, p))
+	// Each value of a key is a key.
+	run("s@2 s@2", doc(0, strings.Replace(p, `"h"`, `["h","i"]`, 1)), doc(1, strings.Replace(f, `"h"`, `["i","h"]`, 1)),
+		doc(2, strings.Replace(root, `"h"`, `["h","i","h"]`, 1)))
+	// Without a key, no sample, unless the query says that it may lack.
+	r = eql("s", `sample by ?host.id, user.name [process where true] [file where true]`)
+	run("s@1", doc(0, `"event.category":"process","user.name":"u"`), doc(1, `"event.category":"file","user.name":"u"`))
+	run("", doc(0, `"event.category":"process","host.id":"u"`), doc(1, `"event.category":"file","host.id":"u"`))
+}
+
+// Memory is bounded: the oldest is given up, and the alert says so.
+func TestBudget(t *testing.T) {
+	const query = `sequence by user.id with maxspan=5m [process where true] [network where true]`
+	const sample = `sample by user.id [process where true] [network where true]`
+	for _, q := range []string{query, sample} {
+		b := newBench(t, detect.Options{Budget: 1 << 20}, eql("a", q), eql("b", query))
+		for i := range 5000 {
+			b.see("s", doc(float64(i)/100, fmt.Sprintf(`"event.category":"process","user.id":"%d"`, i)))
+		}
+		b.see("s", doc(60, `"event.category":"network","user.id":"0"`))    // given up
+		b.see("s", doc(60, `"event.category":"network","user.id":"4999"`)) // still there
+		b.Flush(b.emit)
+		var evidence int
+		for _, a := range b.alerts {
+			if !a.BuildingBlock && strings.Contains(string(a.AppendJSON(nil)), `"orlop":{`) && strings.Contains(string(a.AppendJSON(nil)), `"evicted":`) {
+				evidence++
+			}
+		}
+		if got := b.raised(); got != "a@60 b@60" || evidence != 2 {
+			t.Errorf("%s: got %q, %d with evidence", q, got, evidence)
+		}
+		if n := b.Stats().Evicted; n < 5000 || n > 10000 {
+			t.Errorf("%s: %d evicted of 10,000", q, n)
+		}
+		// A counter does not run backwards when a rule goes.
+		was := b.Stats().Evicted
+		if err := b.SetRules(nil); err != nil || b.Stats().Evicted != was {
+			t.Errorf("after SetRules %d evicted, before %d (error %v)", b.Stats().Evicted, was, err)
+		}
+	}
+}
+
+// What waits to be put in order is bounded too: a file that is in order by and
+// large is read right however long it is.
+func TestBudgetOfOrder(t *testing.T) {
+	b := newBench(t, detect.Options{Lateness: -1, Budget: 1 << 20},
+		eql("s", `sequence by user.id with maxspan=1m [process where true] [network where true]`))
+	r := rand.New(rand.NewPCG(1, 2))
+	n := 0
+	for i := range 20000 {
+		sec := float64(i)/10 + float64(r.IntN(100))/10
+		b.see("s", doc(sec, fmt.Sprintf(`"event.category":"process","user.id":"%d"`, i)))
+		b.see("s", doc(sec+20, fmt.Sprintf(`"event.category":"network","user.id":"%d"`, i)))
+		n += strings.Count(b.raised(), "s@")
+	}
+	b.Flush(b.emit)
+	n += strings.Count(b.raised(), "s@")
+	if n != 20000 || b.Stats().Late != 0 {
+		t.Errorf("%d alerts, %d late; want 20000 and 0", n, b.Stats().Late)
+	}
+}
