@@ -12,6 +12,10 @@
 //	process.Ext.ancestry    entity ids, nearest first, at most 20
 //	container.id
 //
+//	orlop.runtime.*         of a process that is a container runtime's client:
+//	                        what its command line means, see runtimecli.Call
+//	orlop.socket.*          of a client and of a connect: the runtime's socket
+//
 // Everything is filled with [event.Event.Set], so the event lists it as
 // derived. What a source said is never replaced, and what cannot be known is
 // left out: a wrong parent is worse than none. A process.parent.pid is only

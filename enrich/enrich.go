@@ -48,6 +48,9 @@ type Enricher struct {
 
 	words map[string]string
 	buf   []byte
+
+	rf        runtimeFields
+	args, env []string
 }
 
 // fields are the numbers of all fields that are read or filled.
@@ -86,6 +89,7 @@ func New(s *event.Schema, o Options) *Enricher {
 	o.MaxBytes = max(o.MaxBytes, 64<<10)
 	x := &Enricher{
 		o:     o,
+		rf:    newRuntimeFields(s),
 		hosts: map[string]*host{},
 		procs: map[key]*proc{},
 		words: map[string]string{},
@@ -149,11 +153,12 @@ type sight struct {
 func (x *Enricher) Apply(e *event.Event) {
 	f := &x.f
 	v := e.Get(f.pid)
-	if !v.Exists() { // Fast path: no process.
-		return
-	}
-	pid := number(v)
-	if pid == 0 {
+	pid := number(first(v))
+	if pid == 0 { // Fast path: no process.
+		if e.Get(f.args).Exists() || e.Get(x.rf.socketPath).Exists() {
+			s := sight{e: e, kind: x.kindOf(e), exe: path(e.Get(f.exe))}
+			x.meaning(&s, nil, nil)
+		}
 		return
 	}
 	x.stats.Events++
@@ -187,6 +192,7 @@ func (x *Enricher) Apply(e *event.Event) {
 	if p != nil {
 		x.fillParent(&s, p)
 	}
+	x.meaning(&s, c, p)
 	for len(x.procs) > x.o.MaxProcesses || x.bytes > x.o.MaxBytes && len(x.procs) > 1 {
 		x.stats.Evicted++
 		x.remove(x.lru.prev)

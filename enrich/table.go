@@ -59,6 +59,9 @@ type proc struct {
 	startText event.Value
 	ancestry  []event.Value
 
+	act   uint64 // what it asked of a container runtime, see callID,
+	actAt int64  // and when
+
 	container string
 	outside   bool   // a cgroup says it is in no container
 	entered   bool   // its first own program in the container was seen

@@ -166,11 +166,25 @@ func (p *parser) access(r role, value string) {
 	case roleSandbox:
 		p.grant("sandbox:", value)
 	case roleSpec:
-		p.grant("spec-file:", value)
 		p.file(value)
+		if !ownBundle(value) {
+			p.grant("spec-file:", value)
+		}
 	case roleHooks:
 		p.grant("hooks-dir:", value)
 	}
+}
+
+// ownBundle reports whether dir is in the state of a runtime, whose own shims start
+// every container with it.
+func ownBundle(dir string) bool {
+	for _, own := range [...]string{"/run/containerd/", "/var/run/containerd/", "/run/docker/containerd/", "/var/run/docker/containerd/", "/run/k3s/containerd/", "/run/k0s/containerd/",
+		"/var/snap/microk8s/common/run/containerd/", "/run/containers/storage/", "/var/run/containers/storage/", "/var/lib/containers/storage/"} {
+		if strings.HasPrefix(path.Clean(dir), own) {
+			return true
+		}
+	}
+	return false
 }
 
 // namespace takes --net, --pid and the like: host, container:ID, ns:PATH, or none of our business.

@@ -359,7 +359,7 @@ func positionals(c command, class string) string {
 		return "container"
 	case strings.Contains(path, "healthcheck"):
 		return "container"
-	case strings.HasPrefix(path, "service ") && path != "service create":
+	case strings.HasPrefix(path, "service ") && path != "service create", path == "stack rm":
 		return ""
 	}
 	switch class {
@@ -461,6 +461,8 @@ func flags(c command, class string) string {
 			role = "loguri"
 		case f.Name == "name" && (class == "container-run" || class == "container-create") && c.Tool != "crictl":
 			role = "name"
+		case class == "image-build" && f.Name == "network":
+			role = "net"
 		case f.Name == "opt" && class == "volume":
 			role = "volumeopt"
 		case c.Path[len(c.Path)-1] == "compose" && (f.Name == "file" || f.Name == "f"):

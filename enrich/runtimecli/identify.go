@@ -26,12 +26,20 @@ func (p *parser) evidence(name, value string) {
 			n = 50
 		}
 	case "address", "a", "host", "H", "runtime-endpoint", "image-endpoint", "url":
-		if runtime, c := Socket(value, p.cwd); runtime != "" && c != Guess {
-			n = 100
-		} else if runtime != "" {
+		runtime, c := Socket(value, p.cwd)
+		switch {
+		case runtime == "":
+		case !speaks(p.call.Tool, runtime):
+			n = 40
+		case c == Guess:
 			n = 80
+		default:
+			n = 100
 		}
 	case "root":
+		if p.call.Tool != "runc" {
+			break
+		}
 		if strings.HasPrefix(value, "/run/containerd/runc/") || strings.HasPrefix(value, "/run/docker/runtime-") || strings.HasPrefix(value, "/run/runc") || strings.HasPrefix(value, "/var/run/docker/runtime-") {
 			n = 100
 		}
@@ -120,6 +128,17 @@ func (p *parser) evidence(name, value string) {
 	}
 }
 
+// speaks reports whether tool is a client of runtime.
+func speaks(tool, runtime string) bool {
+	switch tool {
+	case "ctr", "nerdctl":
+		return runtime == "containerd"
+	case "crictl":
+		return runtime == "containerd" || runtime == "crio" || runtime == "cri-dockerd" || runtime == "dockershim"
+	}
+	return runtime == "docker" || runtime == "podman"
+}
+
 // identify reads the arguments of a program of unknown name. With onlyStrong it
 // wants one piece of evidence that suffices alone.
 func identify(c *Command, env []string, onlyStrong bool) (Call, bool) {
@@ -189,6 +208,9 @@ func (p *parser) score() (int, bool) {
 			return 0, false
 		}
 		n += 10 + imageScore(c.Image)
+		if strings.HasSuffix(c.Command, "create") {
+			n -= 20 // other programs make other things of images
+		}
 	case "ctr tasks exec":
 		if c.Container == "" || len(c.Payload) == 0 {
 			return 0, false

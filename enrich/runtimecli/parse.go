@@ -62,7 +62,7 @@ func (p *parser) run(t *tool, v *verb, args []string) {
 				continue
 			}
 			if v.group() || v == t.root {
-				p.unknownVerb(v, args[i:])
+				p.unknownVerb(t, v, args[i:])
 				return
 			}
 		}
@@ -237,6 +237,9 @@ func (p *parser) boolean(f *flagSpec, value string) {
 	if f.role == roleSelector && on {
 		p.selected = true
 	}
+	if f.name == "version" {
+		p.call.Behaviours = readOnly
+	}
 	if p.strict && on {
 		p.evidence(f.name, "")
 	}
@@ -358,7 +361,7 @@ func getenv(env []string, name string) string {
 
 // unknownVerb ends a line whose command no version has. What its words usually
 // mean is better than nothing.
-func (p *parser) unknownVerb(v *verb, rest []string) {
+func (p *parser) unknownVerb(t *tool, v *verb, rest []string) {
 	p.partial()
 	c := &p.call
 	c.Command = v.path
@@ -393,6 +396,7 @@ func (p *parser) unknownVerb(v *verb, rest []string) {
 	if p.hostMount {
 		c.Behaviours = append(c.Behaviours[:len(c.Behaviours):len(c.Behaviours)], "host-mount")
 	}
+	p.environment(t)
 }
 
 var (

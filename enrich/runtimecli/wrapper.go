@@ -117,7 +117,11 @@ func (u *unwrapper) command(c *Command, depth int) {
 			name = plain(base(c.Args[0]))
 		}
 		n := len(u.via)
-		u.via = append(u.via, name)
+		switch name {
+		case "exec", "command", "builtin", "eval": // words of the shell, no processes
+		default:
+			u.via = append(u.via, name)
+		}
 		cwd, env, partial := u.cwd, u.env, u.partial
 		u.wrapped(k, name, c.Args[1:], depth+1)
 		u.via, u.cwd, u.env, u.partial = u.via[:n], cwd, env, partial

@@ -1,0 +1,167 @@
+package enrich
+
+import (
+	"time"
+
+	"github.com/orlop/orlop/enrich/runtimecli"
+	"github.com/orlop/orlop/event"
+)
+
+// runtimeFields are what a container runtime's command line or socket means.
+type runtimeFields struct {
+	env, comm, cwd event.Field
+	socketPath     event.Field // of a connect
+
+	tool, identifiedBy, command       event.Field
+	behaviour, hostAccess, mounts     event.Field
+	container, pod, image, namespace  event.Field
+	address, target, payload, via     event.Field
+	files, confidence, unknown, again event.Field
+
+	socket, socketRuntime, socketConfidence event.Field
+}
+
+func newRuntimeFields(s *event.Schema) runtimeFields {
+	f := func(name string) event.Field { return s.Field("orlop.runtime." + name) }
+	return runtimeFields{
+		env: s.Field("process.env_vars"), comm: s.Field("auditd.data.comm"), cwd: s.Field("process.working_directory"),
+		socketPath: s.Field("destination.path"),
+		tool:       f("tool"), identifiedBy: f("identified_by"), command: f("command"),
+		behaviour: f("behaviour"), hostAccess: f("host_access"), mounts: f("mount"),
+		container: f("container"), pod: f("pod"), image: f("image"), namespace: f("namespace"),
+		address: f("address"), target: f("target"), payload: f("payload"), via: f("via"),
+		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
+		socket: s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"), socketConfidence: s.Field("orlop.socket.confidence"),
+	}
+}
+
+// act is how long after a wrapper (sudo, sh -c, env) its command is still the
+// same act.
+const act = int64(time.Minute)
+
+// meaning fills orlop.runtime.* of a process start and orlop.socket.* of that
+// and of a connect. Of the entries c is the process and p its parent; either
+// may be nil.
+func (x *Enricher) meaning(s *sight, c, p *proc) {
+	e, f := s.e, &x.rf
+	if s.kind&execed == 0 {
+		if v := e.Get(f.socketPath); v.Kind() == event.KindString {
+			x.socket(e, v.Str(), first(e.Get(f.cwd)).Str())
+		}
+		return
+	}
+	args := e.Get(x.f.args)
+	x.args = texts(x.args[:0], args)
+	cmd := runtimecli.Command{
+		Executable: s.exe,
+		Args:       x.args,
+		Comm:       first(e.Get(f.comm)).Str(),
+		Cwd:        first(e.Get(f.cwd)).Str(),
+	}
+	if v := e.Get(f.env); v.Exists() {
+		x.env = texts(x.env[:0], v)
+		cmd.Env = x.env
+	}
+	call, ok := runtimecli.Parse(cmd)
+	if !ok {
+		return
+	}
+	text := func(field event.Field, v string) { x.fillText(e, field, v) }
+	list := func(field event.Field, vs []string) {
+		if len(vs) == 0 {
+			return
+		}
+		out := make([]event.Value, len(vs))
+		for i, v := range vs {
+			out[i] = event.String(v)
+		}
+		x.fill(e, field, event.List(out))
+	}
+	text(f.tool, call.Tool)
+	text(f.identifiedBy, call.IdentifiedBy)
+	text(f.command, call.Command)
+	list(f.behaviour, call.Behaviours)
+	list(f.hostAccess, call.HostAccess)
+	list(f.mounts, call.Mounts)
+	text(f.container, call.Container)
+	text(f.pod, call.Pod)
+	text(f.image, call.Image)
+	text(f.namespace, call.Namespace)
+	text(f.address, call.Address)
+	text(f.target, call.Target)
+	list(f.payload, call.Payload)
+	list(f.via, call.Via)
+	list(f.files, call.Files)
+	text(f.confidence, call.Confidence.String())
+	if call.UnknownVerb {
+		x.fill(e, f.unknown, event.Bool(true))
+	}
+	if call.Address != "" {
+		x.socket(e, call.Address, cmd.Cwd)
+	}
+	id := callID(&call)
+	if x.announced(s, c, p, id) {
+		x.fill(e, f.again, event.Bool(true))
+	}
+	if c != nil {
+		c.act, c.actAt = id, s.t
+	}
+}
+
+// socket fills what a path or address says of a runtime's socket.
+func (x *Enricher) socket(e *event.Event, address, cwd string) {
+	runtime, sure := runtimecli.Socket(address, cwd)
+	if runtime == "" {
+		return
+	}
+	x.fillText(e, x.rf.socket, address)
+	x.fillText(e, x.rf.socketRuntime, runtime)
+	x.fillText(e, x.rf.socketConfidence, sure.String())
+}
+
+// announced reports whether the process, before it became what it is, or one of
+// those that started it was a wrapper of the very same call: sudo and the ctr
+// that it runs are one act.
+func (x *Enricher) announced(s *sight, c, p *proc, id uint64) bool {
+	near := func(q *proc) bool { return q.act == id && s.t-q.actAt >= 0 && s.t-q.actAt <= act }
+	if c != nil && near(c) {
+		return true
+	}
+	for range 4 {
+		if p == nil {
+			return false
+		}
+		if near(p) {
+			return true
+		}
+		p = x.procs[key{p.key.host, p.ppid}]
+	}
+	return false
+}
+
+// callID tells calls apart: FNV-1a over what they do to what. It is never 0.
+func callID(c *runtimecli.Call) uint64 {
+	h := uint64(14695981039346656037)
+	add := func(s string) {
+		for i := range len(s) {
+			h = (h ^ uint64(s[i])) * 1099511628211
+		}
+		h = (h ^ 0xff) * 1099511628211
+	}
+	add(c.Command)
+	add(c.Container)
+	add(c.Image)
+	add(c.Namespace)
+	for _, p := range c.Payload {
+		add(p)
+	}
+	return h | 1
+}
+
+// texts appends the values of a field as text, which is borrowed.
+func texts(dst []string, v event.Value) []string {
+	for i := range v.Len() {
+		dst = append(dst, v.At(i).Text())
+	}
+	return dst
+}
