@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
@@ -26,7 +27,13 @@ type checker struct {
 	errs    syntax.Errors
 }
 
+// maxMistakes bounds how many mistakes one query is told of.
+const maxMistakes = 100
+
 func (c *checker) fail(class syntax.Class, r syntax.Range, hint, format string, args ...any) {
+	if len(c.errs) >= maxMistakes {
+		return
+	}
 	c.errs = append(c.errs, &syntax.Error{Class: class, Src: c.src, Range: r, Msg: fmt.Sprintf(format, args...), Hint: hint})
 }
 
@@ -35,7 +42,11 @@ func (c *checker) text(x syntax.Expr) string {
 	r := x.Span()
 	const most = 60
 	if r.End-r.Start > most {
-		return c.src.Text[r.Start:r.Start+most] + "…"
+		end := r.Start + most
+		for !utf8.RuneStart(c.src.Text[end]) {
+			end--
+		}
+		return c.src.Text[r.Start:end] + "…"
 	}
 	return c.src.Text[r.Start:r.End]
 }
@@ -110,6 +121,9 @@ func (c *checker) field(x *syntax.Field) info {
 	if col == nil {
 		if x.Optional {
 			return info{typ: nullType, konst: true, value: event.Null()}
+		}
+		if len(c.errs) >= maxMistakes {
+			return info{field: x}
 		}
 		near := syntax.Similar(x.Path, c.mapping.names)
 		hint := syntax.DidYouMean(x.Path, c.mapping.names)
@@ -389,7 +403,7 @@ func (c *checker) argument(x *syntax.Call, f *function, i int, a info) bool {
 	case ipParam:
 		ok = ok || t == ipType || a.field == nil && t.isString()
 	case blockParam:
-		ok = t.isString()
+		ok = t.isString() || t == unknownType
 	}
 	if !ok {
 		c.fail(syntax.Verification, x.Range, "", "%s argument of [%s] must be [%s], found value [%s] type [%s]", ordinal(i), c.text(x), p, c.text(x.Args[i]), t)

@@ -321,15 +321,11 @@ func matches(q *eql.Query, perKey int, events []*event.Event) []eql.Match {
 		s.Samples(perKey, func(m eql.Match) bool { out = append(out, m); return true })
 		return out
 	}
-	place := map[string]int{}
-	for i, e := range events {
-		place[string(e.Raw)] = i
-	}
 	m := q.NewMatcher()
 	for _, e := range events {
 		m.Add(e, func(x eql.Match) { out = append(out, x) })
 	}
 	m.Flush(func(x eql.Match) { out = append(out, x) })
-	slices.SortStableFunc(out, func(a, b eql.Match) int { return place[string(a.Last().Raw)] - place[string(b.Last().Raw)] })
+	slices.SortStableFunc(out, func(a, b eql.Match) int { return int(a.Ordinal - b.Ordinal) })
 	return out
 }

@@ -1,9 +1,12 @@
 package eql
 
 import (
+	"errors"
 	"math"
 	"regexp"
+	syntaxre "regexp/syntax"
 	"strings"
+	"unicode"
 
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
@@ -409,11 +412,68 @@ func (l *lowering) scalarString(x *syntax.StringOp) expr.Scalar {
 
 // javaRegex compiles a java.util.regex pattern that has to match as a whole.
 // What cannot run in linear time (back references, look-around, possessive
-// quantifiers) is refused.
+// quantifiers) is refused, and so is what Go would read in another way.
 func javaRegex(text string, fold bool) (*regexp.Regexp, error) {
-	flags := ""
-	if fold {
-		flags = "(?i)"
+	if err := javaOnly(text); err != nil {
+		return nil, err
 	}
-	return regexp.Compile(flags + `\A(?:` + text + `)\z`)
+	flags := syntaxre.Perl
+	if fold {
+		flags |= syntaxre.FoldCase
+	}
+	re, err := syntaxre.Parse(text, flags)
+	if err != nil {
+		return nil, err
+	}
+	javaDots(re)
+	return regexp.Compile(`\A(?:` + re.String() + `)\z`)
+}
+
+// javaOnly refuses sets in sets, intersections of sets and a flag, which mean
+// something else in Go.
+func javaOnly(text string) error {
+	class := false
+	for i := 0; i < len(text); i++ {
+		rest := text[i:]
+		switch {
+		case strings.HasPrefix(rest, `\Q`):
+			n := strings.Index(rest, `\E`)
+			if n < 0 {
+				return nil
+			}
+			i += n + 1
+		case rest[0] == '\\':
+			i++
+		case class && rest[0] == ']':
+			class = false
+		case class && strings.HasPrefix(rest, "&&"):
+			return errors.New("intersections of sets, &&, are not supported")
+		case class && rest[0] == '[':
+			return errors.New("sets in sets are not supported; escape the bracket")
+		case !class && rest[0] == '[':
+			class = true
+			for _, start := range []string{"[^]", "[]"} { // a bracket right behind the first is a character
+				if strings.HasPrefix(rest, start) {
+					i += len(start) - 1
+				}
+			}
+		case !class && strings.HasPrefix(rest, "(?"):
+			flags := rest[2 : 2+max(0, strings.IndexAny(rest[2:], ":)"))]
+			if strings.Contains(flags, "U") && strings.Trim(flags, "imsxudU-") == "" {
+				return errors.New("the flag U is not supported")
+			}
+		}
+	}
+	return nil
+}
+
+// javaDots narrows every dot to what Java's does not match: no line terminator.
+func javaDots(re *syntaxre.Regexp) {
+	if re.Op == syntaxre.OpAnyCharNotNL {
+		re.Op = syntaxre.OpCharClass
+		re.Rune = []rune{0, '\n' - 1, '\n' + 1, '\r' - 1, '\r' + 1, 0x84, 0x86, 0x2027, 0x202a, unicode.MaxRune}
+	}
+	for _, sub := range re.Sub {
+		javaDots(sub)
+	}
 }

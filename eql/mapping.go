@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -159,15 +160,19 @@ func ReadMapping(r io.Reader) (*Mapping, error) {
 			return nil, err
 		}
 	}
-	m.add("", "", fields)
-	// An alias stands for its target, which may come later in the file.
-	for name, f := range flatten("", fields) {
-		if f.Type == "alias" && !f.Unsupported {
-			if target := m.columns[f.Path]; target != nil {
-				m.columns[name] = target
-			}
+	aliases := map[string]string{}
+	if err := m.add("", "", fields, 1, aliases); err != nil {
+		return nil, err
+	}
+	// An alias stands for its target, which may come later in the file and is
+	// none itself.
+	targets := map[string]*column{}
+	for name, path := range aliases {
+		if target := m.columns[path]; target != nil {
+			targets[name] = target
 		}
 	}
+	maps.Copy(m.columns, targets)
 	for n := range m.columns {
 		m.names = append(m.names, n)
 	}
@@ -223,22 +228,17 @@ func (m *Mapping) addEventSchema(data []byte) error {
 	return nil
 }
 
-func flatten(prefix string, fields map[string]*mappingField) map[string]*mappingField {
-	out := map[string]*mappingField{}
-	for name, f := range fields {
-		if f == nil {
-			continue
-		}
-		out[prefix+name] = f
-		for n, g := range flatten(prefix+name+".", f.Properties) {
-			out[n] = g
-		}
-	}
-	return out
-}
+// maxFieldDepth bounds how deep fields nest; Elasticsearch's own limit,
+// index.mapping.depth.limit, is 20.
+const maxFieldDepth = 100
 
-func (m *Mapping) add(prefix, nested string, fields map[string]*mappingField) {
-	for name, f := range fields {
+func (m *Mapping) add(prefix, nested string, fields map[string]*mappingField, depth int, aliases map[string]string) error {
+	if depth > maxFieldDepth {
+		return fmt.Errorf("mapping: fields nest deeper than the limit of %d", maxFieldDepth)
+	}
+	// In order, so that of two fields of one name the same always wins.
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		f := fields[name]
 		if f == nil {
 			continue
 		}
@@ -248,17 +248,30 @@ func (m *Mapping) add(prefix, nested string, fields map[string]*mappingField) {
 			inner = path
 		}
 		if f.Properties != nil {
-			m.add(path+".", inner, f.Properties)
+			if err := m.add(path+".", inner, f.Properties, depth+1, aliases); err != nil {
+				return err
+			}
+		}
+		if f.Type == "alias" && !f.Unsupported {
+			aliases[path] = f.Path
 		}
 		if f.Type == "" || f.Type == "object" {
 			continue
 		}
 		c := &column{name: path, typ: dataType(f.Type), path: path, normalizer: f.Normalizer != "", nested: inner}
-		if s, ok := f.NullValue.(string); ok {
+		switch v := f.NullValue.(type) {
+		case string:
+			c.nullValue = &v
+		case bool, float64:
+			s := fmt.Sprint(v)
 			c.nullValue = &s
 		}
 		m.columns[path] = c
-		for sub, g := range f.Fields {
+		for _, sub := range slices.Sorted(maps.Keys(f.Fields)) {
+			g := f.Fields[sub]
+			if g == nil {
+				continue
+			}
 			s := &column{name: path + "." + sub, typ: dataType(g.Type), path: path, normalizer: g.Normalizer != "", nested: inner}
 			m.columns[s.name] = s
 			if s.typ.isString() && s.typ != textType && !s.normalizer {
@@ -267,6 +280,7 @@ func (m *Mapping) add(prefix, nested string, fields map[string]*mappingField) {
 			}
 		}
 	}
+	return nil
 }
 
 // Observe adds a field that the mapping lacks with the type that Elasticsearch's

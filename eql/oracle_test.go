@@ -329,7 +329,7 @@ func wild(p, s []rune) bool {
 // patterns are the regular expressions that are drawn, and what they mean.
 // Both dialects agree on those that stand behind functions.
 var patterns = map[string]func(s string, fold bool) bool{
-	"a.*": func(s string, fold bool) bool { return strings.HasPrefix(foldIf(s, fold), "a") },
+	"a.*":  func(s string, fold bool) bool { return strings.HasPrefix(foldIf(s, fold), "a") },
 	"ab|1": func(s string, fold bool) bool { s = foldIf(s, fold); return s == "ab" || s == "1" },
 	"(ab?)+": func(s string, fold bool) bool {
 		s = foldIf(s, fold)

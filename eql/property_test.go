@@ -83,7 +83,9 @@ func (d drawer) field(names ...string) *syntax.Field {
 	return &syntax.Field{Path: of(d, names...), Optional: d.n(8) == 0}
 }
 
-func apply(name string, args ...syntax.Expr) *syntax.Call { return &syntax.Call{Name: name, Args: args} }
+func apply(name string, args ...syntax.Expr) *syntax.Call {
+	return &syntax.Call{Name: name, Args: args}
+}
 
 func (d drawer) textExpr(depth int) syntax.Expr {
 	if depth == 0 {

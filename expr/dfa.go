@@ -23,9 +23,9 @@ type dfa struct {
 
 // Bounds on an automaton, as Lucene bounds the work of determinising.
 const (
-	maxStates = 2000
-	maxPieces = 2000    // of the characters
-	maxWork   = 2000000 // languages looked at while it is built: a tenth of a second
+	MaxRegexStates = 2000
+	maxPieces      = 2000    // of the characters
+	maxWork        = 2000000 // languages looked at while it is built: a tenth of a second
 )
 
 var errTooComplex = errors.New("regular expression needs too many states")
@@ -315,7 +315,7 @@ func buildDFA(n *reNode) (m matcher, err error) {
 		if s, ok := state[x]; ok {
 			return s
 		}
-		if len(queue) == maxStates {
+		if len(queue) == MaxRegexStates {
 			panic(reError(errTooComplex.Error()))
 		}
 		s := uint16(len(queue))

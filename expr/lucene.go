@@ -49,9 +49,9 @@ var anyRune = []runeRange{{0, utf8.MaxRune}}
 // Bounds on a pattern. Lucene has none on {n,m} but refuses what would need too
 // many states; a value is matched in time linear in its length times the size.
 const (
-	maxRepeat  = 1000  // of n and m in {n,m}
-	maxSize    = 10000 // characters and sets of a pattern, with repetitions written out
-	maxNesting = 200   // groups in groups, repetitions of repetitions
+	maxRepeat    = 1000  // of n and m in {n,m}
+	MaxRegexSize = 10000 // characters and sets of a pattern, with repetitions written out
+	maxNesting   = 200   // groups in groups, repetitions of repetitions
 )
 
 func compileLucene(texts []string, fold bool) (matcher, error) {
@@ -81,8 +81,8 @@ func compileOne(text string, fold bool) (matcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.size() > maxSize {
-		return nil, fmt.Errorf("regular expression is larger than %d characters with its repetitions written out", maxSize)
+	if n.size() > MaxRegexSize {
+		return nil, fmt.Errorf("regular expression is larger than %d characters with its repetitions written out", MaxRegexSize)
 	}
 	if n.extended() {
 		return buildDFA(n)
@@ -414,14 +414,14 @@ func (p *luceneParser) interval() *reNode {
 }
 
 // size is how many characters and sets n has with its repetitions written out,
-// or some number above maxSize.
+// or some number above MaxRegexSize.
 func (n *reNode) size() int {
 	total := 1
 	if n.op == reInterval {
 		return n.expand().size()
 	}
 	for _, s := range n.subs {
-		if total += s.size(); total > maxSize {
+		if total += s.size(); total > MaxRegexSize {
 			return total
 		}
 	}
