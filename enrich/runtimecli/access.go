@@ -175,9 +175,12 @@ func (p *parser) access(r role, value string) {
 	}
 }
 
-// ownBundle reports whether dir is in the state of a runtime, whose own shims start
-// every container with it.
+// ownBundle reports whether dir is in the state of a runtime, whose shims start
+// every container with one there, or the file that they write for every exec.
 func ownBundle(dir string) bool {
+	if rest, ok := strings.CutPrefix(dir, "/tmp/runc-process"); ok && digits(rest) {
+		return true
+	}
 	for _, own := range [...]string{"/run/containerd/", "/var/run/containerd/", "/run/docker/containerd/", "/var/run/docker/containerd/", "/run/k3s/containerd/", "/run/k0s/containerd/",
 		"/var/snap/microk8s/common/run/containerd/", "/run/containers/storage/", "/var/run/containers/storage/", "/var/lib/containers/storage/"} {
 		if strings.HasPrefix(path.Clean(dir), own) {

@@ -142,9 +142,6 @@ func speaks(tool, runtime string) bool {
 // identify reads the arguments of a program of unknown name. With onlyStrong it
 // wants one piece of evidence that suffices alone.
 func identify(c *Command, env []string, onlyStrong bool) (Call, bool) {
-	if len(c.Args) < 2 {
-		return Call{}, false
-	}
 	args := c.Args[1:]
 	if !hint(args) {
 		return Call{}, false
@@ -279,39 +276,41 @@ func hint(args []string) bool {
 			continue
 		}
 		if a[0] == '-' {
-			name := a[1:]
-			if name[0] == '-' {
-				name = name[1:]
-			}
-			if i := strings.IndexByte(name, '='); i > 0 {
-				name = name[:i]
-			}
-			if telling[name] || a[1] == 'v' || a[1] == 'n' {
+			if a[1] == 'v' && a[2] != 'e' || a[1] == 'n' || telling.has(flagName(a)) { // -v/:/host, -nk8s.io
 				return true
 			}
 			continue
 		}
+		if tellingWords.has(a) || len(a) >= 12 && hexIDs(a) {
+			return true
+		}
+		// Everything else that tells has a dot or a colon in it.
+		dot, colon := strings.IndexByte(a, '.'), strings.IndexByte(a, ':')
+		if dot < 0 && colon < 0 {
+			continue
+		}
 		switch {
-		case a == "k8s.io", a == "moby", a == "runp", a == "websocket", a == "spdy", strings.HasSuffix(a, ".sock"), strings.HasPrefix(a, "unix:"), strings.HasPrefix(a, "/run/"):
+		case colon > 0 && imageScore(a) >= 40, dot > 0 && strings.IndexByte(a, '/') > 0 && imageScore(a) >= 40:
 			return true
-		case strings.HasPrefix(a, "io.containerd."), len(a) >= 12 && (hexID(a, 12) || hexID(a, 13) || hexID(a, 64)):
+		case strings.HasSuffix(a, ".sock"), strings.HasPrefix(a, "unix:"), strings.HasPrefix(a, "/run/"), strings.HasPrefix(a, "io.containerd."):
 			return true
-		case imageScore(a) >= 40:
-			return true
-		case strings.Contains(a, "pod") && config(a), strings.Contains(a, "sandbox") && config(a):
+		case config(a) && (strings.Contains(a, "pod") || strings.Contains(a, "sandbox")):
 			return true
 		}
 	}
 	return false
 }
 
-var telling = map[string]bool{
-	"exec-id": true, "net-host": true, "null-io": true, "with-ns": true, "snapshotter-label": true, "fifo-dir": true, "privileged-without-host-devices": true,
-	"runtime-config-path": true, "runc-binary": true, "runc-root": true, "snapshotter": true, "storage-driver": true, "runtime": true, "log-driver": true, "log-uri": true,
-	"privileged": true, "cap-add": true, "security-opt": true, "volumes-from": true, "mount": true, "volume": true, "device": true, "bundle": true,
-	"network": true, "net": true, "pid": true, "ipc": true, "entrypoint": true, "address": true, "runtime-endpoint": true, "namespace": true, "root": true, "transport": true,
-	"host": true, "url": true, "rm": true, "runc-systemd-cgroup": true, "image-endpoint": true,
+func hexIDs(s string) bool {
+	return hexID(s, 12) || hexID(s, 13) || hexID(s, 64)
 }
+
+var (
+	tellingWords = newWordSet("k8s.io", "moby", "runp", "websocket", "spdy")
+	telling      = newWordSet(strings.Fields("exec-id net-host null-io with-ns snapshotter-label fifo-dir privileged-without-host-devices runtime-config-path runc-binary runc-root snapshotter " +
+		"storage-driver runtime log-driver log-uri privileged cap-add security-opt volumes-from mount volume device bundle network net pid ipc entrypoint address runtime-endpoint " +
+		"root transport host url rm runc-systemd-cgroup image-endpoint")...)
+)
 
 // neighbors are programs with commands of the same names. Under their own name,
 // and not in a folder that anyone may write, they need twice the evidence.

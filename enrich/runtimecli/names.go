@@ -1,6 +1,9 @@
 package runtimecli
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A kind is what the name of a program says it is.
 type kind uint8
@@ -41,35 +44,59 @@ var names = map[string]struct {
 	"nsenter": {kindEnter, ""},
 }
 
-// known is names and wrappers, hashed for the question that every process asks:
-// is this one of ours? The answer is no at the first look for nearly all.
-var known = func() (t [256][]string) {
+// A wordSet answers "is this one of ours?" for every process of a host. The answer
+// is no nearly always, and then costs one look at a bit.
+type wordSet struct {
+	bits    [16]uint64
+	buckets map[uint16][]string
+}
+
+func newWordSet(words ...string) *wordSet {
+	s := &wordSet{buckets: map[uint16][]string{}}
+	for _, w := range words {
+		h := wordHash(w)
+		s.bits[h>>6] |= 1 << (h & 63)
+		s.buckets[h] = append(s.buckets[h], w)
+	}
+	return s
+}
+
+// has reports whether w, which is not empty, is in the set.
+func (s *wordSet) has(w string) bool {
+	h := wordHash(w)
+	if s.bits[h>>6]&(1<<(h&63)) == 0 {
+		return false
+	}
+	return slices.Contains(s.buckets[h], w)
+}
+
+func wordHash(s string) uint16 {
+	n := len(s)
+	return (uint16(n)*37 ^ uint16(s[0])*19 ^ uint16(s[n-1])*251 ^ uint16(s[n/2])*89) & 1023
+}
+
+// known is the set of all names and wrappers.
+var known = func() *wordSet {
+	var words []string
 	for name := range names {
-		t[nameHash(name)] = append(t[nameHash(name)], name)
+		words = append(words, name)
 	}
 	for name := range wrappers {
-		t[nameHash(name)] = append(t[nameHash(name)], name)
+		words = append(words, name)
 	}
-	return t
+	return newWordSet(words...)
 }()
-
-func nameHash(s string) uint8 {
-	n := len(s)
-	return uint8(n)*31 ^ s[0]*7 ^ s[n-1]*13 ^ s[n/2]*3
-}
 
 // classify says what a program of this name is.
 func classify(name string) kind {
 	if name == "" || len(name) > 32 {
 		return kindNone
 	}
-	for _, s := range known[nameHash(name)] {
-		if s == name {
-			if n, ok := names[name]; ok {
-				return n.kind
-			}
-			return kindWrapper
+	if known.has(name) {
+		if n, ok := names[name]; ok {
+			return n.kind
 		}
+		return kindWrapper
 	}
 	// ctr-1.7.2, crictl_v1.30, python3.11, .ctr, -bash, "ctr (deleted)"
 	if c := name[len(name)-1]; c >= '0' && c <= '9' || name[0] == '.' || name[0] == '-' || c == ')' {
@@ -169,8 +196,14 @@ func find(name string) (*tool, *verb) {
 // arguments of a renamed one. It spares the many shells and wrappers that run
 // something else the allocation of a real parse.
 func worth(c *Command) bool {
-	if k, _ := nameKind(c); k == kindClient || k == kindEnter || k == kindLauncher {
+	switch k, _ := nameKind(c); k {
+	case kindEnter, kindLauncher:
 		return true
+	case kindClient:
+		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):], func(a string) bool { return strings.Contains(a, "sock") || strings.Contains(a, "containerd-shim") })
+	case kindInterpreter:
+		// A tool that is a script: python3 /usr/bin/docker-compose up
+		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(4, len(c.Args))], func(a string) bool { return classify(base(a)) == kindTool })
 	}
 	budget := maxScript
 	for _, arg := range c.Args[min(1, len(c.Args)):] {
@@ -187,7 +220,7 @@ func worth(c *Command) bool {
 				case kindTool, kindLauncher, kindClient, kindEnter:
 					return true
 				}
-				if trigger(w) {
+				if w[0] != '-' && trigger(w) { // its verb; flags alone say nothing
 					return true
 				}
 			}
@@ -205,34 +238,37 @@ var wordEnd = func() (t [256]bool) {
 }()
 
 // trigger reports whether s can begin the arguments of a tool that we know by
-// grammar alone. It is asked of every process, so it is one table look-up.
+// grammar alone. It is asked of every process.
 func trigger(s string) bool {
-	if len(s) < 1 || len(s) > 256 {
+	if s == "" {
 		return false
 	}
-	if s[0] == '-' && len(s) > 2 {
-		if i := strings.IndexByte(s, '='); i > 0 {
-			s = s[:i]
-		}
-		if len(s) > 1 && s[1] == '-' {
-			s = s[1:]
-		}
-		if len(s) < 2 {
-			return false
-		}
+	if s[0] != '-' {
+		return len(s) < 16 && verbs.has(s)
 	}
-	for _, t := range triggers[nameHash(s)] {
-		if t == s {
-			return true
-		}
-	}
-	return len(s) > 2 && s[0] == '-' && (s[1] == 'n' || s[1] == 'H') // -nk8s.io
+	return flagTrigger(s)
 }
 
-var triggers = func() (t [256][]string) {
-	for _, s := range strings.Fields("run exec create container containers c task tasks t images image i snapshots snapshot content leases runp start attach checkpoint cp pull push import export commit kill delete rm rmi rmp stopp compose sandboxes sandbox sb s namespaces ns install shim restore build save load " +
-		"-n -namespace -a -address -r -runtime-endpoint -i -image-endpoint -c -config -t -timeout -D -debug -H -host -snapshotter -root -url -log-level -connect-timeout -storage-driver -data-root -cgroup-manager -insecure-registry -hosts-dir -experimental -context -log -systemd-cgroup -v") {
-		t[nameHash(s)] = append(t[nameHash(s)], s)
+func flagTrigger(s string) bool {
+	name := flagName(s)
+	return name != "" && (flags.has(name) || s[1] == 'n' || s[1] == 'H') // -nk8s.io
+}
+
+// flagName returns the name of a flag, without dashes and value.
+func flagName(s string) string {
+	s = s[1:]
+	if s != "" && s[0] == '-' {
+		s = s[1:]
 	}
-	return t
-}()
+	if i := strings.IndexByte(s, '='); i >= 0 {
+		s = s[:i]
+	}
+	return s
+}
+
+var (
+	verbs = newWordSet(strings.Fields("run exec create container containers c task tasks t images image i snapshots snapshot content leases runp start attach checkpoint cp pull push " +
+		"import export commit kill delete rm rmi rmp stopp compose sandboxes sandbox sb s namespaces ns install shim restore build save load")...)
+	flags = newWordSet(strings.Fields("n namespace a address r runtime-endpoint i image-endpoint c config t timeout D debug H host snapshotter root url log-level connect-timeout " +
+		"storage-driver data-root cgroup-manager insecure-registry hosts-dir experimental context log systemd-cgroup v")...)
+)

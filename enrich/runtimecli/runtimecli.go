@@ -1,9 +1,6 @@
 package runtimecli
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // A Command is a process as an event shows it. Only Args, or Executable, is needed.
 type Command struct {
@@ -58,23 +55,33 @@ type Call struct {
 // several things; Parse returns the one that matters most, ParseAll all of them.
 // It reports false for a process that is no runtime tool, at no cost.
 func Parse(c Command) (Call, bool) {
-	// Fast path: nearly every process of a host is none of ours.
 	k, by := nameKind(&c)
-	if k == kindNone && (len(c.Args) < 2 || !trigger(c.Args[1])) {
+	// Fast path: nearly every process of a host is none of ours.
+	if k == kindNone {
+		if len(c.Args) < 2 || !trigger(c.Args[1]) || !hint(c.Args[1:]) {
+			return Call{}, false
+		}
+	} else if k != kindTool && !worth(&c) {
 		return Call{}, false
 	}
+	return parse(c, k, by)
+}
+
+func parse(c Command, k kind, by string) (Call, bool) {
 	if k == kindTool || k == kindNone {
 		return parseOne(&c, k, by)
-	}
-	// The common shell or wrapper that runs something else.
-	if !worth(&c) {
-		return Call{}, false
 	}
 	calls := ParseAll(c)
 	if len(calls) == 0 {
 		return Call{}, false
 	}
-	return slices.MaxFunc(calls, func(a, b Call) int { return a.weight() - b.weight() }), true
+	best := 0
+	for i := range calls {
+		if calls[i].weight() > calls[best].weight() {
+			best = i
+		}
+	}
+	return calls[best], true
 }
 
 // ParseAll returns everything that c asks of container runtimes, in its order.
@@ -96,6 +103,9 @@ func parseOne(c *Command, k kind, by string) (Call, bool) {
 	p := parser{cwd: c.Cwd, env: c.Env}
 	p.call.IdentifiedBy = by
 	p.run(t, first, c.Args[min(1, len(c.Args)):])
+	if len(c.Args) == 0 {
+		p.call.Confidence = Partial // the source did not have them
+	}
 	return p.call, true
 }
 
