@@ -77,7 +77,7 @@ func (s *Sampler) Samples(perKey int, emit func(Match) bool) {
 	for _, g := range groups {
 		left := max(perKey, 1)
 		pick := make([]*event.Event, 0, len(g.events))
-		if !g.pick(pick, &left, emit) {
+		if g.possible(pick) && !g.pick(pick, &left, emit) {
 			return
 		}
 	}
@@ -92,7 +92,7 @@ func (g *group) pick(chosen []*event.Event, left *int, emit func(Match) bool) bo
 		return emit(Match{Keys: g.values, Events: slices.Clone(chosen)})
 	}
 	for _, e := range g.events[n] {
-		if slices.Contains(chosen, e) {
+		if slices.Contains(chosen, e) || !g.possible(append(chosen, e)) {
 			continue
 		}
 		if !g.pick(append(chosen, e), left, emit) {
@@ -100,6 +100,41 @@ func (g *group) pick(chosen []*event.Event, left *int, emit func(Match) bool) bo
 		}
 		if *left == 0 {
 			return true
+		}
+	}
+	return true
+}
+
+// possible reports whether the items behind those that are chosen can all have
+// events of their own. Without it, a choice that leads nowhere would be found
+// out by trying every order of the rest. It is a matching by augmenting paths;
+// an item needs no more candidates than there are items.
+func (g *group) possible(chosen []*event.Event) bool {
+	of := map[*event.Event]int{} // the item that an event is given to
+	var give func(item int, asked map[*event.Event]bool) bool
+	give = func(item int, asked map[*event.Event]bool) bool {
+		candidates := 0
+		for _, e := range g.events[item] {
+			if slices.Contains(chosen, e) {
+				continue
+			}
+			if candidates++; candidates > len(g.events) {
+				break
+			}
+			if asked[e] {
+				continue
+			}
+			asked[e] = true
+			if other, taken := of[e]; !taken || give(other, asked) {
+				of[e] = item
+				return true
+			}
+		}
+		return false
+	}
+	for item := len(chosen); item < len(g.events); item++ {
+		if len(g.events[item]) < len(g.events) && !give(item, map[*event.Event]bool{}) {
+			return false
 		}
 	}
 	return true

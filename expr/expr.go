@@ -13,6 +13,7 @@
 package expr
 
 import (
+	"math"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -69,6 +70,7 @@ type In struct {
 	Cs   []Const
 
 	set   map[string]struct{} // text of the string constants, where there are many
+	ints  map[int64]struct{}  // the constants, where there are many and all are integers
 	one   string              // the constant, where there is one
 	plain bool                // no constant is or writes a number or a date
 }
@@ -120,10 +122,12 @@ func (*Script) pred()  {}
 
 // NewIn returns an In.
 func NewIn(r Ref, fold bool, vs ...event.Value) *In {
-	p := &In{Ref: r, Fold: fold, plain: true}
+	p := &In{Ref: r, Fold: fold, plain: true, Cs: make([]Const, 0, len(vs))}
+	ints := len(vs) > 8 && !fold && (r.Type == Untyped || r.Type == Number)
 	for _, v := range vs {
 		c := NewConst(v)
 		p.Cs = append(p.Cs, c)
+		ints = ints && v.Kind() == event.KindInt
 		if v.Kind() != event.KindString || c.isAt || r.Type > Keyword {
 			p.plain = false
 		}
@@ -133,6 +137,13 @@ func NewIn(r Ref, fold bool, vs ...event.Value) *In {
 	}
 	if len(vs) == 1 {
 		p.one = p.key(vs[0].Text())
+		return p
+	}
+	if ints {
+		p.ints = make(map[int64]struct{}, len(vs))
+		for _, v := range vs {
+			p.ints[v.Int()] = struct{}{}
+		}
 		return p
 	}
 	p.set = make(map[string]struct{}, len(vs))
@@ -300,10 +311,35 @@ func (p *In) test(v event.Value) bool {
 		}
 		return p.has(v.Str())
 	}
+	if p.ints != nil {
+		return p.hasInt(v)
+	}
 	for i := range p.Cs {
 		if p.Cs[i].Equal(v, p.Type) {
 			return true
 		}
+	}
+	return false
+}
+
+// hasInt is test for integers, as Const.Equal compares them.
+func (p *In) hasInt(v event.Value) bool {
+	n := number(v)
+	switch n.Kind() {
+	case event.KindInt:
+		_, ok := p.ints[n.Int()]
+		return ok
+	case event.KindFloat:
+		f := n.Float()
+		if f != math.Trunc(f) || f >= 1<<63 || f < -1<<63 {
+			return false
+		}
+		_, ok := p.ints[int64(f)]
+		return ok
+	}
+	if at, ok := event.ParseTime(v.Str()); ok && p.Type == Untyped && len(v.Str()) >= len("2006-01-02") {
+		_, ok := p.ints[at.UnixMilli()]
+		return ok
 	}
 	return false
 }
