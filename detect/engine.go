@@ -93,9 +93,10 @@ type active struct {
 	place int    // among the rules
 	hit   uint64 // the last event that it wanted; the index's
 
-	state   stateful // nil for rules of single events
-	order   *order   // of a stateful rule
-	evicted uint64   // of state, before it passed to this rule
+	state   stateful  // nil for rules of single events
+	order   *order    // of a stateful rule
+	evicted uint64    // of state, before it passed to this rule
+	by      []*active // the rules that supersede it, single events only
 }
 
 // stateful is a query that keeps something from event to event.
@@ -186,6 +187,15 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 		g.any = g.any || a.category == nil
 		for _, c := range a.category {
 			g.wanted[c] = true
+		}
+	}
+	for _, b := range running {
+		for _, id := range b.rule.Orlop.Supersedes {
+			for _, a := range running {
+				if a.rule.ID == id && a != b && a.state == nil && b.state == nil {
+					a.by = append(a.by, b)
+				}
+			}
 		}
 	}
 	g.index = newIndex(running)
@@ -341,7 +351,7 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) {
 		g.stats.Evaluated++
 		g.hits = g.index.match(e, g.hits[:0])
 		for _, a := range g.hits {
-			if a.state == nil {
+			if a.state == nil && !a.superseded(g.hits) {
 				g.raise(a, e, emit)
 			}
 		}
@@ -364,6 +374,16 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) {
 	if untimed {
 		g.stats.Untimed++
 	}
+}
+
+// superseded reports whether one of the rules that matched says more than a.
+func (a *active) superseded(hits []*active) bool {
+	for _, b := range a.by {
+		if slices.Contains(hits, b) {
+			return true
+		}
+	}
+	return false
 }
 
 // concerns reports whether a rule asks for one of e's categories.
