@@ -57,11 +57,13 @@ func (d *document) rule(root *node) *Rule {
 		d.fail(at, "", "%s", what)
 		return nil
 	}
-	tops := []string{"metadata", "rule", "transform", "test_event", "test"}
+	tops := []string{"metadata", "rule", "orlop", "transform", "test_event", "test"}
 	for _, k := range root.keys {
 		switch k.name {
 		case "metadata":
 			d.decode(k.val, reflectOf(&r.Metadata), "metadata")
+		case "orlop":
+			d.decode(k.val, reflectOf(&r.Orlop), "orlop")
 		case "transform":
 			d.decode(k.val, reflectOf(&r.Transform), "transform")
 		case "rule", "test", "test_event":

@@ -36,6 +36,7 @@ type Rule struct {
 	Metadata  Metadata       `json:"-"`
 	Transform map[string]any `json:"-"` // plug-ins that Kibana renders into Note
 	Tests     []Test         `json:"-"`
+	Orlop     Orlop          `json:"-"`
 
 	// What every rule has.
 	ID          string   `json:"rule_id" rule:"required"` // usually a UUID
@@ -119,6 +120,13 @@ type Rule struct {
 	MachineLearningJobID Strings `json:"machine_learning_job_id,omitempty"`
 
 	text string // of the file
+}
+
+// Orlop is what only Orlop knows of a rule: the [orlop] table.
+type Orlop struct {
+	// Supersedes names rules, by rule_id, that say less about the same event:
+	// where this rule matches, they raise no alert.
+	Supersedes []string `json:"supersedes"`
 }
 
 // Metadata is about the file and not part of the rule.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/rule"
@@ -375,6 +376,7 @@ func runTests(r *rule.Rule) (failed syntax.Errors, err error) {
 		alerts := 0
 		emit := func(*alert.Alert) { alerts++ }
 		d := event.NewDecoder(schema)
+		x := enrich.New(schema, enrich.Options{})
 		fail := func(msg, hint string) {
 			failed = append(failed, r.Mistake(fmt.Sprintf("test.%d", i), msg, hint))
 		}
@@ -384,6 +386,7 @@ func runTests(r *rule.Rule) (failed syntax.Errors, err error) {
 				fail(fmt.Sprintf("test %q: event %d: %v", t.Name, n+1, err), "")
 				continue
 			}
+			x.Apply(&e)
 			g.Process(&e, emit)
 		}
 		g.Flush(emit)
