@@ -100,6 +100,6 @@
 // and OCI specifications are named in Call.Files. Variables of a shell script
 // stay as written, and make the Call partial. Where versions of a tool read a
 // line differently, the reading that grants more is returned; grammar.go says
-// how. Parse looks at 16,384 arguments, 64 KiB of a script and the first 4 KiB
+// how. Parse looks at 2^20 arguments, 64 KiB of a script and the first 4 KiB
 // of a value.
 package runtimecli

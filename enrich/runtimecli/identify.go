@@ -271,7 +271,7 @@ func (p *parser) score() (int, bool) {
 // hint reports whether args can hold evidence at all, so that "npm run build"
 // and "git -c x=y log" do not pay for six parses.
 func hint(args []string) bool {
-	for _, a := range args[:min(len(args), 256)] {
+	for _, a := range args[:min(len(args), maxArgs)] {
 		if len(a) < 4 {
 			continue
 		}

@@ -61,8 +61,11 @@ func newWordSet(words ...string) *wordSet {
 	return s
 }
 
-// has reports whether w, which is not empty, is in the set.
+// has reports whether w is in the set.
 func (s *wordSet) has(w string) bool {
+	if w == "" {
+		return false
+	}
 	h := wordHash(w)
 	if s.bits[h>>6]&(1<<(h&63)) == 0 {
 		return false
@@ -250,9 +253,29 @@ func trigger(s string) bool {
 }
 
 func flagTrigger(s string) bool {
+	// Most flags of most programs end here, at their first letter.
+	first := byte('-')
+	if len(s) > 1 {
+		if first = s[1]; first == '-' && len(s) > 2 {
+			first = s[2]
+		}
+	}
+	if initials[first&127] == 0 {
+		return false
+	}
 	name := flagName(s)
 	return name != "" && (flags.has(name) || s[1] == 'n' || s[1] == 'H') // -nk8s.io
 }
+
+// initials are the first letters of flags.
+var initials = func() (t [128]byte) {
+	for _, bucket := range flags.buckets {
+		for _, w := range bucket {
+			t[w[0]] = 1
+		}
+	}
+	return t
+}()
 
 // flagName returns the name of a flag, without dashes and value.
 func flagName(s string) string {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// maxArgs bounds the work on one line.
-const maxArgs = 16384
+// maxArgs bounds the work on one line. The kernel passes on less.
+const maxArgs = 1 << 20
 
 // A parser reads the arguments of one tool.
 type parser struct {
