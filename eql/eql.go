@@ -64,8 +64,9 @@ type Query struct {
 
 	Tiebreaker event.Field // zero if there is none
 
-	kind  Kind
-	pipes []window
+	kind   Kind
+	pipes  []window
+	schema *event.Schema
 }
 
 // An Item is one term of a sequence or sample.
@@ -101,7 +102,7 @@ func (c *Compiler) Compile(src syntax.Source) (*Query, error) {
 		return nil, err
 	}
 	chk := &checker{src: src, mapping: c.Mapping, infos: map[syntax.Expr]info{}}
-	q := &Query{Source: tree}
+	q := &Query{Source: tree, schema: c.Schema}
 	for _, p := range tree.Pipes {
 		q.pipes = append(q.pipes, chk.pipe(p))
 	}

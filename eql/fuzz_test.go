@@ -61,7 +61,8 @@ func FuzzCompile(f *testing.F) {
 		id := s.Field("id")
 		q, err := eql.Compile(src, s)
 		mapped := eql.Compiler{Schema: s, Mapping: m}
-		if _, merr := mapped.Compile(src); merr == nil && err != nil {
+		// A mapping makes an unknown ?x a constant, which may stand where no field may.
+		if _, merr := mapped.Compile(src); merr == nil && err != nil && !strings.Contains(text, "?") {
 			t.Fatalf("compiles with a mapping only: %v", err)
 		}
 		if err != nil {

@@ -94,15 +94,46 @@ type sighting struct {
 
 // wait is a candidate whose trailing missing events could still come.
 type wait struct {
-	chain *chain
-	until int64 // milliseconds: an event up to here counts
+	chain *chain // nil once it is out of the heap
+	until int64  // milliseconds: an event up to here counts
 	index int
 }
 
+// What things cost in memory, in bytes, besides their text and lists; a test
+// holds the sum against what the heap grows by.
 const (
-	chainOverhead = 400 // bytes of a chain besides its events and key
-	eventOverhead = 200 // bytes of a kept event besides its text and fields
+	chainOverhead = 280 // a chain, its slot in a map and its lists
+	sightOverhead = 120 // a sighting and its slot in a map
+	eventOverhead = 350 // a copy of an event
+	fieldOverhead = 48  // of such a copy, for each field of the schema
+	valueOverhead = 24
 )
+
+// cost is the memory that a copy of e takes.
+func (m *Matcher) cost(e *event.Event) int64 {
+	n := int64(len(e.Raw)) + eventOverhead
+	if m.q.schema == nil {
+		return n
+	}
+	fields := m.q.schema.Len()
+	n += int64(fields) * fieldOverhead
+	for f := range fields {
+		n += valueCost(e.Get(event.Field(f)))
+	}
+	return n
+}
+
+func valueCost(v event.Value) (n int64) {
+	switch v.Kind() {
+	case event.KindString:
+		return int64(len(v.Str()))
+	case event.KindList:
+		for _, w := range v.List() {
+			n += valueOverhead + valueCost(w)
+		}
+	}
+	return n
+}
 
 // NewMatcher returns a Matcher for a sequence query. It panics for other kinds.
 func (q *Query) NewMatcher() *Matcher {
@@ -131,10 +162,14 @@ func (q *Query) NewMatcher() *Matcher {
 }
 
 // SetBudget bounds the memory of partial matches, in bytes. When they need
-// more, the oldest are given up, and counted in Evicted.
+// more, the oldest are given up, and counted in Evicted: sequences that are
+// pending, candidates that wait for a missing event, and what is remembered of
+// missing events that were there, without which a match may be made that should
+// not be.
 func (m *Matcher) SetBudget(bytes int64) { m.budget = bytes }
 
-// Size is the memory that partial matches take, in bytes, about.
+// Size is the memory that partial matches take, in bytes, about. An event that
+// several of them share counts for each.
 func (m *Matcher) Size() int64 { return m.size }
 
 // Evicted counts the partial matches that were given up for the budget.
@@ -192,7 +227,7 @@ func (m *Matcher) Add(e *event.Event, emit func(Match)) {
 			}
 			c.stage = i
 			c.events = append(c.events, keep())
-			m.grow(c, int64(len(e.Raw))+eventOverhead)
+			m.grow(c, m.cost(e)+valueOverhead)
 			if i == last {
 				c.ordinal = m.ordinal
 				m.unlink(c)
@@ -247,7 +282,11 @@ func (m *Matcher) open(key string, values []event.Value, now int64) *chain {
 		m.oldest = c
 	}
 	m.newest = c
-	m.grow(c, int64(len(key))+chainOverhead)
+	size := int64(len(key)) + chainOverhead
+	for _, v := range values {
+		size += valueOverhead + valueCost(v)
+	}
+	m.grow(c, size)
 	return c
 }
 
@@ -276,18 +315,31 @@ func (m *Matcher) drop(c *chain) {
 
 // Evict gives up the oldest partial match, and reports whether there was one.
 func (m *Matcher) Evict() bool {
-	if c := m.oldest; c != nil {
-		delete(m.slots[c.stage], c.key)
-		m.drop(c)
-		m.evicted++
-		return true
+	const never = 1<<63 - 1
+	pending, waiting, seen := int64(never), int64(never), int64(never)
+	if m.oldest != nil {
+		pending = millis(m.oldest.events[0])
+	}
+	if len(m.deadline) > 0 {
+		waiting = millis(m.deadline[0].chain.events[0])
 	}
 	if m.seen != nil {
-		m.forget(m.seen)
-		m.evicted++
-		return true
+		seen = m.seen.latest
 	}
-	return false
+	switch oldest := min(pending, waiting, seen); {
+	case oldest == never:
+		return false
+	case oldest == pending:
+		c := m.oldest
+		delete(m.slots[c.stage], c.key)
+		m.drop(c)
+	case oldest == waiting:
+		m.size -= m.release(heap.Pop(&m.deadline).(*wait)).size
+	default:
+		m.forget(m.seen)
+	}
+	m.evicted++
+	return true
 }
 
 // expire drops what is too old to complete, and settles what has waited enough.
@@ -344,7 +396,7 @@ func (m *Matcher) sight(e *event.Event, now int64) {
 				if s == nil {
 					s = &sighting{in: g, key: key, latest: now}
 					g.at[key] = s
-					m.size += int64(len(key)) + chainOverhead
+					m.size += int64(len(key)) + sightOverhead
 				} else {
 					m.unlinkSighting(s)
 					if now > s.latest {
@@ -379,7 +431,7 @@ func (m *Matcher) unlinkSighting(s *sighting) {
 func (m *Matcher) forget(s *sighting) {
 	m.unlinkSighting(s)
 	delete(s.in.at, s.key)
-	m.size -= int64(len(s.key)) + chainOverhead
+	m.size -= int64(len(s.key)) + sightOverhead
 }
 
 // complete takes a chain that has all its positive events.
@@ -413,14 +465,16 @@ func (m *Matcher) refute(key string, t int64) {
 	ws := m.waiting[key]
 	live := ws[:0]
 	for _, w := range ws {
-		last := w.chain.events[len(w.chain.events)-1]
-		if t > millis(last) && t <= w.until {
+		switch {
+		case w.chain == nil:
+		case t > millis(w.chain.events[len(w.chain.events)-1]) && t <= w.until:
 			heap.Remove(&m.deadline, w.index)
 			m.size -= w.chain.size
-			continue
+		default:
+			live = append(live, w)
 		}
-		live = append(live, w)
 	}
+	clear(ws[len(live):])
 	m.keepWaiting(key, live)
 }
 
@@ -432,12 +486,22 @@ func (m *Matcher) keepWaiting(key string, ws []*wait) {
 	m.waiting[key] = ws
 }
 
-// settle delivers a candidate that nothing can refute any more.
-func (m *Matcher) settle(w *wait, emit func(Match)) {
-	key := w.chain.key
-	m.keepWaiting(key, slices.DeleteFunc(m.waiting[key], func(x *wait) bool { return x == w }))
-	m.deliver(w.chain, emit)
+// release takes the chain of a candidate that is out of the heap. Candidates of
+// one key mostly end in the order they began in, so the list gives up its front
+// and leaves others, empty, to be passed over.
+func (m *Matcher) release(w *wait) *chain {
+	c := w.chain
+	w.chain = nil
+	ws := m.waiting[c.key]
+	for len(ws) > 0 && ws[0].chain == nil {
+		ws = ws[1:]
+	}
+	m.keepWaiting(c.key, ws)
+	return c
 }
+
+// settle delivers a candidate that nothing can refute any more.
+func (m *Matcher) settle(w *wait, emit func(Match)) { m.deliver(m.release(w), emit) }
 
 func (m *Matcher) deliver(c *chain, emit func(Match)) {
 	m.size -= c.size

@@ -88,8 +88,9 @@ type Like struct {
 	Op       string // as written: ":", "like", "like~"
 	Patterns []Pattern
 
-	set map[string]struct{} // those without wildcards
-	few []Pattern           // those with
+	set   map[string]struct{} // those without wildcards
+	few   []Pattern           // those with
+	index *wildcardIndex      // of few, where they are many
 }
 
 // Regex holds if the whole of a value of the field matches the expression.
@@ -174,6 +175,9 @@ func NewLike(r Ref, op string, fold bool, texts ...string) *Like {
 			p.set = map[string]struct{}{}
 		}
 		p.set[pat.parts[0]] = struct{}{}
+	}
+	if len(p.few) > fewWildcards {
+		p.index = newWildcardIndex(p.few)
 	}
 	return p
 }
@@ -426,6 +430,9 @@ func (p *Like) test(v event.Value) bool {
 		} else if _, ok := p.set[s]; ok {
 			return true
 		}
+	}
+	if p.index != nil {
+		return p.index.match(p.few, s)
 	}
 	for i := range p.few {
 		if p.few[i].Match(s) {

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"sync"
+
 	"github.com/orlop/orlop/event"
 )
 
@@ -13,6 +15,7 @@ type Script struct {
 	Text   string // as EQL
 	IsNull bool   // holds where X is null, not where it is true
 	fields []event.Field
+	frames sync.Pool // of *Frame, so that matching does not allocate
 }
 
 // MaxCombinations bounds how many combinations of values a Script tries where
@@ -31,6 +34,7 @@ type Frame struct {
 	e      *event.Event
 	fields []event.Field
 	choice []int
+	args   []event.Value // of the functions that are being computed, outermost first
 }
 
 // NewScript returns a predicate over x.
@@ -59,17 +63,26 @@ func (p *Script) Match(e *event.Event) bool {
 			most = v.Len()
 		}
 	}
-	fr := Frame{e: e}
+	fr, _ := p.frames.Get().(*Frame)
+	if fr == nil {
+		fr = &Frame{choice: make([]int, len(p.fields))}
+	}
+	fr.e = e
+	defer func() {
+		clear(fr.args[:cap(fr.args)]) // keep nothing of the event
+		fr.e, fr.fields, fr.args = nil, nil, fr.args[:0]
+		p.frames.Put(fr)
+	}()
 	if lists == 0 { // Fast path: one value a field.
-		return p.holds(&fr)
+		return p.holds(fr)
 	}
 	if lists > 1 {
 		most = MaxCombinations
 	}
 	fr.fields = p.fields
-	fr.choice = make([]int, len(p.fields))
+	clear(fr.choice)
 	for range most {
-		if p.holds(&fr) {
+		if p.holds(fr) {
 			return true
 		}
 		i := 0
@@ -134,10 +147,12 @@ func (x *FieldValue) Eval(fr *Frame) event.Value {
 func (x *ConstValue) Eval(*Frame) event.Value { return x.V }
 
 func (x *Apply) Eval(fr *Frame) event.Value {
-	var buf [4]event.Value
-	args := buf[:0]
+	base := len(fr.args)
 	for _, a := range x.Args {
-		args = append(args, a.Eval(fr))
+		v := a.Eval(fr)
+		fr.args = append(fr.args, v)
 	}
-	return x.Fn(args)
+	v := x.Fn(fr.args[base:])
+	fr.args = fr.args[:base]
+	return v
 }

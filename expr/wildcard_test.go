@@ -70,6 +70,29 @@ func TestWildcardsMatchWhatTryingEverythingMatches(t *testing.T) {
 	})
 }
 
+// A long list gives what its patterns give one by one.
+func TestManyWildcardsMatchWhatEachMatches(t *testing.T) {
+	s := event.NewSchema()
+	ref := expr.Ref{Field: s.Field("x"), Name: "x"}
+	long := strings.Repeat("b", 70)
+	word := rapid.OneOf(rapid.StringOfN(rapid.SampledFrom([]rune("aAb*?é")), 0, 6, -1), rapid.SampledFrom([]string{long + "*a", "*a" + long, long + "a*" + long}))
+	rapid.Check(t, func(t *rapid.T) {
+		texts := rapid.SliceOfN(word, 9, 14).Draw(t, "patterns")
+		value := rapid.OneOf(rapid.StringOfN(rapid.SampledFrom([]rune("aAbé")), 0, 6, -1), rapid.SampledFrom([]string{long + "xa", "a" + long, long + "aa" + long, long})).Draw(t, "value")
+		fold := rapid.Bool().Draw(t, "fold")
+		var e event.Event
+		e.Set(ref.Field, event.String(value))
+		want := false
+		for _, text := range texts {
+			p := expr.NewPattern(text, fold)
+			want = want || p.Match(value)
+		}
+		if got := expr.NewLike(ref, ":", fold, texts...).Match(&e); got != want {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	})
+}
+
 func TestWildcardsOfManyStarsAreQuick(t *testing.T) {
 	p := expr.NewPattern(strings.Repeat("*a?", 500)+"*b", true)
 	start := time.Now()
