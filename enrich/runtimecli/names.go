@@ -140,6 +140,13 @@ func plain(name string) string {
 // nameKind says what c is by its names, and which of them said so.
 func nameKind(c *Command) (kind, string) {
 	if c.Tool != "" {
+		// Its name may say the same.
+		if named := *c; named.Executable != "" {
+			named.Tool = ""
+			if k, by := nameKind(&named); k == kindTool && by == "name" && names[plain(base(c.Executable))].tool == c.Tool {
+				return k, by
+			}
+		}
 		return kindTool, "content"
 	}
 	exe := base(c.Executable)

@@ -367,10 +367,9 @@ func (p *parser) unknownVerb(t *tool, v *verb, rest []string) {
 	c.Command = v.path
 	c.UnknownVerb = true
 	c.Behaviours = unknownClass
-	for i, w := range rest[:min(3, len(rest))] {
+	for _, w := range rest[:min(3, len(rest))] {
 		if class := usual[w]; class != nil {
 			c.Behaviours = class
-			c.Payload = rest[i+1:]
 			break
 		}
 	}

@@ -21,6 +21,7 @@ type simple struct {
 func splitScript(s string, params []string, emit func(simple)) {
 	var c simple
 	var word []byte
+	begin := 0 // of the word, in s
 	inWord, quoted, skipWord := false, false, false
 	heredocs := []string(nil)
 	wantHeredoc := false
@@ -29,7 +30,12 @@ func splitScript(s string, params []string, emit func(simple)) {
 		if !inWord {
 			return
 		}
-		w := string(word)
+		var w string
+		if end := begin + len(word); end <= len(s) && s[begin:end] == string(word) {
+			w = s[begin:end] // as it is written, which most words are
+		} else {
+			w = string(word)
+		}
 		word, inWord = word[:0], false
 		wasQuoted := quoted
 		quoted = false
@@ -75,6 +81,9 @@ func splitScript(s string, params []string, emit func(simple)) {
 	}
 
 	for i := 0; i < len(s); i++ {
+		if !inWord {
+			begin = i
+		}
 		switch b := s[i]; b {
 		case ' ', '\t', '\r':
 			endWord()

@@ -17,58 +17,74 @@ type wrapper struct {
 
 // getopt stops at the first operand for all of these, so a flag table is enough.
 var wrappers = map[string]wrapper{
-	"sudo":              {short: "ughpCDRrtTUa", long: "user group host prompt close-from chdir chroot role type command-timeout other-user auth-type", assign: true},
-	"doas":              {short: "uCa"},
-	"pkexec":            {long: "user"},
-	"run0":              {short: "ug", long: "user group unit property slice nice chdir setenv background"},
-	"su":                {short: "gGsw", long: "group supp-group shell whitelist-environment", script: "c command session-command"},
-	"runuser":           {short: "ugGsw", long: "user group supp-group shell whitelist-environment", script: "c command session-command"},
-	"env":               {short: "uC", long: "unset chdir", assign: true},
-	"nohup":             {},
-	"setsid":            {},
-	"timeout":           {short: "sk", long: "signal kill-after", skip: 1},
-	"nice":              {short: "n", long: "adjustment"},
-	"ionice":            {short: "cn", long: "class classdata"},
-	"chrt":              {short: "TPD", skip: 1},
-	"taskset":           {skip: 1},
-	"numactl":           {short: "miNCp", long: "membind interleave cpunodebind physcpubind preferred"},
-	"stdbuf":            {short: "ioe", long: "input output error"},
-	"time":              {short: "fo", long: "format output"},
-	"strace":            {short: "aeoOPpsSuEIbX", long: "trace output attach user env"},
-	"ltrace":            {short: "aeoplsuADFnSwx", long: "output"},
-	"gdb":               {},
-	"chroot":            {long: "userspec groups", skip: 1},
-	"unshare":           {short: "RwSGl", long: "root wd setuid setgid propagation setgroups load-interp map-user map-group map-users map-groups monotonic boottime"},
-	"xargs":             {short: "IiLnPsEadr", long: "replace max-lines max-args max-procs max-chars eof arg-file delimiter", partial: true},
-	"parallel":          {short: "jnNI", long: "jobs max-args", partial: true},
-	"systemd-run":       {short: "upEHMtPd", long: "unit property slice uid gid setenv host machine description nice working-directory service-type on-active on-boot on-calendar on-startup timer-property path-property socket-property background"},
-	"flock":             {short: "wE", long: "timeout wait conflict-exit-code", skip: 1, script: "c command"},
-	"watch":             {short: "n", long: "interval", script: "*"},
-	"script":            {short: "IOBTmoE", long: "log-in log-out log-io log-timing output-limit echo", script: "c command"},
-	"setpriv":           {long: "ambient-caps inh-caps bounding-set ruid euid rgid egid reuid regid groups securebits selinux-label apparmor-profile pdeathsig landlock-access landlock-rule"},
-	"capsh":             {script: "*"},
-	"prlimit":           {},
-	"cgexec":            {short: "g"},
-	"unbuffer":          {},
-	"chronic":           {},
-	"catchsegv":         {},
-	"eatmydata":         {},
-	"proot":             {short: "rbqwk", long: "rootfs bind cwd"},
-	"firejail":          {},
-	"setarch":           {skip: 1},
-	"linux64":           {},
-	"linux32":           {},
-	"choom":             {short: "np"},
-	"start-stop-daemon": {short: "xpucdnarR", long: "exec pidfile user chuid chdir startas name group chroot retry"},
-	"daemonize":         {short: "acelopuE"},
-	"tsp":               {},
-	"sg":                {skip: 1, script: "c"},
-	"fakeroot":          {},
-	"exec":              {short: "a"}, // words of a shell
-	"command":           {},
-	"builtin":           {},
-	"eval":              {script: "*"},
-	"find":              {},
+	"sudo":                  {short: "ughpCDRrtTUa", long: "user group host prompt close-from chdir chroot role type command-timeout other-user auth-type", assign: true},
+	"doas":                  {short: "uCa"},
+	"pkexec":                {long: "user"},
+	"run0":                  {short: "ug", long: "user group unit property slice nice chdir setenv background"},
+	"su":                    {short: "gGsw", long: "group supp-group shell whitelist-environment", script: "c command session-command"},
+	"runuser":               {short: "ugGsw", long: "user group supp-group shell whitelist-environment", script: "c command session-command"},
+	"env":                   {short: "uC", long: "unset chdir", assign: true},
+	"nohup":                 {},
+	"setsid":                {},
+	"timeout":               {short: "sk", long: "signal kill-after", skip: 1},
+	"nice":                  {short: "n", long: "adjustment"},
+	"ionice":                {short: "cn", long: "class classdata"},
+	"chrt":                  {short: "TPD", skip: 1},
+	"taskset":               {skip: 1},
+	"numactl":               {short: "miNCp", long: "membind interleave cpunodebind physcpubind preferred"},
+	"stdbuf":                {short: "ioe", long: "input output error"},
+	"time":                  {short: "fo", long: "format output"},
+	"strace":                {short: "aeoOPpsSuEIbX", long: "trace output attach user env"},
+	"ltrace":                {short: "aeoplsuADFnSwx", long: "output"},
+	"gdb":                   {},
+	"chroot":                {long: "userspec groups", skip: 1},
+	"unshare":               {short: "RwSGl", long: "root wd setuid setgid propagation setgroups load-interp map-user map-group map-users map-groups monotonic boottime"},
+	"xargs":                 {short: "ILnPsEad", long: "replace max-lines max-args max-procs max-chars eof arg-file delimiter", partial: true},
+	"parallel":              {short: "jnNI", long: "jobs max-args", partial: true},
+	"systemd-run":           {short: "upEHMtPd", long: "unit property slice uid gid setenv host machine description nice working-directory service-type on-active on-boot on-calendar on-startup timer-property path-property socket-property background"},
+	"flock":                 {short: "wE", long: "timeout wait conflict-exit-code", skip: 1, script: "c command"},
+	"watch":                 {short: "n", long: "interval", script: "*"},
+	"script":                {short: "IOBTmoE", long: "log-in log-out log-io log-timing output-limit echo", script: "c command"},
+	"setpriv":               {long: "ambient-caps inh-caps bounding-set ruid euid rgid egid reuid regid groups securebits selinux-label apparmor-profile pdeathsig landlock-access landlock-rule"},
+	"capsh":                 {script: "*"},
+	"prlimit":               {},
+	"cgexec":                {short: "g"},
+	"unbuffer":              {},
+	"chronic":               {},
+	"catchsegv":             {},
+	"eatmydata":             {},
+	"proot":                 {short: "rbqwk", long: "rootfs bind cwd"},
+	"firejail":              {},
+	"setarch":               {skip: 1},
+	"linux64":               {},
+	"linux32":               {},
+	"choom":                 {short: "np"},
+	"start-stop-daemon":     {short: "xpucdnarR", long: "exec pidfile user chuid chdir startas name group chroot retry"},
+	"daemonize":             {short: "acelopuE"},
+	"tsp":                   {},
+	"sg":                    {skip: 1, script: "c"},
+	"tini":                  {short: "peg"},
+	"dumb-init":             {short: "r"},
+	"gosu":                  {skip: 1},
+	"su-exec":               {skip: 1},
+	"chpst":                 {short: "uUbenmopfcdtr/"},
+	"aa-exec":               {short: "pnf", long: "profile namespace"},
+	"runcon":                {short: "turl", long: "type user role range"},
+	"flatpak-spawn":         {},
+	"distrobox-host-exec":   {},
+	"host-spawn":            {},
+	"ld.so":                 {long: "library-path preload argv0 audit glibc-hwcaps-prepend"},
+	"ld-linux-x86-64.so.2":  {long: "library-path preload argv0 audit glibc-hwcaps-prepend"},
+	"ld-linux-aarch64.so.1": {long: "library-path preload argv0 audit glibc-hwcaps-prepend"},
+	"ld-musl-x86_64.so.1":   {long: "library-path preload argv0"},
+	"ld-musl-aarch64.so.1":  {long: "library-path preload argv0"},
+	"ip":                    {},
+	"fakeroot":              {},
+	"exec":                  {short: "a"}, // words of a shell
+	"command":               {},
+	"builtin":               {},
+	"eval":                  {script: "*"},
+	"find":                  {},
 }
 
 // maxDepth bounds wrappers in wrappers, maxCalls what one line can ask for.
@@ -239,6 +255,16 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 		}
 		return
 	}
+	if name == "ip" {
+		// ip netns exec NAME …, ip vrf exec NAME …
+		if i := slices.Index(args, "exec"); i > 0 && i+2 < len(args) && (args[i-1] == "netns" || args[i-1] == "vrf") {
+			u.words(args[i+2:], depth)
+		}
+		return
+	}
+	if name == "env" && len(args) > 0 && args[0] == "-" {
+		args = args[1:]
+	}
 	skip := w.skip
 	for i := 0; i < len(args); i++ {
 		a := args[i]
@@ -320,7 +346,7 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 				return
 			}
 			if strings.Contains(w.short, letter) {
-				if rest == "" && !(name == "xargs" && (letter == "i" || letter == "r")) {
+				if rest == "" {
 					if (letter == "C" && name == "env" || letter == "D" && name == "sudo") && i+1 < len(args) {
 						u.cwd = args[i+1]
 					}
