@@ -93,10 +93,9 @@ type active struct {
 	place int    // among the rules
 	hit   uint64 // the last event that it wanted; the index's
 
-	state   stateful  // nil for rules of single events
-	order   *order    // of a stateful rule
-	evicted uint64    // of state, before it passed to this rule
-	by      []*active // the rules that supersede it, single events only
+	state stateful  // nil for rules of single events
+	order *order    // of a stateful rule
+	by    []*active // the rules that supersede it, single events only
 }
 
 // stateful is a query that keeps something from event to event.
@@ -192,7 +191,7 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 	for _, b := range running {
 		for _, id := range b.rule.Orlop.Supersedes {
 			for _, a := range running {
-				if a.rule.ID == id && a != b && a.state == nil && b.state == nil {
+				if a.rule.ID == id && a.state == nil && b.state == nil && !b.below(a) {
 					a.by = append(a.by, b)
 				}
 			}
@@ -374,6 +373,12 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) {
 	if untimed {
 		g.stats.Untimed++
 	}
+}
+
+// below reports whether a is b, or one of the rules that supersede it, and those
+// that supersede them: two must not silence each other.
+func (a *active) below(b *active) bool {
+	return a == b || slices.ContainsFunc(a.by, func(x *active) bool { return x.below(b) })
 }
 
 // superseded reports whether one of the rules that matched says more than a.

@@ -22,6 +22,7 @@ import (
 type bench struct {
 	tb rapid.TB
 	*detect.Engine
+	schema  *event.Schema
 	decoder *event.Decoder
 	alerts  []*alert.Alert
 }
@@ -32,7 +33,7 @@ func newBench(tb rapid.TB, o detect.Options, rules ...*rule.Rule) *bench {
 	if o.Now == nil {
 		o.Now = func() time.Time { return at(0) }
 	}
-	b := &bench{tb: tb, Engine: detect.New(o), decoder: event.NewDecoder(o.Schema)}
+	b := &bench{tb: tb, Engine: detect.New(o), schema: o.Schema, decoder: event.NewDecoder(o.Schema)}
 	if err := b.SetRules(rules); err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,149 @@
+package detect_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/rule"
+	"github.com/orlop/orlop/rules"
+)
+
+// A sequence makes a building block of each event and one alert for all, which
+// has the fields that they have in common. (facts: Kibana's build_alert_group.)
+func TestSequenceAlerts(t *testing.T) {
+	r := eql("s", `sequence by user.id with maxspan=10s [process where true] [network where true] ![file where true]`)
+	b := newBench(t, detect.Options{Lateness: -1}, r)
+	b.see("s", doc(0, `"event.category":"process","user.id":"1","host.name":"n1","process.name":"ctr"`))
+	b.see("s", doc(1, `"event.category":"network","user.id":"1","host.name":"n1","process.name":"sh"`))
+	b.Flush(b.emit)
+	if len(b.alerts) != 3 {
+		t.Fatalf("%d alerts, want two building blocks and one for both", len(b.alerts))
+	}
+	all := b.alerts[2]
+	for i, a := range b.alerts[:2] {
+		if !a.BuildingBlock || a.Group != all.ID || a.GroupIndex != i || a.Depth != 1 {
+			t.Errorf("block %d: %+v", i, a)
+		}
+	}
+	if all.BuildingBlock || all.Group != all.ID || all.Depth != 2 || len(all.Ancestors) != 4 {
+		t.Errorf("the alert for all: %+v", all)
+	}
+	var d map[string]any
+	if err := json.Unmarshal(all.AppendJSON(nil), &d); err != nil {
+		t.Fatal(err)
+	}
+	// Kibana's shell loses everything when an event is missing; ours does not.
+	if d["host.name"] != "n1" || d["user.id"] != "1" || d["process.name"] != nil {
+		t.Errorf("in common are host.name and user.id, not process.name: %v", d)
+	}
+	if n := b.Stats().Alerts; n != 1 {
+		t.Errorf("%d alerts counted, want 1: building blocks do not count", n)
+	}
+	if s := b.Rules()[0]; s.Alerts != 1 || s.Kind.String() != "sequence" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// One act is one alert: a rule is silent where one that supersedes it matches.
+func TestSupersedes(t *testing.T) {
+	over := func(r *rule.Rule, ids ...string) *rule.Rule { r.Orlop.Supersedes = ids; return r }
+	f := func(want string, rules ...*rule.Rule) {
+		t.Helper()
+		b := newBench(t, detect.Options{}, rules...)
+		b.see("s", `{"event.category":"process","user.id":"1"}`)
+		if got := b.raised(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	root, any := `process where user.id == "0"`, `process where true`
+	f("b", eql("a", any), over(eql("b", any), "a"))
+	f("a", eql("a", any), over(eql("b", root), "a")) // b does not match
+	f("c", eql("a", any), over(eql("b", any), "a"), over(eql("c", any), "b"))
+	f("b c", eql("a", any), over(eql("b", any), "a"), over(eql("c", any), "a", "nobody"))
+	// Rules that would silence each other, or themselves, do not both.
+	f("a", over(eql("a", any), "b"), over(eql("b", any), "a"))
+	f("a", over(eql("a", any), "a"))
+	// A sequence is no more than its events.
+	f("a", eql("a", any), over(eql("b", `sequence [process where true] [file where true]`), "a"))
+}
+
+// What the engine raised is not raised again when it comes back as an event.
+func TestDescendants(t *testing.T) {
+	b := newBench(t, detect.Options{}, eql("a", `process where true`), eql("b", `process where true`))
+	b.see("s", doc(0, `"event.category":"process"`))
+	back := string(b.alerts[0].AppendJSON(nil))
+	b.raised()
+	b.see("alerts", back)
+	if got := b.raised(); got != "b@0" {
+		t.Errorf("an alert of a came back: got %q, want b alone", got)
+	}
+}
+
+// Whatever the decoder takes as an event, an alert can be made of.
+func FuzzAlert(f *testing.F) {
+	for _, s := range []string{
+		doc(0, `"event.category":"process"`), `{}`, `{"event":{"category":"x"},"event.kind":null}`, "{\"a\":\"\xff\x1b[2J\"}",
+		`{"kibana":{"alert":{"uuid":"x","ancestors":[{}],"depth":"no"}}}`, `{"a":1e999,"b":-0,"c":123456789012345678901234567890}`,
+		`{"_id":7,"_index":[],"@timestamp":{"a":1}}`, `{"orlop":7,"kibana":7,"event":"x"}`, `{"":"","..":{"":1}}`,
+		`{"event":{"a":{"b":{"c":[{"d":1},{"d":[2]}]}}},"event.a.b.c.d":3}`, `{"a":"\ud800"}`,
+	} {
+		f.Add(s)
+	}
+	g := newBench(f, detect.Options{}, eql("r", `any where true`), eql("s", `sequence [any where true] with runs=2`))
+	f.Fuzz(func(t *testing.T, s string) {
+		var e event.Event
+		if g.decoder.Decode([]byte(s), &e) != nil {
+			t.Skip()
+		}
+		g.alerts = nil
+		g.Process(&e, g.emit)
+		for _, a := range g.alerts {
+			if !json.Valid(a.AppendJSON(nil)) {
+				t.Errorf("%s\nthe alert is not JSON: %s", s, a.AppendJSON(nil))
+			}
+		}
+	})
+}
+
+// Every rule of ours matches the events that it says it must, and no others.
+func TestEmbeddedRules(t *testing.T) {
+	p := rule.LoadFS(rules.FS, "rules")
+	tests := 0
+	for _, r := range p.Rules {
+		for _, test := range r.Tests {
+			tests++
+			b := newBench(t, detect.Options{Lateness: -1}, r)
+			x := enrich.New(b.schema, enrich.Options{})
+			for _, d := range test.Events {
+				var e event.Event
+				if err := b.decoder.Decode(d, &e); err != nil {
+					t.Fatalf("%s: %q: %v", r.File, test.Name, err)
+				}
+				x.Apply(&e)
+				b.Process(&e, b.emit)
+			}
+			b.Flush(b.emit)
+			if got := len(b.alerts) > 0; got != test.Match {
+				t.Errorf("%s: %q: matches: %v, want %v", r.File, test.Name, got, test.Match)
+			}
+		}
+	}
+	if tests == 0 {
+		t.Error("no tests")
+	}
+}
+
+// Reads lists what an index template, or a source, has to have.
+func TestReads(t *testing.T) {
+	b := newBench(t, detect.Options{},
+		eql("e", `process where process.name == "x" and length(process.args) > 3`),
+		eql("s", `sequence by user.id, ?host.id [file where file.path : "/etc/*"] [any where true] until [process where event.type == "end"]`))
+	want := []string{"event.category", "event.type", "file.path", "host.id", "process.args", "process.name", "user.id"}
+	if got := b.Reads(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
