@@ -14,7 +14,10 @@ import (
 	"github.com/orlop/orlop/expr"
 )
 
-// A function of the language. Its examples are its tests and its reference.
+//go:generate go test . -run TestReference -update
+
+// A function of the language. Its examples are its tests and its reference, in
+// docs/eql.md.
 type function struct {
 	name     string
 	fold     bool // has a case-insensitive form, name~
@@ -62,7 +65,7 @@ var functions = []*function{
 	},
 	{
 		name: "between", fold: true, params: []param{stringParam, stringParam, stringParam, boolParam}, optional: 1, result: keywordType,
-		doc: "The text after the first left up to the next right or, if greedy, the last one. Empty text if either is not found; the source itself if source, left or right is empty.",
+		doc: "The text after the first left up to the next right or, if greedy, the last one. Empty text if either is not found; the source itself if it is empty or left or right is empty or null.",
 		examples: []example{
 			{`between("welcome to the planet", "welcome", "planet")`, `" to the "`},
 			{`between("welcome to the planet", "welcome", "e", true)`, `" to the plan"`},
@@ -74,10 +77,11 @@ var functions = []*function{
 	},
 	{
 		name: "cidrMatch", params: []param{ipParam, blockParam}, variadic: true, result: boolType,
-		doc: "Whether an address is in one of the blocks, IPv4 or IPv6. Bits of the host may be set in a block.",
+		doc: "Whether an address is in one of the blocks, IPv4 or IPv6. Bits of the host may be set in a block, and an address alone is a block of one.",
 		examples: []example{
 			{`cidrMatch("10.6.48.157", "10.0.0.0/8")`, `true`},
 			{`cidrMatch("::1", "10.6.48.157/8", "::/64")`, `true`},
+			{`cidrMatch("::1", "::1")`, `true`},
 			{`cidrMatch(null, "10.0.0.0/8")`, `null`},
 		},
 		eval: func(_ bool, a []event.Value) (event.Value, error) {
@@ -125,7 +129,7 @@ var functions = []*function{
 	},
 	{
 		name: "indexOf", fold: true, params: []param{stringParam, stringParam, intParam}, optional: 1, result: intType,
-		doc:      "The first position, from 0, at or after start where the text stands in the source; null if nowhere.",
+		doc:      "The first position, from 0, at or after start where the text stands in the source; null if nowhere. A start that is null or negative is 0.",
 		examples: []example{{`indexOf("subdomain.example.com", ".")`, `9`}, {`indexOf("subdomain.example.com", ".", 10)`, `17`}, {`indexOf("url.com", "x")`, `null`}, {`indexOf~("foobarbaz", "R")`, `5`}, {`indexOf("foobarbaz", "o", -3)`, `1`}},
 		eval:     indexOf,
 	},
@@ -185,7 +189,7 @@ var functions = []*function{
 	},
 	{
 		name: "substring", params: []param{stringParam, intParam, intParam}, optional: 1, result: keywordType,
-		doc:      "The text from start up to, not including, end. Positions count from 0, negative ones from the end of the source.",
+		doc:      "The text from start up to, not including, end. Positions count from 0, negative ones from the end of the source. A null start gives the whole source, a null end the rest.",
 		examples: []example{{`substring("start regsvr32.exe", 6)`, `"regsvr32.exe"`}, {`substring("start regsvr32.exe", 0, 5)`, `"start"`}, {`substring("start regsvr32.exe", -4)`, `".exe"`}, {`substring("start regsvr32.exe", -4, -1)`, `".ex"`}},
 		eval:     substring,
 	},
