@@ -14,6 +14,8 @@
 //
 //	orlop.runtime.*         of a process that is a container runtime's client:
 //	                        what its command line means, see runtimecli.Call
+//	orlop.process.ancestor  of these and of connects to a runtime's socket: the
+//	                        programs above, nearest first
 //	orlop.socket.*          of a client and of a connect: the runtime's socket
 //
 // Everything is filled with [event.Event.Set], so the event lists it as

@@ -50,6 +50,7 @@ func ExampleEnricher() {
 	// orlop.runtime.command = crictl ps
 	// orlop.runtime.behaviour = read
 	// orlop.runtime.confidence = complete
+	// orlop.process.ancestor = /usr/local/bin/kubelet
 }
 
 // Memory stays within the limits however many processes and hosts go by.

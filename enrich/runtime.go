@@ -17,6 +17,7 @@ type runtimeFields struct {
 	container, pod, image, namespace  event.Field
 	address, target, payload, via     event.Field
 	files, confidence, unknown, again event.Field
+	internal, ancestor                event.Field
 
 	socket, socketRuntime, socketConfidence event.Field
 }
@@ -31,6 +32,7 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		container: f("container"), pod: f("pod"), image: f("image"), namespace: f("namespace"),
 		address: f("address"), target: f("target"), payload: f("payload"), via: f("via"),
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
+		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
 		socket: s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"), socketConfidence: s.Field("orlop.socket.confidence"),
 	}
 }
@@ -45,8 +47,12 @@ const act = int64(time.Minute)
 func (x *Enricher) meaning(s *sight, c, p *proc) {
 	e, f := s.e, &x.rf
 	if s.kind&execed == 0 {
-		if v := e.Get(f.socketPath); v.Kind() == event.KindString {
-			x.socket(e, v.Str(), first(e.Get(f.cwd)).Str())
+		v := e.Get(f.socketPath)
+		if v.Kind() == event.KindString && x.socket(e, v.Str(), first(e.Get(f.cwd)).Str()) {
+			x.ancestors(e, p)
+			if c != nil && c.act != 0 {
+				x.fill(e, f.again, event.Bool(true)) // the start of the client said as much
+			}
 		}
 		return
 	}
@@ -99,6 +105,10 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if call.Address != "" {
 		x.socket(e, call.Address, cmd.Cwd)
 	}
+	if x.internal(s, p, &call) {
+		x.fill(e, f.internal, event.Bool(true))
+	}
+	x.ancestors(e, p)
 	id := callID(&call)
 	if x.announced(s, c, p, id) {
 		x.fill(e, f.again, event.Bool(true))
@@ -108,15 +118,84 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	}
 }
 
-// socket fills what a path or address says of a runtime's socket.
-func (x *Enricher) socket(e *event.Event, address, cwd string) {
+// socket fills what a path or address says of a runtime's socket, and reports
+// whether it is one.
+func (x *Enricher) socket(e *event.Event, address, cwd string) bool {
 	runtime, sure := runtimecli.Socket(address, cwd)
 	if runtime == "" {
-		return
+		return false
 	}
 	x.fillText(e, x.rf.socket, address)
 	x.fillText(e, x.rf.socketRuntime, runtime)
 	x.fillText(e, x.rf.socketConfidence, sure.String())
+	return true
+}
+
+// internal reports whether a low-level runtime does the bidding of a high-level
+// one: runc below a shim, and what runc starts of itself. Where the parent is
+// not known, the log that only a shim asks for tells.
+func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
+	if call.Tool != "runc" && call.Tool != "crun" {
+		return false
+	}
+	if len(call.Behaviours) > 0 && call.Behaviours[0] == "hook" {
+		return true // runc init
+	}
+	parent := path(s.e.Get(x.f.parentExe))
+	if parent == "" && p != nil {
+		parent = p.exe
+	}
+	if parent != "" {
+		return ofSystem(parent) && runtimes[base(parent)]
+	}
+	log, format := false, false
+	for _, a := range x.args {
+		log = log || a == "--log"
+		format = format || a == "--log-format"
+	}
+	return log && format
+}
+
+// runtimes are the programs whose children runc and crun are by right.
+var runtimes = map[string]bool{
+	"containerd": true, "containerd-shim": true, "containerd-shim-runc-v1": true, "containerd-shim-runc-v2": true,
+	"dockerd": true, "conmon": true, "conmonrs": true, "crio": true, "podman": true, "buildkitd": true,
+	"runc": true, "crun": true, "k3s": true, "rke2": true, "k0s": true, "kubelet": true,
+}
+
+// ofSystem reports whether a program lies where only root installs programs.
+func ofSystem(exe string) bool {
+	for _, dir := range [...]string{"/usr/", "/bin/", "/sbin/", "/opt/", "/snap/", "/var/lib/rancher/", "/var/lib/k0s/", "/nix/store/"} {
+		if len(exe) > len(dir) && exe[:len(dir)] == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// ancestors fills the programs of the process's ancestors, nearest first, as far
+// as the stream has shown them: orlop.process.ancestor.
+func (x *Enricher) ancestors(e *event.Event, p *proc) {
+	var list []event.Value
+	if parent := path(e.Get(x.f.parentExe)); parent != "" && (p == nil || p.exe != parent) {
+		list = append(list, event.String(parent))
+	}
+	for range maxAnc {
+		if p == nil || p.exe == "" {
+			break
+		}
+		list = append(list, event.String(p.exe))
+		// The table says who the next one is by pid; its entity id says that
+		// it still is.
+		next := x.procs[key{p.key.host, p.ppid}]
+		if next == nil || len(p.ancestry) == 0 || p.ancestry[0].Str() != next.entity {
+			break
+		}
+		p = next
+	}
+	if len(list) > 0 {
+		x.fill(e, x.rf.ancestor, event.List(list))
+	}
 }
 
 // announced reports whether the process, before it became what it is, or one of

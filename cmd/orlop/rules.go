@@ -8,13 +8,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rivo/uniseg"
 	"github.com/spf13/cobra"
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/eql"
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/rule"
 )
 
@@ -81,6 +84,14 @@ func line(s detect.Status) ruleLine {
 	return l
 }
 
+// what says in a word or two what a rule is.
+func what(s detect.Status) string {
+	if s.Idle == "" && s.Kind != eql.Events {
+		return s.Rule.Type + " " + s.Kind.String()
+	}
+	return s.Rule.Type
+}
+
 func newRulesList() *cobra.Command {
 	var (
 		paths  []string
@@ -95,8 +106,13 @@ func newRulesList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			widths := []int{8, 4, 12, 60}
-			out, err := newPrinter(cmd, output, columns(widths, "SEVERITY", "RISK", "TYPE", "NAME", "STATE"))
+			name, kind := len("NAME"), len("TYPE")
+			for _, s := range c.statuses {
+				name = max(name, uniseg.StringWidth(s.Rule.Name))
+				kind = max(kind, len(what(s)))
+			}
+			out, err := newPrinter(cmd, output, column{"SEVERITY", 8, 8}, column{"RISK", 4, 4}, column{"TYPE", kind, kind},
+				column{"NAME", min(name, 100), min(name, 30)}, column{"STATE", 28, 12})
 			if err != nil {
 				return err
 			}
@@ -111,11 +127,7 @@ func newRulesList() *cobra.Command {
 					if !l.Runs {
 						state = l.Idle
 					}
-					what := l.Type
-					if l.Kind == "sequence" || l.Kind == "sample" {
-						what = l.Type + " " + l.Kind[:3]
-					}
-					return columns(widths, l.Severity, fmt.Sprint(l.Risk), what, l.Name, state)
+					return out.table.row("", l.Severity, fmt.Sprint(l.Risk), what(s), l.Name, state)
 				})
 			}
 			if err := out.close(); err != nil {
@@ -145,7 +157,7 @@ rule_id or name is given; a part of a name will do. Without arguments, all.
 
 ` + exitCodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			out, err := newPrinter(cmd, output, "")
+			out, err := newPrinter(cmd, output)
 			if err != nil {
 				return err
 			}
@@ -291,7 +303,7 @@ each mistake with its place, and exits with 1 if there are any.
 			if err != nil {
 				return err
 			}
-			out, err := newPrinter(cmd, output, "")
+			out, err := newPrinter(cmd, output)
 			if err != nil {
 				return err
 			}
@@ -377,6 +389,10 @@ func runTests(r *rule.Rule) (failed syntax.Errors, err error) {
 		emit := func(*alert.Alert) { alerts++ }
 		d := event.NewDecoder(schema)
 		x := enrich.New(schema, enrich.Options{})
+		tuning, err := agent.LoadTuning("", schema)
+		if err != nil {
+			return nil, err
+		}
 		fail := func(msg, hint string) {
 			failed = append(failed, r.Mistake(fmt.Sprintf("test.%d", i), msg, hint))
 		}
@@ -387,6 +403,7 @@ func runTests(r *rule.Rule) (failed syntax.Errors, err error) {
 				continue
 			}
 			x.Apply(&e)
+			tuning.Apply(&e)
 			g.Process(&e, emit)
 		}
 		g.Flush(emit)

@@ -28,11 +28,13 @@ type reading struct {
 	format     string
 	noEnrich   bool
 	deadLetter string
+	tuning     string
 }
 
 func (r *reading) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.format, "format", "", "what the input is: "+strings.Join(agent.Formats(), " or ")+" (default: found out for each file)")
 	cmd.Flags().BoolVar(&r.noEnrich, "no-enrich", false, "see events as they were recorded, as Elasticsearch would")
+	cmd.Flags().StringVar(&r.tuning, "tuning", "", "who is exempt from what: host roles, users, automation (`FILE`; default: the kubelet and the runtimes themselves)")
 	cmd.Flags().StringVar(&r.deadLetter, "dead-letter", "", "write what cannot be read to this `FILE`, as NDJSON with its place and the reason")
 	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(agent.Formats(), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -42,11 +44,20 @@ func (r *reading) replay(cmd *cobra.Command, s *event.Schema, args []string) (*a
 	if r.format != "" && !slices.Contains(agent.Formats(), r.format) {
 		return nil, nil, usage("--format %q: expected %s", r.format, strings.Join(agent.Formats(), " or "))
 	}
+	tuning, err := agent.LoadTuning(r.tuning, s)
+	if err != nil {
+		code := exitUsage
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			code = exitIO
+		}
+		return nil, nil, &failure{code, err}
+	}
 	inputs, err := openInputs(args, cmd.InOrStdin())
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &agent.Replay{Schema: s, Format: source.Format(r.format), Enrich: !r.noEnrich, Inputs: inputs}
+	p := &agent.Replay{Tuning: tuning, Schema: s, Format: source.Format(r.format), Enrich: !r.noEnrich, Inputs: inputs}
 	if r.deadLetter == "" {
 		return p, func() error { return nil }, nil
 	}
@@ -98,13 +109,13 @@ each was raised.`
 	cmd.Flags().BoolVar(&findings, "exit-code", false, "exit with 1 if there are alerts")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no progress and no summary")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		out, err := newPrinter(cmd, output, columns(alertWidths, "TIME", "SEVERITY", "RULE", "HOST", "USER", "WHAT"))
-		if err != nil {
-			return err
-		}
 		schema := event.NewSchema()
 		engine := detect.New(detect.Options{Schema: schema, Lateness: -1})
 		if err := loadRules(cmd.ErrOrStderr(), engine, paths); err != nil {
+			return err
+		}
+		out, err := newPrinter(cmd, output, alertColumns(engine.Rules())...)
+		if err != nil {
 			return err
 		}
 		replay, done, err := in.replay(cmd, schema, args)
@@ -113,13 +124,13 @@ each was raised.`
 		}
 		start := time.Now()
 		bar := newProgress(cmd.ErrOrStderr(), replay, quiet)
-		rows := newAlertRows()
+		rows := newAlertRows(out.table)
 		emit := func(a *alert.Alert) {
 			if a.BuildingBlock && out.form == "table" {
 				return
 			}
 			bar.alert()
-			out.print(a.AppendJSON(nil), func() string { return rows.row(a) })
+			out.print(a.AppendJSON(nil), func() string { return rows.line(a) })
 		}
 		err = replay.Run(cmd.Context(), func(e *event.Event) error {
 			engine.Process(e, emit)

@@ -45,9 +45,10 @@ var names = map[string]struct {
 }
 
 // A wordSet answers "is this one of ours?" for every process of a host. The answer
-// is no nearly always, and then costs one look at a bit.
+// is no nearly always, and then costs one or two looks at a bit.
 type wordSet struct {
-	bits    [16]uint64
+	lengths [128]uint64 // of the words, by their first letter
+	bits    [16]uint64  // of their hashes
 	buckets map[uint16][]string
 }
 
@@ -55,6 +56,7 @@ func newWordSet(words ...string) *wordSet {
 	s := &wordSet{buckets: map[uint16][]string{}}
 	for _, w := range words {
 		h := wordHash(w)
+		s.lengths[w[0]] |= 1 << len(w)
 		s.bits[h>>6] |= 1 << (h & 63)
 		s.buckets[h] = append(s.buckets[h], w)
 	}
@@ -63,9 +65,15 @@ func newWordSet(words ...string) *wordSet {
 
 // has reports whether w is in the set.
 func (s *wordSet) has(w string) bool {
-	if w == "" {
-		return false
-	}
+	return s.may(w) && s.find(w)
+}
+
+// may reports false for most of what is not in the set.
+func (s *wordSet) may(w string) bool {
+	return w != "" && w[0] < 128 && s.lengths[w[0]]>>(uint(len(w))&63)&1 != 0 && len(w) < 64
+}
+
+func (s *wordSet) find(w string) bool {
 	h := wordHash(w)
 	if s.bits[h>>6]&(1<<(h&63)) == 0 {
 		return false
@@ -92,7 +100,7 @@ var known = func() *wordSet {
 
 // classify says what a program of this name is.
 func classify(name string) kind {
-	if name == "" || len(name) > 32 {
+	if name == "" {
 		return kindNone
 	}
 	if known.has(name) {
@@ -210,7 +218,9 @@ func worth(c *Command) bool {
 	case kindEnter, kindLauncher:
 		return true
 	case kindClient:
-		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):], func(a string) bool { return strings.Contains(a, "sock") || strings.Contains(a, "containerd-shim") })
+		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):], func(a string) bool {
+			return strings.Contains(a, "sock") || strings.Contains(a, "containerd-shim") || a == "k8s.io" || strings.HasPrefix(a, "--exec-id")
+		})
 	case kindInterpreter:
 		// A tool that is a script: python3 /usr/bin/docker-compose up
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(4, len(c.Args))], func(a string) bool { return classify(base(a)) == kindTool })
@@ -254,7 +264,7 @@ func trigger(s string) bool {
 		return false
 	}
 	if s[0] != '-' {
-		return len(s) < 16 && verbs.has(s)
+		return verbs.has(s)
 	}
 	return flagTrigger(s)
 }
@@ -267,22 +277,12 @@ func flagTrigger(s string) bool {
 			first = s[2]
 		}
 	}
-	if initials[first&127] == 0 {
+	if flags.lengths[first&127] == 0 {
 		return false
 	}
 	name := flagName(s)
 	return name != "" && (flags.has(name) || s[1] == 'n' || s[1] == 'H') // -nk8s.io
 }
-
-// initials are the first letters of flags.
-var initials = func() (t [128]byte) {
-	for _, bucket := range flags.buckets {
-		for _, w := range bucket {
-			t[w[0]] = 1
-		}
-	}
-	return t
-}()
 
 // flagName returns the name of a flag, without dashes and value.
 func flagName(s string) string {

@@ -106,6 +106,12 @@ func parseOne(c *Command, k kind, by string) (Call, bool) {
 	if len(c.Args) == 0 {
 		p.call.Confidence = Partial // the source did not have them
 	}
+	if p.call.UnknownVerb && by != "content" {
+		// One tool under the name of another: docker -n k8s.io tasks exec …
+		if call, ok := identify(c, nil, true); ok {
+			return call, true
+		}
+	}
 	return p.call, true
 }
 

@@ -123,11 +123,19 @@ func (u *unwrapper) command(c *Command, depth int) {
 	case kindClient:
 		if call, ok := client(c, by); ok {
 			u.add(call)
+		} else {
+			u.disguised(c)
 		}
 	default:
 		if len(c.Args) == 0 {
 			return
 		}
+		found := len(u.calls)
+		defer func() {
+			if len(u.calls) == found {
+				u.disguised(c)
+			}
+		}()
 		name := plain(base(c.Executable))
 		if by == "argv0" || k != classify(name) {
 			name = plain(base(c.Args[0]))
@@ -141,6 +149,16 @@ func (u *unwrapper) command(c *Command, depth int) {
 		cwd, env, partial := u.cwd, u.env, u.partial
 		u.wrapped(k, name, c.Args[1:], depth+1)
 		u.via, u.cwd, u.env, u.partial = u.via[:n], cwd, env, partial
+	}
+}
+
+// disguised takes a tool under the name of a wrapper, a shell or curl.
+func (u *unwrapper) disguised(c *Command) {
+	if len(c.Args) < 2 || !trigger(c.Args[1]) {
+		return
+	}
+	if call, ok := identify(&Command{Executable: c.Executable, Args: c.Args, Cwd: u.cwd}, u.env, true); ok {
+		u.add(call)
 	}
 }
 

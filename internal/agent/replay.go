@@ -19,6 +19,7 @@ type Replay struct {
 	Enrich bool                     // fill what the stream has shown; see package enrich
 	Reject func(r source.Rejection) // told of what cannot be read; may be nil
 	Inputs []*source.Input
+	Tuning *Tuning // who is exempt, if events are enriched; may be nil
 
 	Stats source.Stats // may be looked at while Run runs
 }
@@ -32,6 +33,9 @@ func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
 		x := enrich.New(p.Schema, enrich.Options{})
 		next = func(e *event.Event) error {
 			x.Apply(e)
+			if p.Tuning != nil {
+				p.Tuning.Apply(e)
+			}
 			return emit(e)
 		}
 	}
