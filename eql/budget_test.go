@@ -153,3 +153,21 @@ func TestExpiryDoesNotLookAtAll(t *testing.T) {
 		}
 	}
 }
+
+// The combinations of the values of its keys that one event stands for are
+// bounded: a hostile event has no other limit.
+func TestKeysOfAnEventAreBounded(t *testing.T) {
+	s := event.NewSchema()
+	m := mustCompile(t, s, `sequence by a, b with maxspan=5m [any where true] [process where true]`).NewMatcher()
+	values := make([]event.Value, 1000)
+	for i := range values {
+		values[i] = event.Int(int64(i))
+	}
+	e := decode(t, s, `{"@timestamp":"2026-01-01T00:00:00Z"}`)
+	e.Set(s.Field("a"), event.List(values))
+	e.Set(s.Field("b"), event.List(values))
+	m.Add(e, func(eql.Match) {})
+	if m.Pending() != eql.MaxKeys {
+		t.Errorf("%d pending, want %d", m.Pending(), eql.MaxKeys)
+	}
+}

@@ -2,6 +2,7 @@ package eql
 
 import (
 	"container/heap"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -610,7 +611,8 @@ func (b *keyBuffer) each(keys []Key, e *event.Event) func(func(string, []event.V
 	}
 }
 
-// keyValue is v as it is compared in a key: dates by instant, as milliseconds.
+// keyValue is v as it is compared in a key: dates by instant, as milliseconds,
+// numbers and addresses of a mapping by value.
 func keyValue(v event.Value, t expr.Type) event.Value {
 	switch {
 	case !v.Exists():
@@ -620,6 +622,14 @@ func keyValue(v event.Value, t expr.Type) event.Value {
 			if ms := at.UnixMilli(); at.Equal(time.UnixMilli(ms)) {
 				return event.Int(ms)
 			}
+		}
+	case t == expr.Number:
+		if n := numeric(v); n.Exists() {
+			return n
+		}
+	case t == expr.IP:
+		if a, err := netip.ParseAddr(v.Str()); err == nil {
+			return event.String(a.Unmap().String())
 		}
 	}
 	return v
