@@ -324,6 +324,11 @@ func TestEventQueriesMeanWhatTheOracleSays(t *testing.T) {
 			s.Field(n)
 		}
 		compiled := compile(t, q, s)
+		// What an alert explains is EQL, and means the same.
+		again, err := eql.Compile(syntax.Source{Text: "any where " + compiled.Filter.String()}, s)
+		if err != nil {
+			t.Fatalf("%s\nis compiled to\n%s\n%v", q, compiled.Filter, err)
+		}
 		for range 4 {
 			doc := &doc{fields: map[string][]any{}}
 			for _, f := range []struct {
@@ -337,6 +342,8 @@ func TestEventQueriesMeanWhatTheOracleSays(t *testing.T) {
 			e := doc.decode(t, s)
 			if got, want := compiled.Match(e), doc.holds(q.Event.Where); got != want {
 				t.Fatalf("%s\non %s\ngot %v, want %v\ncompiled: %s", q, e.Raw, got, want, compiled.Filter)
+			} else if again.Match(e) != got {
+				t.Fatalf("%s\nis compiled to\n%s\nwhich on %s gives %v", q, compiled.Filter, e.Raw, !got)
 			}
 		}
 	})

@@ -56,7 +56,7 @@ func (p *IsNull) String() string { return p.text() + " is an explicit null" }
 
 func (p *In) String() string {
 	switch {
-	case p.Fold && len(p.Cs) == 1:
+	case p.Fold && len(p.Cs) == 1 && !IsWildcard(p.Cs[0].V.Text()):
 		return p.text() + " : " + constText(p.Cs[0].V)
 	case p.Fold:
 		return p.text() + " in~ " + constList(p.Cs)
