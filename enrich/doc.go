@@ -16,6 +16,8 @@
 //	                        what its command line means, see runtimecli.Call
 //	orlop.process.ancestor  of these and of connects to a runtime's socket: the
 //	                        programs above, nearest first
+//	                        (a live source may state orlop.runtime.content_tool,
+//	                        the tool that the program's own content names)
 //	orlop.socket.*          of a client and of a connect: the runtime's socket
 //
 // Everything is filled with [event.Event.Set], so the event lists it as

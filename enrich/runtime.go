@@ -18,6 +18,7 @@ type runtimeFields struct {
 	address, target, payload, via     event.Field
 	files, confidence, unknown, again event.Field
 	internal, ancestor                event.Field
+	content                           event.Field // the tool that the file's build information names
 
 	socket, socketRuntime, socketConfidence event.Field
 }
@@ -33,7 +34,8 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		address: f("address"), target: f("target"), payload: f("payload"), via: f("via"),
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
 		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
-		socket: s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"), socketConfidence: s.Field("orlop.socket.confidence"),
+		content: f("content_tool"),
+		socket:  s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"), socketConfidence: s.Field("orlop.socket.confidence"),
 	}
 }
 
@@ -69,6 +71,11 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		cmd.Env = x.env
 	}
 	call, ok := runtimecli.Parse(cmd)
+	if tool := first(e.Get(f.content)).Str(); tool != "" && (!ok || call.IdentifiedBy != "name") {
+		// What a file is made of outweighs what it is called with.
+		cmd.Tool = tool
+		call, ok = runtimecli.Parse(cmd)
+	}
 	if !ok {
 		return
 	}
