@@ -98,7 +98,9 @@
 //
 // What a file says is not read: crictl's pod and container files, Compose files
 // and OCI specifications are named in Call.Files. Variables of a shell script
-// stay as written, and make the Call partial. Where versions of a tool read a
+// stay as written, and make the Call partial. What runs elsewhere (ssh HOST ctr …)
+// or in the container (docker exec NODE ctr …) is not looked into; the latter is
+// in Call.Payload. Where versions of a tool read a
 // line differently, the reading that grants more is returned; grammar.go says
 // how. Parse looks at 2^20 arguments, 64 KiB of a script and the first 4 KiB
 // of a value.

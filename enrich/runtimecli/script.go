@@ -264,6 +264,12 @@ func parenthesised(s string, i int) (inner string, last int) {
 			if end := strings.IndexByte(s[j+1:], '\''); end >= 0 {
 				j += end + 1
 			}
+		case '"':
+			for j++; j < len(s) && s[j] != '"'; j++ {
+				if s[j] == '\\' {
+					j++
+				}
+			}
 		case '(':
 			depth++
 		case ')':

@@ -130,17 +130,11 @@ func (u *unwrapper) command(c *Command, depth int) {
 		if len(c.Args) == 0 {
 			return
 		}
-		found := len(u.calls)
-		defer func() {
-			if len(u.calls) == found {
-				u.disguised(c)
-			}
-		}()
 		name := plain(base(c.Executable))
 		if by == "argv0" || k != classify(name) {
 			name = plain(base(c.Args[0]))
 		}
-		n := len(u.via)
+		n, found := len(u.via), len(u.calls)
 		switch name {
 		case "exec", "command", "builtin", "eval": // words of the shell, no processes
 		default:
@@ -149,6 +143,9 @@ func (u *unwrapper) command(c *Command, depth int) {
 		cwd, env, partial := u.cwd, u.env, u.partial
 		u.wrapped(k, name, c.Args[1:], depth+1)
 		u.via, u.cwd, u.env, u.partial = u.via[:n], cwd, env, partial
+		if len(u.calls) == found {
+			u.disguised(c)
+		}
 	}
 }
 
