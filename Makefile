@@ -42,3 +42,9 @@ bench:
 
 clean:
 	rm -f orlop
+
+# Recall and noise of the rules on labelled command lines, in Markdown.
+PUBLISHED ?= ../shared/efficacy/commands.ndjson
+efficacy:
+	@$(GO) run ./cmd/efficacy cmd/efficacy/testdata/commands.ndjson $(wildcard $(PUBLISHED))
+.PHONY: efficacy
