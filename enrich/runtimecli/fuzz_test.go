@@ -94,6 +94,9 @@ func TestBadInput(t *testing.T) {
 	})
 	f("no arguments", nil, func(_ runtimecli.Call, ok bool) bool { return !ok })
 	f("empty arguments", []string{"", "", ""}, func(_ runtimecli.Call, ok bool) bool { return !ok })
+	if c, ok := runtimecli.Parse(runtimecli.Command{Args: []string{"x", "run"}, Tool: "docker nonsense"}); ok {
+		t.Errorf("a tool nobody knows: got %v, want none", c)
+	}
 	if c, ok := runtimecli.Parse(runtimecli.Command{Executable: "/usr/bin/ctr"}); !partial(c, ok) {
 		t.Errorf("a tool with its arguments lost: got %v, %v, want a partial call", c, ok)
 	}

@@ -134,12 +134,10 @@ func plain(name string) string {
 		return name
 	}
 	if c := name[len(name)-1]; c >= '0' && c <= '9' {
-		s := strings.TrimRight(name, "0123456789.")
-		s = strings.TrimSuffix(strings.TrimSuffix(s, "v"), "-v")
-		if s = strings.TrimRight(s, "-_."); s != "" && s != "k" && s != "rke" {
-			if _, ok := names[s]; ok {
-				return s
-			}
+		s := strings.TrimSuffix(strings.TrimRight(name, "0123456789."), "v")
+		s = strings.TrimRight(s, "-_.")
+		if _, ok := names[s]; ok {
+			return s
 		}
 	}
 	return name
@@ -205,7 +203,9 @@ func find(name string) (*tool, *verb) {
 	}
 	v := t.root
 	if sub != "" {
-		v = v.subs[sub]
+		if v = v.subs[sub]; v == nil {
+			return nil, nil
+		}
 	}
 	return t, v
 }
