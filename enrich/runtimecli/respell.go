@@ -1,0 +1,296 @@
+package runtimecli
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Respelling is another way to ask for what a command line asks for.
+type Respelling struct {
+	How     string // alias, flag=value, sudo, renamed copy, …
+	Command Command
+
+	// NeedsContent says that the line alone need not give the tool away: what
+	// runs is known by the program's own content.
+	NeedsContent bool
+}
+
+// Respell returns equivalent spellings of c, which calls a tool by its own name,
+// or nothing if it does not. The tool takes each of them for the same request.
+func Respell(c Command) []Respelling {
+	if len(c.Args) == 0 {
+		return nil
+	}
+	k, by := nameKind(&c)
+	if k != kindTool {
+		return nil
+	}
+	t, v := toolOf(&c, by)
+	if t == nil {
+		return nil
+	}
+	l := layOut(t, v, c.Args)
+	var out []Respelling
+	add := func(how string, words [][]string) {
+		args := append([]string{c.Args[0]}, slices.Concat(words...)...)
+		args = append(args, l.payload...)
+		if slices.Equal(args, c.Args) {
+			return
+		}
+		n := c
+		n.Args = args
+		out = append(out, Respelling{How: how, Command: n})
+	}
+	words := l.words()
+	with := func(i int, w ...string) [][]string {
+		n := slices.Clone(words)
+		n[i] = w
+		return n
+	}
+	for i, p := range l.pieces {
+		switch {
+		case p.verb != nil:
+			for _, name := range p.verb.names {
+				if name != p.text[0] {
+					add("alias", with(i, name))
+				}
+			}
+		case p.flag != nil:
+			for _, s := range p.spellings(t) {
+				add(s.how, with(i, s.words...))
+			}
+		}
+	}
+	// Flags of one command may come in any order.
+	for i := range len(l.pieces) - 1 {
+		if l.pieces[i].flag != nil && l.pieces[i+1].flag != nil {
+			n := slices.Clone(words)
+			n[i], n[i+1] = n[i+1], n[i]
+			add("order", n)
+		}
+	}
+	if t.joined {
+		for i := range len(l.pieces) - 1 {
+			a, b := &l.pieces[i], &l.pieces[i+1]
+			if a.short() && !a.flag.value && b.short() {
+				n := slices.Clone(words)
+				n[i] = append([]string{a.text[0] + b.text[0][1:]}, b.text[1:]...)
+				n[i+1] = nil
+				add("joined short flags", n)
+			}
+		}
+	}
+	for i, p := range l.pieces {
+		if name := p.variable(t); name != "" {
+			add("environment", with(i))
+			last := &out[len(out)-1].Command
+			last.Env = append(slices.Clone(c.Env), name+"="+p.value)
+		}
+	}
+	if len(l.payload) > 0 && l.runs {
+		for how, pad := range map[string]string{"empty argument": "", "20 kB argument": strings.Repeat("A", 20_000)} {
+			n := c
+			n.Args = append(slices.Clone(c.Args), pad)
+			out = append(out, Respelling{How: how, Command: n})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Respelling) int { return strings.Compare(a.How, b.How) })
+	return append(out, wrapped(&c, t)...)
+}
+
+// A layout is a command line taken apart: what may be respelled piece by piece,
+// and the payload, which may not.
+type layout struct {
+	pieces  []piece
+	payload []string
+	runs    bool // the payload is a command to run in the container
+}
+
+// A piece is a subcommand, a flag with its value, or any other word.
+type piece struct {
+	text  []string // as written
+	verb  *verb
+	flag  *flagSpec
+	name  string // of the flag, as written
+	value string
+	owner *verb // the command that has the flag
+}
+
+func (p *piece) short() bool { return p.flag != nil && len(p.name) == 1 && len(p.text[0]) == 2 }
+
+func (l *layout) words() [][]string {
+	w := make([][]string, len(l.pieces))
+	for i := range l.pieces {
+		w[i] = l.pieces[i].text
+	}
+	return w
+}
+
+// layOut reads args as parser.run does. From the first word on that it is not
+// sure of, it leaves them be.
+func layOut(t *tool, v *verb, args []string) *layout {
+	l := &layout{}
+	n := 0
+	for i := 1; i < len(args); i++ {
+		a := args[i]
+		if n > 0 && n < len(v.args) && v.args[n] == "*" {
+			l.payload, l.runs = args[i:], true
+			return l
+		}
+		if len(a) > 1 && a[0] == '-' {
+			name, value, eq := strings.Cut(strings.TrimPrefix(a[1:], "-"), "=")
+			f := v.flag(name)
+			if f == nil || t.short && a[1] != '-' && len(name) > 1 {
+				l.payload = args[i:]
+				return l
+			}
+			p := piece{text: args[i : i+1], flag: f, name: name, value: value, owner: v}
+			if f.value && !eq {
+				if i+1 == len(args) {
+					l.payload = args[i:]
+					return l
+				}
+				i++
+				p.text, p.value = args[i-1:i+1], args[i]
+			}
+			l.pieces = append(l.pieces, p)
+			continue
+		}
+		if sub := v.subs[a]; sub != nil && n == 0 {
+			v = sub
+			l.pieces = append(l.pieces, piece{text: args[i : i+1], verb: sub})
+			continue
+		}
+		l.pieces = append(l.pieces, piece{text: args[i : i+1]})
+		n++
+	}
+	return l
+}
+
+type spelling struct {
+	how   string
+	words []string
+}
+
+// spellings are the ways to write a flag.
+func (p *piece) spellings(t *tool) []spelling {
+	var out []spelling
+	dashes := func(name string) string {
+		if len(name) == 1 {
+			return "-"
+		}
+		return "--"
+	}
+	for w := p.owner; w != nil; w = w.parent {
+		for name, f := range w.flags {
+			if f == p.flag && name != p.name {
+				how := "long for short"
+				if len(name) == 1 {
+					how = "short for long"
+				}
+				words := []string{dashes(name) + name}
+				if f.value {
+					words = append(words, p.value)
+				} else if strings.Contains(p.text[0], "=") {
+					words[0] += "=" + p.value
+				}
+				out = append(out, spelling{how, words})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b spelling) int { return strings.Compare(a.words[0], b.words[0]) })
+	d := dashes(p.name)
+	if p.flag.value {
+		if len(p.text) == 2 {
+			out = append(out, spelling{"flag=value", []string{d + p.name + "=" + p.value}})
+			if t.short && len(p.name) == 1 && p.value != "" {
+				out = append(out, spelling{"attached value", []string{"-" + p.name + p.value}})
+			}
+		} else {
+			out = append(out, spelling{"flag value", []string{d + p.name, p.value}})
+		}
+	} else if len(p.text[0]) == len(d)+len(p.name) {
+		out = append(out, spelling{"flag=true", []string{d + p.name + "=true"}}, spelling{"flag=1", []string{d + p.name + "=1"}})
+	}
+	if !t.short && d == "--" {
+		out = append(out, spelling{"one dash", append([]string{p.text[0][1:]}, p.text[1:]...)})
+	}
+	return out
+}
+
+// variable is the environment variable that stands for a global flag.
+func (p *piece) variable(t *tool) string {
+	if p.flag == nil {
+		return ""
+	}
+	switch t.name + " " + p.flag.name {
+	case "ctr address", "nerdctl address":
+		return "CONTAINERD_ADDRESS"
+	case "ctr namespace", "nerdctl namespace":
+		return "CONTAINERD_NAMESPACE"
+	case "crictl runtime-endpoint":
+		return "CONTAINER_RUNTIME_ENDPOINT"
+	case "docker host":
+		return "DOCKER_HOST"
+	}
+	return ""
+}
+
+// wrapped are the ways to start a tool: through a wrapper, from elsewhere, and
+// under another name.
+func wrapped(c *Command, t *tool) []Respelling {
+	var out []Respelling
+	add := func(how, exe string, args ...string) *Respelling {
+		n := *c
+		n.Executable, n.Args, n.Comm = exe, args, ""
+		out = append(out, Respelling{How: how, Command: n})
+		return &out[len(out)-1]
+	}
+	line := append([]string{base(c.Args[0])}, c.Args[1:]...)
+	if base(c.Args[0]) != base(c.Executable) && c.Executable != "" {
+		line[0] = base(c.Executable)
+	}
+	front := func(words ...string) []string { return append(words, line...) }
+	rest := c.Args[1:]
+	add("sudo", "/usr/bin/sudo", front("sudo")...)
+	add("sudo -u", "/usr/bin/sudo", front("sudo", "-n", "-u", "root")...)
+	add("env", "/usr/bin/env", front("env", "A=1")...)
+	add("nohup", "/usr/bin/nohup", front("nohup")...)
+	add("timeout", "/usr/bin/timeout", front("timeout", "-k", "5", "60")...)
+	add("nice", "/usr/bin/nice", front("nice", "-n", "19")...)
+	add("setsid", "/usr/bin/setsid", front("setsid")...)
+	add("sh -c", "/usr/bin/dash", "sh", "-c", quoteWords(line))
+	add("sh -c among others", "/usr/bin/bash", "bash", "-c", "cd /tmp && "+quoteWords(line)+" >/dev/null 2>&1; true")
+	add("chroot", "/usr/sbin/chroot", front("chroot", "/host")...)
+	add("full path", c.Executable, append([]string{c.Executable}, rest...)...)
+	add("relative path", c.Executable, append([]string{"./" + base(c.Executable)}, rest...)...)
+	add("forged argv[0]", c.Executable, append([]string{"[kworker/0:1]"}, rest...)...)
+	add("symbolic link", c.Executable, append([]string{"ls"}, rest...)...)
+	switch t.name {
+	case "ctr", "crictl":
+		add("k3s", "/usr/local/bin/k3s", front("k3s")...)
+		add("k3s, multi-call", "/var/lib/rancher/k3s/data/current/bin/k3s", line...)
+		if t.name == "ctr" {
+			add("microk8s", "/snap/bin/microk8s", front("microk8s")...)
+			add("k0s", "/usr/local/bin/k0s", front("k0s")...)
+		}
+	}
+	r := add("renamed copy", "/usr/local/bin/node-helper", append([]string{"node-helper"}, rest...)...)
+	r.NeedsContent, r.Command.Tool = true, t.name
+	return out
+}
+
+// quoteWords writes words as a shell reads them.
+func quoteWords(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		if w != "" && strings.IndexFunc(w, func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,@%+", r))
+		}) < 0 {
+			out[i] = w
+			continue
+		}
+		out[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	}
+	return strings.Join(out, " ")
+}
