@@ -4,36 +4,52 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rivo/uniseg"
+
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/eql"
 	"github.com/orlop/orlop/event"
 )
 
-// alertWidths are the columns of a table of alerts, but for the last.
-var alertWidths = []int{19, 8, 40, 12, 10}
+// alertColumns are the columns of a table of alerts by rules whose names have
+// the widths.
+func alertColumns(rules []detect.Status) []column {
+	name := len("RULE")
+	for _, r := range rules {
+		if r.Idle == "" {
+			name = max(name, uniseg.StringWidth(r.Rule.Name))
+		}
+	}
+	return []column{
+		{"TIME", 19, 14}, {"SEVERITY", 8, 8}, {"RULE", min(name, 80), min(name, 24)},
+		{"HOST", 12, 0}, {"USER", 8, 0}, {"WHAT", 48, 24},
+	}
+}
 
 // alertRows makes lines of a table out of alerts.
 type alertRows struct {
+	*table
 	decoder                    *event.Decoder
 	host, hostID, user, uid    event.Field
 	command, args, exe, action event.Field
 }
 
-func newAlertRows() *alertRows {
+func newAlertRows(t *table) *alertRows {
 	s := event.NewSchema()
 	return &alertRows{
-		decoder: event.NewDecoder(s),
-		host:    s.Field("host.name"), hostID: s.Field("host.id"),
+		table: t, decoder: event.NewDecoder(s),
+		host: s.Field("host.name"), hostID: s.Field("host.id"),
 		user: s.Field("user.name"), uid: s.Field("user.id"),
 		command: s.Field("process.command_line"), args: s.Field("process.args"),
 		exe: s.Field("process.executable"), action: s.Field("event.action"),
 	}
 }
 
-func (r *alertRows) row(a *alert.Alert) string {
+func (r *alertRows) line(a *alert.Alert) string {
 	var e event.Event
 	if r.decoder.Decode(a.AppendJSON(nil), &e) != nil {
-		return columns(alertWidths, "", a.Severity, a.RuleName)
+		return r.row("", "-", a.Severity, a.RuleName, "-", "-", a.Reason)
 	}
 	first := func(fields ...event.Field) string {
 		for _, f := range fields {
@@ -57,15 +73,19 @@ func (r *alertRows) row(a *alert.Alert) string {
 	when := "-"
 	if !at.IsZero() {
 		when = at.UTC().Format(time.DateTime)
+		if r.widths[0] < len(when) {
+			when = at.UTC().Format("01-02 15:04:05")
+		}
 	}
-	return columns(alertWidths, when, a.Severity, a.RuleName, first(r.host, r.hostID), first(r.user, r.uid), what)
+	return r.row("", when, a.Severity, a.RuleName, first(r.host, r.hostID), first(r.user, r.uid), what)
 }
 
-// eventWidths are the columns of a table of events, but for the last.
-var eventWidths = []int{23, 14, 16, 12}
+// eventColumns are the columns of a table of events.
+var eventColumns = []column{{"TIME", 23, 23}, {"CATEGORY", 14, 8}, {"ACTION", 16, 8}, {"HOST", 12, 0}, {"WHAT", 48, 24}}
 
 // eventRows makes lines of a table out of events and of results of sequences.
 type eventRows struct {
+	*table
 	decoder  *event.Decoder
 	fields   []event.Field
 	what     []event.Field
@@ -73,9 +93,9 @@ type eventRows struct {
 	anything event.Event
 }
 
-func newEventRows() *eventRows {
+func newEventRows(t *table) *eventRows {
 	s := event.NewSchema()
-	r := &eventRows{decoder: event.NewDecoder(s), args: s.Field("process.args")}
+	r := &eventRows{table: t, decoder: event.NewDecoder(s), args: s.Field("process.args")}
 	for _, n := range []string{"event.category", "event.action", "host.name"} {
 		r.fields = append(r.fields, s.Field(n))
 	}
@@ -85,10 +105,10 @@ func newEventRows() *eventRows {
 	return r
 }
 
-func (r *eventRows) row(e *event.Event) string {
+func (r *eventRows) line(indent string, e *event.Event) string {
 	d := &r.anything
-	if r.decoder.Decode(e.Raw, d) != nil {
-		return ""
+	if err := r.decoder.Decode(e.Raw, d); err != nil {
+		return r.row(indent, "-", "-", "-", "-", err.Error())
 	}
 	when := "-"
 	if !e.Time.IsZero() {
@@ -105,7 +125,7 @@ func (r *eventRows) row(e *event.Event) string {
 			break
 		}
 	}
-	return columns(eventWidths, append(cells, what)...)
+	return r.row(indent, append(cells, what)...)
 }
 
 // match is a line for each event of a result, under its keys.
@@ -114,13 +134,13 @@ func (r *eventRows) match(m eql.Match) string {
 	for _, k := range m.Keys {
 		keys = append(keys, k.Text())
 	}
-	lines := []string{"[" + strings.Join(keys, ", ") + "]"}
+	lines := []string{r.row("", "["+strings.Join(keys, ", ")+"]")}
 	for _, e := range m.Events {
 		if e == nil {
 			lines = append(lines, "  (missing)")
 			continue
 		}
-		lines = append(lines, "  "+r.row(e))
+		lines = append(lines, r.line("  ", e))
 	}
 	return strings.Join(lines, "\n")
 }

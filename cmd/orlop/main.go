@@ -30,7 +30,7 @@ const exitCodes = `Exit codes:
   0  done
   1  findings: alerts with scan --exit-code, mistakes with rules check
   2  wrong usage, query, rule or configuration
-  3  reading the input or writing the output failed`
+  3  reading the input or writing the output failed, or was interrupted`
 
 // failure is an error with the exit code that it ends in.
 type failure struct {
@@ -51,6 +51,7 @@ func main() {
 		debug.SetGCPercent(50) // little garbage is made, so less room for it costs nothing
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -129,18 +130,4 @@ func openInputs(args []string, stdin io.Reader) ([]*source.Input, error) {
 		return nil, &failure{exitIO, err}
 	}
 	return inputs, nil
-}
-
-// printable replaces what a terminal would act on: control characters and those
-// that turn the direction of text.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n' || r == '\r':
-			return ' '
-		case r < 0x20, r >= 0x7f && r < 0xa0, r == 0x2028, r == 0x2029, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e, r == 0x200f, r == 0x061c, r == 0xfeff:
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -37,26 +38,27 @@ func terminal(w io.Writer) int {
 
 // A printer writes results in the form that --output asks for.
 type printer struct {
-	w      *bufio.Writer
-	form   string
-	width  int // of the terminal, 0 if it is none
-	live   bool
-	n      int
-	header string
-	err    error
+	w     *bufio.Writer
+	form  string
+	width int // of the terminal, 0 if it is none
+	table *table
+	n     int
+	err   error
 }
 
-// newPrinter returns a printer for cmd's standard output. The header is that of
-// the table.
-func newPrinter(cmd *cobra.Command, form, header string) (*printer, error) {
-	p := &printer{w: bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10), form: form, header: header}
-	p.width = terminal(cmd.OutOrStdout())
-	p.live = p.width > 0
+// newPrinter returns a printer for cmd's standard output, whose table has the
+// columns.
+func newPrinter(cmd *cobra.Command, form string, columns ...column) (*printer, error) {
+	w := cmd.OutOrStdout()
+	p := &printer{w: bufio.NewWriterSize(w, 64<<10), form: form, width: terminal(w)}
+	if len(columns) > 0 {
+		p.table = newTable(p.width, colourful(w), columns...)
+	}
 	switch form {
 	case "ndjson", "json", "table":
 	case "":
 		p.form = "ndjson"
-		if p.live {
+		if p.width > 0 {
 			p.form = "table"
 		}
 	default:
@@ -65,8 +67,12 @@ func newPrinter(cmd *cobra.Command, form, header string) (*printer, error) {
 	return p, nil
 }
 
-// print writes one result: doc is its JSON, row makes its line of a table.
+// print writes one result: doc is its JSON, row makes its lines of a table, which
+// must be safe for a terminal.
 func (p *printer) print(doc []byte, row func() string) {
+	if p.width > 0 && p.form != "table" {
+		doc = escaped(doc)
+	}
 	switch p.form {
 	case "ndjson":
 		if bytes.IndexByte(doc, '\n') >= 0 || bytes.IndexByte(doc, '\r') >= 0 {
@@ -90,15 +96,13 @@ func (p *printer) print(doc []byte, row func() string) {
 		p.write([]byte(sep))
 		p.write(b.Bytes())
 	case "table":
-		if p.n == 0 {
-			p.line(p.header)
+		if p.n == 0 && p.table != nil {
+			p.write([]byte(p.table.head() + "\n"))
 		}
-		for line := range strings.Lines(row()) {
-			p.line(strings.TrimSuffix(line, "\n"))
-		}
+		p.write([]byte(row() + "\n"))
 	}
 	p.n++
-	if p.live && p.err == nil {
+	if p.width > 0 && p.err == nil {
 		p.err = p.w.Flush() // somebody is looking
 	}
 }
@@ -107,15 +111,6 @@ func (p *printer) write(b []byte) {
 	if _, err := p.w.Write(b); err != nil && p.err == nil {
 		p.err = err
 	}
-}
-
-// line writes a line of a table, cut at the width of the terminal.
-func (p *printer) line(s string) {
-	s = strings.TrimRight(printable(s), " ")
-	if p.width > 0 {
-		s = clip(s, p.width)
-	}
-	p.write([]byte(s + "\n"))
 }
 
 // close ends the output.
@@ -136,31 +131,51 @@ func (p *printer) close() error {
 	return nil
 }
 
-// clip cuts s to n characters, the last of which is then an ellipsis.
-func clip(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
+// escaped writes what a terminal would act on as JSON's \u: the document stays
+// the same to whoever reads it, and somebody who looks at it is not misled.
+func escaped(doc []byte) []byte {
+	if !bytes.ContainsFunc(doc, hostile) && utf8.Valid(doc) {
+		return doc
 	}
-	i := 0
-	for at := range s {
-		if i == n-1 {
-			return s[:at] + "…"
+	out := make([]byte, 0, len(doc)+16)
+	for len(doc) > 0 {
+		r, n := utf8.DecodeRune(doc)
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			out = append(out, doc[:n]...)
+		case r == utf8.RuneError && n == 1:
+			out = append(out, `\ufffd`...)
+		case hostile(r):
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			out = append(out, doc[:n]...)
 		}
-		i++
+		doc = doc[n:]
 	}
-	return s
+	return out
 }
 
-// columns lays cells out, each but the last clipped and padded to its width.
-func columns(widths []int, cells ...string) string {
-	var b strings.Builder
-	for i, c := range cells {
-		c = printable(c)
-		if i < len(widths) {
-			c = clip(c, widths[i])
-			c += strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2)
-		}
-		b.WriteString(c)
+// hostile are the characters that a terminal acts on: controls, and what turns
+// the direction of text or hides in it.
+func hostile(r rune) bool {
+	switch {
+	case r < 0x20, r >= 0x7f && r < 0xa0,
+		r == 0x061c, r == 0x200e, r == 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069,
+		r >= 0x200b && r <= 0x200d, r == 0x2060, r == 0xfeff, r >= 0xfff9 && r <= 0xfffb:
+		return true
 	}
-	return b.String()
+	return false
+}
+
+// printable replaces what is hostile, and what is not UTF-8.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			return ' '
+		case hostile(r):
+			return '\ufffd'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\ufffd"))
 }

@@ -73,7 +73,7 @@ func (q *queryFlags) run(cmd *cobra.Command, text string, files []string) error 
 	if q.perKey < 1 {
 		return usage("--max-samples-per-key %d: expected at least 1", q.perKey)
 	}
-	out, err := newPrinter(cmd, q.output, columns(eventWidths, "TIME", "CATEGORY", "ACTION", "HOST", "WHAT"))
+	out, err := newPrinter(cmd, q.output, eventColumns...)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 		return &failure{exitIO, err}
 	}
 	spool.Sort(query.Compare)
-	rows := newEventRows()
+	rows := newEventRows(out.table)
 	if query.Kind() == eql.Events {
 		order := make([]int, spool.Len())
 		for i := range order {
@@ -187,7 +187,7 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 		}
 		spool.Keep(eql.Window(query, q.size, order))
 		err = spool.Each(func(e *event.Event) error {
-			out.print(e.Raw, func() string { return rows.row(e) })
+			out.print(e.Raw, func() string { return rows.line("", e) })
 			return out.err
 		})
 	} else {

@@ -32,7 +32,7 @@ A [[test]] in it holds events that the rule must or must not match.`
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRulesList(), newRulesShow(), newRulesCheck())
+	cmd.AddCommand(newRulesList(), newRulesShow(), newRulesCheck(), newRulesMutate())
 	return cmd
 }
 

@@ -47,7 +47,7 @@ func newVersion() *cobra.Command {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), line)
 				return err
 			}
-			out, err := newPrinter(cmd, output, "")
+			out, err := newPrinter(cmd, output)
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ func newVersion() *cobra.Command {
 				return err
 			}
 			if out.form == "table" {
-				out.line(line)
+				out.write([]byte(line + "\n"))
 			} else {
 				out.print(b, nil)
 			}
