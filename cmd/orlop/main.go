@@ -86,6 +86,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // anything else on a line.
 func report(w io.Writer, cmd *cobra.Command, f *failure) {
 	var mistakes syntax.Errors
+	if errors.Is(f.err, context.Canceled) {
+		fmt.Fprintln(w, "orlop: interrupted; what follows was not read")
+		return
+	}
 	if errors.As(f.err, &mistakes) {
 		fmt.Fprint(w, mistakes.Report())
 		return

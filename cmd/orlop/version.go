@@ -44,8 +44,10 @@ func newVersion() *cobra.Command {
 			}
 			line := fmt.Sprintf("orlop %s %s %s/%s", v.Version, v.Go, v.OS, v.Arch)
 			if output == "" {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), line)
-				return err
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
+					return &failure{exitIO, err}
+				}
+				return nil
 			}
 			out, err := newPrinter(cmd, output)
 			if err != nil {

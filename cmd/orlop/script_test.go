@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"orlop": main})
+}
+
+// Each file of testdata/script is a claim about a command, and shows it.
+func TestScript(t *testing.T) {
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := filepath.Abs("../../rules/execution_container_runtime_cli_suspicious_arguments.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: os.Getenv("UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("EXAMPLES", examples)
+			e.Setenv("SEED", seed)
+			e.Setenv("NO_COLOR", "1")
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":    cmdExits,
+			"fields":   cmdFields,
+			"compress": cmdCompress,
+			"repeat":   cmdRepeat,
+			"unprint":  cmdUnprint,
+		},
+	})
+}
+
+// exits CODE PROGRAM [ARGS...] runs a program that must exit with the code. Its
+// standard input is that of stdin.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		var x interface{ ExitCode() int }
+		if !asExit(err, &x) {
+			ts.Fatalf("%v", err)
+		}
+		got = x.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func asExit(err error, x *interface{ ExitCode() int }) bool {
+	e, ok := err.(interface{ ExitCode() int })
+	*x = e
+	return ok
+}
+
+// fields FILE NAME... prints, for each line of JSON in a file (or stdout), the
+// values of fields with a tab between: dotted names, nested or not. What an
+// alert says about the time of the run is thus left out.
+func cmdFields(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fields file name...")
+	}
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		var doc map[string]any
+		if err := json.Unmarshal([]byte(line), &doc); err != nil {
+			ts.Fatalf("%v: %s", err, line)
+		}
+		var out []string
+		for _, name := range args[1:] {
+			v := lookUp(doc, name)
+			if s, ok := v.(string); ok {
+				out = append(out, s)
+				continue
+			}
+			b, _ := json.Marshal(v)
+			out = append(out, string(b))
+		}
+		fmt.Fprintln(ts.Stdout(), strings.Join(out, "\t"))
+	}
+}
+
+func lookUp(doc map[string]any, name string) any {
+	if v, ok := doc[name]; ok {
+		return v
+	}
+	for i, c := range name {
+		if c == '.' {
+			if in, ok := doc[name[:i]].(map[string]any); ok {
+				if v := lookUp(in, name[i+1:]); v != nil {
+					return v
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// compress gzip|zstd|torn FROM TO writes a file compressed; torn is gzip without
+// its last bytes.
+func cmdCompress(ts *testscript.TestScript, neg bool, args []string) {
+	var b bytes.Buffer
+	text := []byte(ts.ReadFile(args[1]))
+	switch args[0] {
+	case "zstd":
+		w, err := zstd.NewWriter(&b)
+		ts.Check(err)
+		w.Write(text)
+		ts.Check(w.Close())
+	default:
+		w := gzip.NewWriter(&b)
+		w.Write(text)
+		ts.Check(w.Close())
+	}
+	out := b.Bytes()
+	if args[0] == "torn" {
+		out = out[:len(out)-200]
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), out, 0o666))
+}
+
+// repeat N FROM TO writes a file that is another, n times.
+func cmdRepeat(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), bytes.Repeat([]byte(ts.ReadFile(args[1])), n), 0o666))
+}
+
+// unprint FILE fails if a file (or stdout, stderr) has something in it that a
+// terminal acts on.
+func cmdUnprint(ts *testscript.TestScript, neg bool, args []string) {
+	text := ts.ReadFile(args[0])
+	for i, r := range text {
+		if r != '\n' && hostile(r) {
+			ts.Fatalf("%s: %q at %d: %.60q", args[0], r, i, text[i:])
+		}
+	}
+}
+
+// Ctrl-C ends a scan at once: what was found is there, the summary says how far
+// it came, and the exit code is 3.
+func TestInterrupted(t *testing.T) {
+	log, err := os.ReadFile("../../examples/node-session/audit.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, output := range []string{"ndjson", "json", "table"} {
+		ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGUSR1)
+		in := &endless{text: log, after: func() { cancel() }}
+		var stdout, stderr bytes.Buffer
+		code := run(ctx, []string{"scan", "-o", output, "--rules", "../../rules/execution_container_runtime_cli_suspicious_arguments.toml"}, in, &stdout, &stderr)
+		if code != exitIO {
+			t.Errorf("%s: exit code %d, want %d", output, code, exitIO)
+		}
+		for _, want := range []string{"orlop: interrupted", "events    ", "alerts    "} {
+			if !strings.Contains(stderr.String(), want) {
+				t.Errorf("%s: stderr lacks %q:\n%s", output, want, stderr.String())
+			}
+		}
+		if output == "json" && !json.Valid(stdout.Bytes()) {
+			t.Errorf("the JSON is not whole: %.200s", stdout.String())
+		}
+		if in.n > 1000 {
+			t.Errorf("%s: read on %d times", output, in.n)
+		}
+	}
+}
+
+// endless is a log that never ends. After a hundred rounds it calls after.
+type endless struct {
+	text  []byte
+	rest  []byte
+	n     int
+	after func()
+}
+
+func (r *endless) Read(p []byte) (int, error) {
+	if len(r.rest) == 0 {
+		r.rest = r.text
+		if r.n++; r.n == 20 {
+			r.after()
+		}
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
