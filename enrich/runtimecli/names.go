@@ -225,7 +225,7 @@ func worth(c *Command) bool {
 		// A tool that is a script: python3 /usr/bin/docker-compose up
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(4, len(c.Args))], func(a string) bool { return classify(base(a)) == kindTool })
 	}
-	budget := maxScript
+	budget, letter := maxScript, false
 	for _, arg := range c.Args[min(1, len(c.Args)):] {
 		if budget -= len(arg) + 1; budget < 0 {
 			return true
@@ -240,14 +240,21 @@ func worth(c *Command) bool {
 				case kindTool, kindLauncher, kindClient, kindEnter:
 					return true
 				}
-				if w[0] != '-' && trigger(w) { // its verb; flags alone say nothing
+				// Its verb; flags alone say nothing, and an alias of one letter, which
+				// a loop's variable is as well, little.
+				if len(w) == 1 {
+					letter = letter || verbs.has(w)
+				} else if w[0] != '-' && trigger(w) {
 					return true
 				}
 			}
 			start = i + 1
 		}
 	}
-	return false
+	return letter && slices.ContainsFunc(c.Args, func(a string) bool {
+		return strings.Contains(a, "sock") || strings.Contains(a, "k8s.io") || strings.Contains(a, "moby") ||
+			strings.IndexByte(a, '\\') >= 0 // the tool's name may be taken apart: c\tr
+	})
 }
 
 var wordEnd = func() (t [256]bool) {
