@@ -13,8 +13,8 @@ import (
 
 // chronological puts inputs in the order of their first events: audit.log* names
 // the newest log first, and a process table wants to see a parent before its
-// children. Standard input, and files that do not say, keep their places in
-// front of what follows them.
+// children. Standard input, pipes, and files that do not say, keep their places
+// in front of what follows them.
 func chronological(ctx context.Context, inputs []*source.Input) error {
 	if len(inputs) < 2 {
 		return nil
@@ -27,9 +27,12 @@ func chronological(ctx context.Context, inputs []*source.Input) error {
 	var last time.Time
 	for i := len(inputs) - 1; i >= 0; i-- {
 		in := inputs[i]
-		at, err := firstTime(ctx, in.Name())
-		if err != nil {
-			return err
+		var at time.Time
+		if in.Size() >= 0 && in.Name() != "-" { // A look at a pipe would take from it.
+			var err error
+			if at, err = firstTime(ctx, in.Name()); err != nil {
+				return err
+			}
 		}
 		if at.IsZero() {
 			at = last // goes with the one behind it
@@ -49,9 +52,6 @@ const peek = 64 << 10
 
 // firstTime is the time of the first event of a file, if its beginning says.
 func firstTime(ctx context.Context, name string) (time.Time, error) {
-	if name == "-" {
-		return time.Time{}, nil
-	}
 	ins, err := source.Open([]string{name}, nil)
 	if err != nil {
 		return time.Time{}, err
