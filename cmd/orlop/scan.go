@@ -94,6 +94,7 @@ each was raised.`
 		findings bool
 		quiet    bool
 		in       reading
+		seqs     sequenceFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "scan [FILE...]",
@@ -106,11 +107,17 @@ each was raised.`
 	addRules(cmd, &paths)
 	addOutput(cmd, &output)
 	in.add(cmd)
+	seqs.add(cmd)
 	cmd.Flags().BoolVar(&findings, "exit-code", false, "exit with 1 if there are alerts")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no progress and no summary")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		schema := event.NewSchema()
-		engine := detect.New(detect.Options{Schema: schema, Lateness: -1})
+		o, err := seqs.options(isPipe(args))
+		if err != nil {
+			return err
+		}
+		o.Schema = schema
+		engine := detect.New(o)
 		if err := loadRules(cmd.ErrOrStderr(), engine, paths); err != nil {
 			return err
 		}
@@ -146,6 +153,9 @@ each was raised.`
 			return err
 		}
 		if !quiet {
+			if out.n > 0 && out.width > 0 && terminal(cmd.ErrOrStderr()) > 0 {
+				fmt.Fprintln(cmd.ErrOrStderr()) // apart from the alerts above
+			}
 			summary(cmd.ErrOrStderr(), engine, replay, time.Since(start))
 		}
 		if err != nil {
@@ -221,18 +231,32 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 	for _, c := range slices.Sorted(keysOf(classes)) {
 		fmt.Fprintf(w, "          %d rejected: %s\n", classes[c], c)
 	}
+	if rejected > 0 && replay.Reject == nil {
+		fmt.Fprintln(w, "          --dead-letter FILE keeps what was rejected, and why")
+	}
 	if st.Late+st.Untimed+st.Evicted > 0 {
 		fmt.Fprintf(w, "sequences %d events late, %d without a time, %d partial matches given up\n", st.Late, st.Untimed, st.Evicted)
 	}
 	fmt.Fprintf(w, "alerts    %d\n", st.Alerts)
 	byRule := engine.Rules()
 	slices.SortStableFunc(byRule, func(a, b detect.Status) int { return int(b.Alerts) - int(a.Alerts) })
+	severity := 0
 	for _, s := range byRule {
 		if s.Alerts > 0 {
-			fmt.Fprintf(w, "%10d  %-8s  %s\n", s.Alerts, s.Rule.Severity, printable(s.Rule.Name))
+			severity = max(severity, len(s.Rule.Severity))
 		}
 	}
-	fmt.Fprintf(w, "duration  %s\n", took.Round(time.Millisecond))
+	t := newTable(terminal(w), colourful(w), column{"", 0, 0}, column{"", severity, severity}, column{"", 20, 20})
+	for _, s := range byRule {
+		if s.Alerts > 0 {
+			fmt.Fprintln(w, t.row(fmt.Sprintf("%8d", s.Alerts), "", s.Rule.Severity, s.Rule.Name))
+		}
+	}
+	fmt.Fprintf(w, "duration  %s", took.Round(time.Millisecond))
+	if sec := took.Seconds(); sec >= 1 {
+		fmt.Fprintf(w, ", %.0f events a second", float64(st.In)/sec)
+	}
+	fmt.Fprintln(w)
 }
 
 func keysOf(m map[string]int64) func(func(string) bool) {

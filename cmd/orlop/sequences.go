@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orlop/orlop/detect"
+)
+
+// sequenceFlags are how rules of several events are followed.
+type sequenceFlags struct {
+	memory, ruleMemory size
+	lateness           string
+}
+
+func (s *sequenceFlags) add(cmd *cobra.Command) {
+	s.memory, s.ruleMemory = detect.DefaultBudget, 0
+	cmd.Flags().Var(&s.memory, "sequence-memory", "memory for partial sequences, of all rules together; the oldest are given up for more")
+	cmd.Flags().Var(&s.ruleMemory, "rule-memory", "memory for partial sequences of one rule (default as --sequence-memory)")
+	cmd.Flags().StringVar(&s.lateness, "lateness", "", "how much older than the newest event of its source an event may come and still count in sequences, or \"unbounded\" (default unbounded for files, 10s for standard input)")
+}
+
+// options are those of the engine; pipe says that events come as they happen.
+func (s *sequenceFlags) options(pipe bool) (detect.Options, error) {
+	o := detect.Options{Budget: int64(s.memory), RuleBudget: int64(s.ruleMemory), Lateness: -1}
+	switch s.lateness {
+	case "":
+		if pipe {
+			o.Lateness = 10 * time.Second
+		}
+	case "unbounded":
+	default:
+		d, err := time.ParseDuration(s.lateness)
+		if err != nil || d < 0 {
+			return o, usage("--lateness %q: expected a duration such as 10s, or unbounded", s.lateness)
+		}
+		o.Lateness = d
+	}
+	return o, nil
+}
+
+// isPipe reports whether arguments name standard input.
+func isPipe(args []string) bool { return len(args) == 0 || slices.Contains(args, "-") }
+
+// A size is a number of bytes, written with a unit: 64MB, 1GB.
+type size int64
+
+var units = []struct {
+	name string
+	n    size
+}{{"GB", 1 << 30}, {"MB", 1 << 20}, {"KB", 1 << 10}, {"B", 1}}
+
+func (s *size) String() string {
+	if *s == 0 {
+		return ""
+	}
+	for _, u := range units {
+		if *s%u.n == 0 {
+			return strconv.FormatInt(int64(*s/u.n), 10) + u.name
+		}
+	}
+	return ""
+}
+
+// Set reads a size; K, M and G are powers of 1024, with or without B or iB.
+func (s *size) Set(text string) error {
+	t := strings.ToUpper(strings.TrimSpace(text))
+	t = strings.Replace(t, "IB", "B", 1)
+	unit := size(1)
+	for _, u := range units {
+		if name := strings.TrimSuffix(u.name, "B"); strings.HasSuffix(t, u.name) || name != "" && strings.HasSuffix(t, name) {
+			unit, t = u.n, strings.TrimSuffix(strings.TrimSuffix(t, u.name), name)
+			break
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(t), 10, 64)
+	if err != nil || n <= 0 || n > 1<<40 {
+		return fmt.Errorf("expected a size such as 64MB")
+	}
+	*s = size(n) * unit
+	return nil
+}
+
+// Type names the value in help.
+func (s *size) Type() string { return "SIZE" }
