@@ -16,6 +16,7 @@
 package detect
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -516,8 +517,14 @@ func (g *Engine) trim() {
 	}
 }
 
+// descends reports whether an event is an alert of the rule, or comes from one.
+func descends(e *event.Event, ruleID string) bool {
+	// Fast path: it is no alert. To ask an alert means to take it apart.
+	return bytes.Contains(e.Raw, []byte("kibana")) && alert.Descends(e, ruleID)
+}
+
 func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
-	if alert.Descends(e, a.rule.ID) {
+	if descends(e, a.rule.ID) {
 		return
 	}
 	al, err := alert.New(a.rule, e, g.opts.Schema, alert.Match{Now: g.opts.Now(), Explain: explainEvent(a.query, e)})
@@ -533,7 +540,7 @@ func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
 
 func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) {
 	for _, e := range m.Events {
-		if e != nil && alert.Descends(e, a.rule.ID) {
+		if e != nil && descends(e, a.rule.ID) {
 			return
 		}
 	}

@@ -23,7 +23,7 @@ func alertColumns(rules []detect.Status) []column {
 	}
 	return []column{
 		{"TIME", 19, 14}, {"SEVERITY", 8, 8}, {"RULE", min(name, 80), min(name, 24)},
-		{"HOST", 12, 0}, {"USER", 8, 0}, {"WHAT", 48, 24},
+		{"HOST", 12, 0}, {"USER", 8, 0}, {"WHAT", 30, 24},
 	}
 }
 

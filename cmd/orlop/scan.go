@@ -130,7 +130,7 @@ each was raised.`
 			return err
 		}
 		start := time.Now()
-		bar := newProgress(cmd.ErrOrStderr(), replay, quiet)
+		bar := newProgress(cmd.ErrOrStderr(), replay, quiet, out.width > 0)
 		rows := newAlertRows(out.table)
 		emit := func(a *alert.Alert) {
 			if a.BuildingBlock && out.form == "table" {
@@ -233,6 +233,9 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 	}
 	if rejected > 0 && replay.Reject == nil {
 		fmt.Fprintln(w, "          --dead-letter FILE keeps what was rejected, and why")
+	}
+	if a := replay.Audit; a.Incomplete+a.Late > 0 {
+		fmt.Fprintf(w, "audit     %d events lack records, %d records repeated or too late\n", a.Incomplete, a.Late)
 	}
 	if st.Late+st.Untimed+st.Evicted > 0 {
 		fmt.Fprintf(w, "sequences %d events late, %d without a time, %d partial matches given up\n", st.Late, st.Untimed, st.Evicted)

@@ -26,8 +26,8 @@ type table struct {
 
 const columnGap = 2
 
-// newTable returns a table for an output of a width. Columns shrink, the widest
-// first, until the last has what it wants or all have their least; then those
+// newTable returns a table for an output of a width. Columns shrink, from the
+// left, until the last has what it wants or all have their least; then those
 // that can be left out are, from the right.
 func newTable(width int, colour bool, columns ...column) *table {
 	t := &table{columns: columns, width: width, colour: colour}
@@ -47,17 +47,10 @@ func newTable(width int, colour bool, columns ...column) *table {
 		}
 		return left
 	}
-	for room() < columns[last].want {
-		widest, over := -1, 0
-		for i, w := range t.widths {
-			if by := w - columns[i].min; columns[i].min > 0 && by > over {
-				widest, over = i, by
-			}
+	for i := range t.widths {
+		if short := columns[last].want - room(); short > 0 && columns[i].min > 0 {
+			t.widths[i] -= min(short, t.widths[i]-columns[i].min)
 		}
-		if widest < 0 {
-			break
-		}
-		t.widths[widest]--
 	}
 	for i := last - 1; i >= 0 && room() < columns[last].min; i-- {
 		if columns[i].min == 0 {

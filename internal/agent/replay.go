@@ -9,6 +9,7 @@ import (
 	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/source"
+	"github.com/orlop/orlop/source/audit"
 )
 
 // A Replay runs recorded inputs, one after the other, the one with the earliest
@@ -22,6 +23,7 @@ type Replay struct {
 	Tuning *Tuning // who is exempt, if events are enriched; may be nil
 
 	Stats source.Stats // may be looked at while Run runs
+	Audit audit.Counts // of the records of audit logs, once Run has returned
 }
 
 // Run calls emit for each event of each input. What cannot be read is counted
@@ -70,10 +72,22 @@ func (p *Replay) read(ctx context.Context, in *source.Input, o source.Options, e
 	}
 	for _, r := range readers {
 		if r.format == format {
-			return r.open(in, o).Run(ctx, emit)
+			src := r.open(in, o)
+			if a, ok := src.(*audit.Reader); ok {
+				defer func() { p.count(a.Counts()) }()
+			}
+			return src.Run(ctx, emit)
 		}
 	}
 	return fmt.Errorf("agent: bug: format %q", format)
+}
+
+func (p *Replay) count(c audit.Counts) {
+	p.Audit.Events += c.Events
+	p.Audit.Incomplete += c.Incomplete
+	p.Audit.Evicted += c.Evicted
+	p.Audit.Late += c.Late
+	p.Audit.Gaps += c.Gaps
 }
 
 // Progress says how many of the inputs' stored bytes have been read, and of how
