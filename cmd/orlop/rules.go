@@ -183,7 +183,7 @@ rule_id or name is given; a part of a name will do. Without arguments, all.
 					if i > 0 {
 						out.write([]byte("\n"))
 					}
-					out.write([]byte(describe(s)))
+					out.write([]byte(describe(s, out.width)))
 					continue
 				}
 				doc, err := json.Marshal(s.Rule)
@@ -232,8 +232,8 @@ func choose(all []detect.Status, names []string) ([]detect.Status, error) {
 	return out, nil
 }
 
-// describe is a rule for people.
-func describe(s detect.Status) string {
+// describe is a rule for people, whose text fits a width if it is not 0.
+func describe(s detect.Status, width int) string {
 	r := s.Rule
 	var b strings.Builder
 	field := func(name, format string, args ...any) {
@@ -275,10 +275,10 @@ func describe(s detect.Status) string {
 			b.WriteString(strings.TrimRight("  "+printable(strings.TrimRight(l, "\r\n")), " ") + "\n")
 		}
 	}
-	section("Description", r.Description)
+	section("Description", wrap(r.Description, width-2))
 	section("Query", r.Query.Text)
-	section("False positives", strings.Join(r.FalsePositives, "\n"))
-	section("Guide", r.Note)
+	section("False positives", wrap(strings.Join(r.FalsePositives, "\n"), width-2))
+	section("Guide", wrap(r.Note, width-2))
 	section("References", strings.Join(r.References, "\n"))
 	return b.String()
 }
