@@ -106,13 +106,14 @@ func newRulesList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			name, kind := len("NAME"), len("TYPE")
+			name, kind, state := len("NAME"), len("TYPE"), len("STATE")
 			for _, s := range c.statuses {
 				name = max(name, uniseg.StringWidth(s.Rule.Name))
 				kind = max(kind, len(what(s)))
+				state = max(state, min(len(s.Idle), 28))
 			}
 			out, err := newPrinter(cmd, output, column{"SEVERITY", 8, 8}, column{"RISK", 4, 4}, column{"TYPE", kind, kind},
-				column{"NAME", min(name, 100), min(name, 30)}, column{"STATE", 28, 12})
+				column{"NAME", min(name, 100), min(name, 30)}, column{"STATE", state, min(state, 12)})
 			if err != nil {
 				return err
 			}
