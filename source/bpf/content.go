@@ -1,0 +1,184 @@
+package bpf
+
+import (
+	"bytes"
+	"debug/buildinfo"
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/orlop/orlop/enrich/runtimecli"
+)
+
+// A content knows programs by what is in their files. Each file is looked at once,
+// by the goroutine that reads the ring buffer or, if the file is slow, not at all:
+// a file system in user space must not hold us up.
+type content struct {
+	known, older map[fileID]string // two generations
+	look         chan struct{}     // one token for each look under way
+	missed       atomic.Int64
+	timer        *time.Timer
+}
+
+const (
+	maxLooks   = 4
+	maxKnown   = 4096
+	patience   = 500 * time.Millisecond
+	minProgram = 1 << 20  // smaller is no client of a container runtime
+	maxSearch  = 96 << 20 // of a file without build information
+)
+
+func (c *content) init() {
+	c.look = make(chan struct{}, maxLooks)
+	c.known = map[fileID]string{}
+	c.timer = time.NewTimer(0)
+	<-c.timer.C
+}
+
+// tool returns the tool that the program of an exec is, or "".
+func (c *content) tool(r *record) string {
+	if r.file.size < minProgram || r.file.ino == 0 {
+		return "" // Fast path: most programs are small.
+	}
+	if tool, ok := c.known[r.file]; ok {
+		return tool
+	}
+	if tool, ok := c.older[r.file]; ok {
+		c.keep(r.file, tool)
+		return tool
+	}
+	select {
+	case c.look <- struct{}{}:
+	default:
+		c.missed.Add(1) // All are held up.
+		return ""
+	}
+	type answer struct {
+		tool string
+		err  error
+	}
+	got := make(chan answer, 1)
+	id, pid, ppid := r.file, r.pid, r.ppid
+	exe := ""
+	if r.flags&(exeCut|exeDetached) == 0 {
+		exe = string(appendPath(nil, r.parts[partExe]))
+	}
+	go func() {
+		defer func() { <-c.look }()
+		tool, err := look(id, pid, ppid, exe)
+		got <- answer{tool, err}
+	}()
+	c.timer.Reset(patience)
+	defer c.timer.Stop()
+	select {
+	case a := <-got:
+		if a.err != nil {
+			c.missed.Add(1)
+			return ""
+		}
+		c.keep(id, a.tool)
+		return a.tool
+	case <-c.timer.C:
+		c.missed.Add(1)
+		return ""
+	}
+}
+
+func (c *content) keep(id fileID, tool string) {
+	if len(c.known) >= maxKnown {
+		c.older, c.known = c.known, map[fileID]string{}
+	}
+	c.known[id] = tool
+}
+
+var errOther = errors.New("bpf: the file is another by now")
+
+// look opens the program: that of the process, or if it has ended, the file of
+// that path in its mounts, which its parent likely shares.
+func look(id fileID, pid, ppid uint32, exe string) (string, error) {
+	proc := func(pid uint32) string { return "/proc/" + strconv.FormatUint(uint64(pid), 10) }
+	paths := []string{proc(pid) + "/exe"}
+	if exe != "" {
+		paths = append(paths, proc(ppid)+"/root"+exe, exe)
+	}
+	err := errOther
+	for _, path := range paths {
+		f, e := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+		if e != nil {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Fstat(int(f.Fd()), &st) != nil || uint64(st.Size) != id.size || uint64(st.Ctim.Nano()) != id.ctime {
+			f.Close()
+			continue
+		}
+		tool := toolOf(f)
+		f.Close()
+		return tool, nil
+	}
+	return "", err
+}
+
+// toolOf says which tool a Go program is.
+func toolOf(f io.ReaderAt) string {
+	var magic [4]byte
+	if _, err := f.ReadAt(magic[:], 0); err != nil || string(magic[:]) != "\x7fELF" {
+		return ""
+	}
+	if info, err := buildinfo.Read(f); err == nil && info.Path != "" {
+		tool, ok := runtimecli.ToolOfBuildInfo(info.Path)
+		if ok {
+			return tool
+		}
+		if info.Path != "command-line-arguments" {
+			return ""
+		}
+	}
+	return toolOfText(f)
+}
+
+// mainFiles are the source files of main packages, whose names the table of
+// functions has: it is needed for stack traces, so nobody strips it.
+var mainFiles = []struct {
+	name []byte
+	tool string
+}{
+	{[]byte("/cmd/ctr/main.go"), "ctr"},
+	{[]byte("/cmd/crictl/main.go"), "crictl"},
+	{[]byte("/cmd/nerdctl/main.go"), "nerdctl"},
+	{[]byte("/cmd/docker/docker.go"), "docker"},
+	{[]byte("/cmd/podman/main.go"), "podman"},
+	{[]byte("opencontainers/runc/main.go"), "runc"},
+}
+
+// toolOfText looks for the names of source files.
+func toolOfText(f io.ReaderAt) string {
+	const window, overlap = 1 << 20, 64
+	buf := make([]byte, window+overlap)
+	for off := int64(0); off < maxSearch; off += window {
+		n, err := f.ReadAt(buf, off)
+		b := buf[:n]
+		// One search for what all of them end in.
+		for at := 0; ; {
+			i := bytes.Index(b[at:], []byte(".go\x00"))
+			if i < 0 {
+				break
+			}
+			at += i + 3
+			for _, m := range mainFiles {
+				if bytes.HasSuffix(b[:at], m.name) {
+					return m.tool
+				}
+			}
+		}
+		if err != nil {
+			return ""
+		}
+	}
+	return ""
+}

@@ -1,0 +1,39 @@
+// Package bpf is the live source: what the kernel says of exec, fork, exit and
+// connect, through programs that it runs for us.
+//
+//	s, err := bpf.Open(bpf.Options{Options: source.Options{Schema: schema}})
+//	err = s.Run(ctx, emit)
+//
+// The programs hang on tracepoints and never make anybody wait: what does not fit
+// into the ring buffer is dropped and counted exactly ([Stats]). src has their C; the
+// object that `make bpf` compiles from it is committed and embedded, and finds its
+// way in any kernel with BTF (5.8 or later), on amd64 and arm64.
+//
+// # Events
+//
+// Run first emits an existing_process for every process that /proc shows, then what
+// happens. Documents have the form of Elastic Defend's where that has one:
+//
+//	event.action   event.category  event.type
+//	existing_process  process      info
+//	exec              process      start             the whole program, see below
+//	fork              process      start             a new process, not a thread; the program is its parent's
+//	end               process      end               process.exit_code
+//	connected-to      network      connection,start  an attempt: destination.path, or .ip and .port
+//
+// An exec has arguments (16 KiB of them; more is told by orlop.evidence.truncated and
+// process.Ext.command_line_truncated), the paths of the program, of its parent and of
+// the working directory as the process's own mounts show them, walked in the kernel,
+// credentials, the cgroup, and process.entity_id, which is the same after a restart of
+// the sensor. user.name is left out where a mount namespace has users of its own.
+//
+//	orlop.process.filename  what exec was asked for: for a script, the script
+//	orlop.process.comm      the kernel's name of the task
+//	orlop.process.deleted   no directory has the program's file any more
+//	orlop.process.detached  no mount has it, so that it has no path: memfd, open_tree
+//	orlop.namespace.*       inode numbers of the pid, mnt, net and user namespaces
+//	orlop.runtime.content_tool
+//	                        the container runtime client that the program is by its
+//	                        content, whatever its name: Go's build information, or the
+//	                        names of source files where that was removed
+package bpf

@@ -1,0 +1,217 @@
+package bpf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
+
+	"github.com/orlop/orlop/event"
+)
+
+// A MissingError says why the kernel cannot be watched, and what to do about it.
+type MissingError struct {
+	What string
+	Fix  string
+	Err  error // what the kernel said; may be nil
+}
+
+func (e *MissingError) Error() string {
+	msg := "bpf: " + e.What
+	if e.Err != nil {
+		msg += ": " + e.Err.Error()
+	}
+	return msg + " (" + e.Fix + ")"
+}
+
+func (e *MissingError) Unwrap() error { return e.Err }
+
+// A Check is one thing that the source needs of the host.
+type Check struct {
+	Name   string
+	State  string // what was found
+	Fix    string // what to do; "" if it is as it should be
+	Needed bool   // without it the source does not run
+}
+
+const capBPF, capPerfmon, capSysAdmin = 39, 38, 21
+
+// Checks looks at what the source needs, without loading anything that stays.
+func Checks() []Check {
+	var out []Check
+	add := func(needed bool, name, state, fix string) {
+		out = append(out, Check{name, state, fix, needed})
+	}
+	caps, seen := capabilities("self")
+	has := func(c int) bool { return caps>>c&1 == 1 || caps>>capSysAdmin&1 == 1 }
+	switch {
+	case !seen:
+		add(true, "capabilities", "/proc/self/status cannot be read", "mount /proc")
+	case !has(capBPF) || !has(capPerfmon):
+		var lack []string
+		if !has(capBPF) {
+			lack = append(lack, "CAP_BPF")
+		}
+		if !has(capPerfmon) {
+			lack = append(lack, "CAP_PERFMON")
+		}
+		add(true, "capabilities", "no "+strings.Join(lack, ", no "),
+			"run as root, or with AmbientCapabilities=CAP_BPF CAP_PERFMON CAP_SYS_PTRACE CAP_DAC_READ_SEARCH in the unit")
+	default:
+		add(true, "capabilities", "CAP_BPF, CAP_PERFMON", "")
+	}
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		add(true, "BTF", "/sys/kernel/btf/vmlinux is missing", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, or mount /sys; or use --source audit")
+	} else {
+		add(true, "BTF", "/sys/kernel/btf/vmlinux", "")
+	}
+	switch mode := lockdown(); mode {
+	case "":
+		add(true, "lockdown", "none", "")
+	case "confidentiality":
+		add(true, "lockdown", mode, "in this mode no program may read the kernel's memory: boot with lockdown=integrity, or use --source audit")
+	default:
+		add(true, "lockdown", mode, "")
+	}
+	if err := features.HaveMapType(ebpf.RingBuf); errors.Is(err, ebpf.ErrNotSupported) {
+		add(true, "ring buffer", "not in this kernel", "boot Linux 5.8 or later, or use --source audit")
+	} else if err != nil {
+		add(true, "ring buffer", "cannot be tried: "+reason(err), "see capabilities")
+	} else {
+		add(true, "ring buffer", "yes", "")
+	}
+	var fs unix.Statfs_t
+	switch {
+	case unix.Statfs("/sys/kernel/tracing", &fs) == nil && fs.Type == unix.TRACEFS_MAGIC:
+		add(false, "tracefs", "/sys/kernel/tracing", "")
+	case caps>>capSysAdmin&1 == 1:
+		add(false, "tracefs", "not mounted; mounted for a moment, by and for orlop alone", "")
+	default:
+		add(false, "tracefs", "not mounted, so connects are not seen", "mount -t tracefs tracefs /sys/kernel/tracing")
+	}
+	return out
+}
+
+// ready is the first of the checks that fails.
+func ready() error {
+	if runtime.GOOS != "linux" {
+		return &MissingError{What: "there is no kernel to watch on " + runtime.GOOS, Fix: "run it on Linux"}
+	}
+	for _, c := range Checks() {
+		if c.Needed && c.Fix != "" {
+			return &MissingError{What: c.Name + ": " + c.State, Fix: c.Fix}
+		}
+	}
+	return nil
+}
+
+// explain says what a refusal of the kernel means.
+func explain(err error) error {
+	var ve *ebpf.VerifierError
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !errors.As(err, &ve):
+		return &MissingError{What: "the kernel refuses BPF programs", Err: errors.New(reason(err)),
+			Fix: "look for a container's seccomp profile, lockdown=confidentiality or an LSM; or use --source audit"}
+	case errors.As(err, &ve):
+		return &MissingError{What: "the kernel's verifier refuses the program", Err: errors.New(reason(err)),
+			Fix: "please report it with the output of orlop doctor; or use --source audit"}
+	}
+	return fmt.Errorf("bpf: load: %w", err)
+}
+
+// reason is the innermost error, on one line.
+func reason(err error) string {
+	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(next) {
+		err = next
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+func lockdown() string {
+	b, _ := os.ReadFile("/sys/kernel/security/lockdown")
+	_, rest, _ := bytes.Cut(b, []byte{'['})
+	mode, _, _ := bytes.Cut(rest, []byte{']'})
+	if string(mode) == "none" {
+		return ""
+	}
+	return string(mode)
+}
+
+// capabilities reads the effective ones of a process.
+func capabilities(pid string) (mask uint64, ok bool) {
+	b, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return 0, false
+	}
+	_, rest, _ := bytes.Cut(b, []byte("CapEff:"))
+	_, err = fmt.Sscanf(string(rest), "%x", &mask)
+	return mask, err == nil
+}
+
+// newWriter looks at what the host is called.
+func newWriter() (*writer, error) {
+	w := &writer{caps: map[uint64][]byte{}, tool: func(*record) string { return "" }}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("bpf: %w", err)
+	}
+	w.bootID = strings.TrimSpace(string(boot))
+	var st unix.Stat_t
+	if unix.Stat("/proc/self/ns/mnt", &st) == nil {
+		w.mnt = uint32(st.Ino)
+	}
+	id, _ := os.ReadFile("/etc/machine-id")
+	name, _ := os.Hostname()
+	b := append(w.host, `,"ecs":{"version":"8.17.0"},"host":{`...)
+	if id := strings.TrimSpace(string(id)); id != "" {
+		b = append(event.AppendQuoted(append(b, `"id":`...), id), ',')
+	}
+	if name != "" {
+		b = append(event.AppendQuoted(append(b, `"name":`...), name), ',')
+	}
+	b = append(event.AppendQuoted(append(b, `"boot":{"id":`...), w.bootID), "},"...)
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		b = append(event.AppendQuoted(append(b, `"architecture":`...), unix.ByteSliceToString(u.Machine[:])), `,"os":{"kernel":`...)
+		b = append(event.AppendQuoted(b, unix.ByteSliceToString(u.Release[:])), `,"type":"linux"}}`...)
+	} else {
+		b = append(b, `"os":{"type":"linux"}}`...)
+	}
+	w.host = b
+	w.boot = sinceBoot()
+	w.wall = w.boot
+	w.users.refresh()
+	return w, nil
+}
+
+// refresh follows the wall clock and the host's users.
+func (w *writer) refresh() {
+	// Less is the measurement's own noise.
+	if now := sinceBoot(); now-w.wall > 1e6 || w.wall-now > 1e6 {
+		w.wall = now
+	}
+	w.users.refresh()
+}
+
+// sinceBoot is the wall clock less the time since boot, in nanoseconds: the best
+// of a few measurements.
+func sinceBoot() int64 {
+	best, diff := int64(1<<62), int64(0)
+	for range 5 {
+		var a, r, b unix.Timespec
+		unix.ClockGettime(unix.CLOCK_BOOTTIME, &a)
+		unix.ClockGettime(unix.CLOCK_REALTIME, &r)
+		unix.ClockGettime(unix.CLOCK_BOOTTIME, &b)
+		if d := b.Nano() - a.Nano(); d < best {
+			best, diff = d, r.Nano()-(a.Nano()+d/2)
+		}
+	}
+	return diff
+}

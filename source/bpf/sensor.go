@@ -1,0 +1,334 @@
+package bpf
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/source"
+)
+
+//go:embed orlop_bpfel.o
+var object []byte
+
+// Options are the settings of a Sensor.
+type Options struct {
+	source.Options
+
+	// LoginUID, if not nil, is the only login uid whose processes are reported.
+	LoginUID *uint32
+	// Ring is the size of the ring buffer in bytes, a power of two; 0 is DefaultRing.
+	Ring int
+	// NoSeed leaves out the processes that are there already.
+	NoSeed bool
+}
+
+// DefaultRing holds some 15,000 execs that nobody has read yet.
+const DefaultRing = 8 << 20
+
+// Stats count what the kernel reported. Sent + Lost is what happened; Received is
+// what Run has read of Sent.
+type Stats struct {
+	Received, Sent, Lost KindStats
+	Seeded               int64 // processes that were there already
+	Repeated             int64 // of Received: an end that was told twice
+	Unidentified         int64 // programs whose content could not be looked at in time
+}
+
+// KindStats are counts by kind of event.
+type KindStats struct{ Exec, Fork, Exit, Connect int64 }
+
+// Total is the sum of all kinds.
+func (k KindStats) Total() int64 { return k.Exec + k.Fork + k.Exit + k.Connect }
+
+func (k *KindStats) of(kind int) *int64 {
+	return [...]*int64{kindExec: &k.Exec, kindFork: &k.Fork, kindExit: &k.Exit, kindConnect: &k.Connect}[kind]
+}
+
+// A Sensor is a source of this host's events. The kernel collects from Open on.
+type Sensor struct {
+	o     Options
+	about string
+	coll  *ebpf.Collection
+	links []link.Link
+	loose sync.Once
+	ring  *ringbuf.Reader
+
+	received [nKinds]atomic.Int64
+	seeded   atomic.Int64
+	repeated atomic.Int64
+	content  content
+	final    *Stats // of the kernel's counters, once they are gone
+
+	ended [256]struct {
+		pid   uint32
+		start uint64
+	}
+}
+
+// Open loads the programs and attaches them. If the host does not let it, the
+// error is a *MissingError that says what is missing.
+func Open(o Options) (*Sensor, error) {
+	if o.Ring == 0 {
+		o.Ring = DefaultRing
+	}
+	if err := ready(); err != nil {
+		return nil, err
+	}
+	_ = rlimit.RemoveMemlock() // Kernels before 5.11 count maps; if it is too low, loading says so.
+	s := &Sensor{o: o}
+	s.content.init()
+	var how string
+	err := s.load("btf_")
+	if err == nil {
+		how = "tp_btf"
+	} else if raw := s.load("raw_"); raw == nil {
+		how, err = "raw_tracepoint", nil
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	if err := s.attach(how); err != nil {
+		s.Close()
+		return nil, explain(err)
+	}
+	s.ring, err = ringbuf.NewReader(s.coll.Maps["ring"])
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("bpf: open the ring buffer: %w", err)
+	}
+	return s, nil
+}
+
+// load loads the maps, the connect program and those programs whose name begins so.
+func (s *Sensor) load(prefix string) error {
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	if err != nil {
+		return fmt.Errorf("bpf: bug: read the object: %w", err)
+	}
+	for name := range spec.Programs {
+		if !strings.HasPrefix(name, prefix) && name != "enter_connect" {
+			delete(spec.Programs, name)
+		}
+	}
+	spec.Maps["ring"].MaxEntries = uint32(s.o.Ring)
+	if uid := s.o.LoginUID; uid != nil {
+		err = errors.Join(spec.Variables["filtered"].Set(uint32(1)), spec.Variables["filter_loginuid"].Set(*uid))
+		if err != nil {
+			return fmt.Errorf("bpf: bug: set the filter: %w", err)
+		}
+	}
+	s.coll, err = ebpf.NewCollection(spec)
+	return err
+}
+
+func (s *Sensor) attach(how string) error {
+	for name, p := range s.coll.Programs {
+		var l link.Link
+		var err error
+		switch {
+		case name == "enter_connect":
+			continue
+		case how == "tp_btf":
+			l, err = link.AttachTracing(link.TracingOptions{Program: p})
+		default:
+			_, event, _ := strings.Cut(name, "_")
+			l, err = link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_process_" + event, Program: p})
+		}
+		if err != nil {
+			return fmt.Errorf("bpf: attach %s: %w", name, err)
+		}
+		s.links = append(s.links, l)
+	}
+	s.about = how + " exec, fork, exit"
+	l, err := attachConnect(s.coll.Programs["enter_connect"])
+	if err != nil {
+		s.about += fmt.Sprintf("; no connect: %v", err)
+		return nil
+	}
+	s.links = append(s.links, l)
+	s.about += "; tracepoint connect"
+	return nil
+}
+
+// attachConnect attaches to sys_enter_connect. What number the tracepoint has is
+// only said by tracefs: where that is not mounted, a thread mounts it for itself,
+// in a mount namespace that ends with it.
+func attachConnect(p *ebpf.Program) (link.Link, error) {
+	var fs unix.Statfs_t
+	if unix.Statfs("/sys/kernel/tracing", &fs) == nil && fs.Type == unix.TRACEFS_MAGIC {
+		return link.Tracepoint("syscalls", "sys_enter_connect", p, nil)
+	}
+	var l link.Link
+	err := errors.New("tracefs is not mounted (mount -t tracefs tracefs /sys/kernel/tracing)")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS) != nil ||
+			unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") != nil ||
+			unix.Mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, "") != nil {
+			return
+		}
+		l, err = link.Tracepoint("syscalls", "sys_enter_connect", p, nil)
+	}()
+	<-done
+	return l, err
+}
+
+// String says what the sensor is attached to.
+func (s *Sensor) String() string { return "bpf: " + s.about }
+
+// Run implements [source.Source]: until ctx ends, and then what has happened until
+// then. It may be called once.
+func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
+	w, err := newWriter()
+	if err != nil {
+		return err
+	}
+	w.tool = s.content.tool
+	out := &output{o: &s.o.Options, dec: event.NewDecoder(s.o.Schema), emit: emit}
+	if !s.o.NoSeed {
+		err := seed(w, func(doc []byte) error {
+			s.seeded.Add(1)
+			return out.put(doc, w.seq)
+		})
+		if err != nil {
+			return err
+		}
+	}
+
+	stop := context.AfterFunc(ctx, func() {
+		s.detach() // so that there is an end
+		s.ring.Flush()
+	})
+	defer stop()
+	var rec ringbuf.Record
+	var r record
+	refreshed := time.Now()
+	for {
+		err := s.ring.ReadInto(&rec)
+		switch {
+		case errors.Is(err, ringbuf.ErrFlushed):
+			// ReadInto has returned all that was there before.
+			if ctx.Err() != nil {
+				return nil
+			}
+			continue
+		case errors.Is(err, ringbuf.ErrClosed):
+			return nil
+		case err != nil:
+			return fmt.Errorf("bpf: read the ring buffer: %w", err)
+		}
+		if err := r.parse(rec.RawSample); err != nil || r.kind == 0 || r.kind >= nKinds {
+			s.o.Refuse(source.Rejection{Origin: out.origin(w.seq), Class: source.ClassRecord, Reason: "bpf: bug: bad record", Data: rec.RawSample})
+			continue
+		}
+		s.received[r.kind].Add(1)
+		if r.kind == kindExit && s.again(&r) {
+			s.repeated.Add(1)
+			continue
+		}
+		if rec.Remaining == 0 || w.seq&1023 == 0 {
+			if now := time.Now(); now.Sub(refreshed) > time.Second {
+				refreshed = now
+				w.refresh()
+			}
+		}
+		if err := out.put(w.process(&r), w.seq); err != nil {
+			return err
+		}
+	}
+}
+
+// again reports whether the end of a process was told before: of two threads that
+// end at the same moment both are the last.
+func (s *Sensor) again(r *record) bool {
+	e := &s.ended[r.pid%uint32(len(s.ended))]
+	if e.pid == r.pid && e.start == r.start {
+		return true
+	}
+	e.pid, e.start = r.pid, r.start
+	return false
+}
+
+// output decodes documents and hands them on.
+type output struct {
+	o    *source.Options
+	dec  *event.Decoder
+	emit func(*event.Event) error
+	e    event.Event
+}
+
+func (u *output) origin(seq uint64) event.Origin {
+	return event.Origin{Source: "bpf", Offset: int64(seq)}
+}
+
+func (u *output) put(doc []byte, seq uint64) error {
+	if err := u.dec.Decode(doc, &u.e); err != nil {
+		u.o.Refuse(source.Rejection{Origin: u.origin(seq), Class: source.ClassSyntax, Reason: "bpf: bug: " + err.Error(), Data: doc})
+		return nil
+	}
+	u.e.Origin = u.origin(seq)
+	u.o.Emitted()
+	return u.emit(&u.e)
+}
+
+// Stats returns the counters so far.
+func (s *Sensor) Stats() Stats {
+	st := Stats{Seeded: s.seeded.Load(), Repeated: s.repeated.Load(), Unidentified: s.content.missed.Load()}
+	if s.final != nil {
+		st.Sent, st.Lost = s.final.Sent, s.final.Lost
+	} else if s.coll != nil {
+		for kind := kindExec; kind < nKinds; kind++ {
+			var cpus []struct{ Sent, Lost uint64 }
+			if s.coll.Maps["counts"].Lookup(uint32(kind), &cpus) != nil {
+				continue
+			}
+			for _, c := range cpus {
+				*st.Sent.of(kind) += int64(c.Sent)
+				*st.Lost.of(kind) += int64(c.Lost)
+			}
+		}
+	}
+	for kind := kindExec; kind < nKinds; kind++ {
+		*st.Received.of(kind) = s.received[kind].Load()
+	}
+	return st
+}
+
+func (s *Sensor) detach() {
+	s.loose.Do(func() {
+		for _, l := range s.links {
+			l.Close()
+		}
+	})
+}
+
+// Close detaches the programs. A Run that is under way ends.
+func (s *Sensor) Close() error {
+	s.detach()
+	if s.coll != nil {
+		st := s.Stats()
+		s.final = &st
+		s.coll.Close()
+	}
+	if s.ring != nil {
+		return s.ring.Close()
+	}
+	return nil
+}
