@@ -41,8 +41,8 @@ type pending struct {
 	size    int64
 }
 
-// pendingOverhead is what an event that waits takes besides its text, in bytes.
-const pendingOverhead = 1024
+// pendingOverhead is what an event that waits takes besides its Size, in bytes.
+const pendingOverhead = 200
 
 // clock is how far a source has come.
 type clock struct {
@@ -130,7 +130,7 @@ func (o *order) add(e *event.Event, at time.Time, rules []*active) bool {
 	o.arrival++
 	p := &pending{e: e.Clone(), arrival: o.arrival, rules: slices.Clone(rules)}
 	p.e.Time = at
-	p.size = int64(len(e.Raw)) + pendingOverhead
+	p.size = int64(e.Size()) + pendingOverhead
 	o.size += p.size
 	o.waiting.compare = o.compare
 	heap.Push(&o.waiting, p)

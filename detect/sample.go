@@ -48,7 +48,7 @@ type group struct {
 
 const (
 	groupOverhead = 300
-	eventOverhead = 200
+	eventOverhead = 100
 )
 
 func newSamples(q *eql.Query, window time.Duration, budget int64) *samples {
@@ -129,7 +129,7 @@ func (s *samples) age(g *group, now time.Time) {
 	}
 }
 
-func eventSize(e *event.Event) int64 { return int64(len(e.Raw)) + eventOverhead }
+func eventSize(e *event.Event) int64 { return int64(e.Size()) + eventOverhead }
 
 func (s *samples) grow(g *group, n int64) { g.size += n; s.size += n }
 

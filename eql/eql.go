@@ -64,9 +64,8 @@ type Query struct {
 
 	Tiebreaker event.Field // zero if there is none
 
-	kind   Kind
-	pipes  []window
-	schema *event.Schema
+	kind  Kind
+	pipes []window
 }
 
 // An Item is one term of a sequence or sample.
@@ -102,7 +101,7 @@ func (c *Compiler) Compile(src syntax.Source) (*Query, error) {
 		return nil, err
 	}
 	chk := &checker{src: src, mapping: c.Mapping, infos: map[syntax.Expr]info{}}
-	q := &Query{Source: tree, schema: c.Schema}
+	q := &Query{Source: tree}
 	for _, p := range tree.Pipes {
 		q.pipes = append(q.pipes, chk.pipe(p))
 	}

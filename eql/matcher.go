@@ -105,36 +105,12 @@ type wait struct {
 const (
 	chainOverhead = 280 // a chain, its slot in a map and its lists
 	sightOverhead = 120 // a sighting and its slot in a map
-	eventOverhead = 350 // a copy of an event
-	fieldOverhead = 48  // of such a copy, for each field of the schema
+	eventOverhead = 100 // a copy of an event, besides its Size
 	valueOverhead = 24
 )
 
 // cost is the memory that a copy of e takes.
-func (m *Matcher) cost(e *event.Event) int64 {
-	n := int64(len(e.Raw)) + eventOverhead
-	if m.q.schema == nil {
-		return n
-	}
-	fields := m.q.schema.Len()
-	n += int64(fields) * fieldOverhead
-	for f := range fields {
-		n += valueCost(e.Get(event.Field(f)))
-	}
-	return n
-}
-
-func valueCost(v event.Value) (n int64) {
-	switch v.Kind() {
-	case event.KindString:
-		return int64(len(v.Str()))
-	case event.KindList:
-		for _, w := range v.List() {
-			n += valueOverhead + valueCost(w)
-		}
-	}
-	return n
-}
+func cost(e *event.Event) int64 { return int64(e.Size()) + eventOverhead }
 
 // NewMatcher returns a Matcher for a sequence query. It panics for other kinds.
 func (q *Query) NewMatcher() *Matcher {
@@ -228,7 +204,7 @@ func (m *Matcher) Add(e *event.Event, emit func(Match)) {
 			}
 			c.stage = i
 			c.events = append(c.events, keep())
-			m.grow(c, m.cost(e)+valueOverhead)
+			m.grow(c, cost(e)+valueOverhead)
 			if i == last {
 				c.ordinal = m.ordinal
 				m.unlink(c)
@@ -285,7 +261,7 @@ func (m *Matcher) open(key string, values []event.Value, now int64) *chain {
 	m.newest = c
 	size := int64(len(key)) + chainOverhead
 	for _, v := range values {
-		size += valueOverhead + valueCost(v)
+		size += valueOverhead + int64(len(v.Str()))
 	}
 	m.grow(c, size)
 	return c

@@ -305,3 +305,44 @@ func ExampleDecoder() {
 	fmt.Println(e.Get(name).Str(), e.Get(args).Len(), e.Get(args).At(2).Str())
 	// Output: ctr 3 exec
 }
+
+// A clone is small, and otherwise an event like any other.
+func TestCloneCanBeUsedAgain(t *testing.T) {
+	s := event.NewSchema()
+	for i := range 500 {
+		s.Field(fmt.Sprint("wide.f", i))
+	}
+	b, a := s.Field("b"), s.Field("a")
+	d := event.NewDecoder(s)
+	var e event.Event
+	if err := d.Decode([]byte(`{"b":"x","a":[1,2]}`), &e); err != nil {
+		t.Fatal(err)
+	}
+	c := e.Clone()
+	if n := c.Size(); n > 600 {
+		t.Errorf("a clone of two fields takes %d bytes", n)
+	}
+	show := func(e *event.Event) string {
+		return e.Get(b).Text() + " " + e.Get(a).Text() + " " + e.Get(s.Field("late")).Kind().String()
+	}
+	if got := show(c); got != "x [1,2] missing" {
+		t.Errorf("got %s", got)
+	}
+	c.Set(b, event.String("y"))
+	if got := show(c); got != "y [1,2] missing" {
+		t.Errorf("after Set: got %s", got)
+	}
+	if got := show(c.Clone().Clone()); got != "y [1,2] missing" {
+		t.Errorf("a clone of a clone: got %s", got)
+	}
+	k := e.Clone()
+	if err := d.Decode([]byte(`{"a":3}`), k); err != nil {
+		t.Fatal(err)
+	}
+	if got := show(k); got != "null 3 missing" {
+		t.Errorf("decoded into: got %s", got)
+	}
+	if got := show(&e); got != "x [1,2] missing" {
+		t.Errorf("the original changed: %s", got)
+	}
+}

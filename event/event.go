@@ -16,6 +16,7 @@
 package event
 
 import (
+	"slices"
 	"time"
 	"unsafe"
 )
@@ -34,7 +35,8 @@ type Event struct {
 
 	values  []Value // by Field
 	lists   [][]Value
-	touched []Field
+	touched []Field // those that have a value
+	sparse  []Value // of a clone: their values, touched being in order and values empty
 	derived []Field
 	text    []byte // memory of unescaped strings
 }
@@ -48,14 +50,37 @@ type Origin struct {
 // Get returns the value of f, which is missing if the document has none.
 func (e *Event) Get(f Field) Value {
 	if int(f) >= len(e.values) {
-		return Value{}
+		return e.rare(f)
 	}
 	return e.values[f]
+}
+
+// rare is Get for clones, and for fields that are newer than the event.
+func (e *Event) rare(f Field) Value {
+	if e.sparse == nil {
+		return Value{}
+	}
+	if i, ok := slices.BinarySearch(e.touched, f); ok {
+		return e.sparse[i]
+	}
+	return Value{}
+}
+
+// spread makes a clone an event like any other, so that it can be written to.
+func (e *Event) spread() {
+	fields, values := e.touched, e.sparse
+	e.touched, e.sparse = nil, nil
+	for i, f := range fields {
+		e.put(f, values[i])
+	}
 }
 
 // Set gives f a value that the source did not state. It is listed in Derived.
 // The value is borrowed, not copied.
 func (e *Event) Set(f Field, v Value) {
+	if e.sparse != nil {
+		e.spread()
+	}
 	e.put(f, v)
 	e.derived = append(e.derived, f)
 }
@@ -65,8 +90,13 @@ func (e *Event) Derived() []Field { return e.derived }
 
 // Reset empties e and keeps its memory for the next document.
 func (e *Event) Reset() {
-	for _, f := range e.touched {
-		e.values[f] = Value{}
+	if e.sparse == nil {
+		for _, f := range e.touched {
+			e.values[f] = Value{}
+		}
+	}
+	if e.sparse != nil {
+		e.touched, e.sparse = nil, nil // they may be shared
 	}
 	e.touched = e.touched[:0]
 	e.derived = e.derived[:0]
@@ -131,20 +161,12 @@ func (e *Event) Text(b []byte) string {
 	return str(e.text[n:])
 }
 
-// Clone returns a copy of e that owns its memory.
+// Clone returns a copy of e that owns its memory, and takes no more than its
+// values need.
 func (e *Event) Clone() *Event {
 	c := &Event{Time: e.Time, Origin: e.Origin}
-	bytes, elems := len(e.Raw), 0
-	for _, f := range e.touched {
-		v := e.values[f]
-		elems += len(v.List())
-		for i := range v.Len() {
-			if w := v.At(i); w.kind == KindString {
-				bytes += int(w.n)
-			}
-		}
-	}
-	mem := make([]byte, 0, bytes)
+	text, elems := e.extent()
+	mem := make([]byte, 0, text)
 	list := make([]Value, 0, elems)
 	keep := func(v Value) Value {
 		if v.kind == KindString {
@@ -156,23 +178,45 @@ func (e *Event) Clone() *Event {
 	}
 	mem = append(mem, e.Raw...)
 	c.Raw = mem[:len(mem):len(mem)]
-	c.values = make([]Value, len(e.values))
-	c.touched = append([]Field(nil), e.touched...)
-	c.derived = append([]Field(nil), e.derived...)
-	for _, f := range e.touched {
-		v := e.values[f]
+	c.touched = slices.Clone(e.touched)
+	slices.Sort(c.touched)
+	c.derived = slices.Clone(e.derived)
+	c.sparse = make([]Value, len(c.touched))
+	for i, f := range c.touched {
+		v := e.Get(f)
 		if v.kind == KindList {
 			n := len(list)
 			for _, w := range v.List() {
 				list = append(list, keep(w))
 			}
-			c.values[f] = List(list[n:])
+			c.sparse[i] = List(list[n:])
 			continue
 		}
-		c.values[f] = keep(v)
+		c.sparse[i] = keep(v)
 	}
-	c.lists = make([][]Value, len(c.values))
 	return c
+}
+
+// extent is how much text a clone of e has, and how many elements of lists.
+func (e *Event) extent() (text, elems int) {
+	text = len(e.Raw)
+	for _, f := range e.touched {
+		v := e.Get(f)
+		elems += len(v.List())
+		for i := range v.Len() {
+			if w := v.At(i); w.kind == KindString {
+				text += int(w.n)
+			}
+		}
+	}
+	return text, elems
+}
+
+// Size is how many bytes a Clone of e takes.
+func (e *Event) Size() int {
+	text, elems := e.extent()
+	const value, field = int(unsafe.Sizeof(Value{})), int(unsafe.Sizeof(Field(0)))
+	return int(unsafe.Sizeof(*e)) + text + elems*value + len(e.touched)*(value+field) + len(e.derived)*field
 }
 
 // str views b as a string; the caller keeps b from changing.
