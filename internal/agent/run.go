@@ -111,9 +111,8 @@ type Live struct {
 	Tick   <-chan time.Time // when the time has moved on: about twice a second
 	Log    *slog.Logger     // nil is none
 
-	mu      sync.Mutex
-	account Account
-	loss    loss
+	mu   sync.Mutex
+	loss loss
 }
 
 // An Account says what became of all that happened: In is Evaluated + Filtered +

@@ -1,3 +1,5 @@
+//go:build linux
+
 package bpf
 
 import (
@@ -5,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -14,31 +15,6 @@ import (
 
 	"github.com/orlop/orlop/event"
 )
-
-// A MissingError says why the kernel cannot be watched, and what to do about it.
-type MissingError struct {
-	What string
-	Fix  string
-	Err  error // what the kernel said; may be nil
-}
-
-func (e *MissingError) Error() string {
-	msg := "bpf: " + e.What
-	if e.Err != nil {
-		msg += ": " + e.Err.Error()
-	}
-	return msg + " (" + e.Fix + ")"
-}
-
-func (e *MissingError) Unwrap() error { return e.Err }
-
-// A Check is one thing that the source needs of the host.
-type Check struct {
-	Name   string
-	State  string // what was found
-	Fix    string // what to do; "" if it is as it should be
-	Needed bool   // without it the source does not run
-}
 
 const capBPF, capPerfmon, capSysAdmin = 39, 38, 21
 
@@ -100,9 +76,6 @@ func Checks() []Check {
 
 // ready is the first of the checks that fails.
 func ready() error {
-	if runtime.GOOS != "linux" {
-		return &MissingError{What: "there is no kernel to watch on " + runtime.GOOS, Fix: "run it on Linux"}
-	}
 	for _, c := range Checks() {
 		if c.Needed && c.Fix != "" {
 			return &MissingError{What: c.Name + ": " + c.State, Fix: c.Fix}

@@ -38,7 +38,7 @@ enum {
 };
 
 #define ARGS 16384   // bytes of arguments
-#define PARTS 64     // names of a path
+#define PARTS 256    // names of a path
 #define NAME 256     // NAME_MAX and its NUL
 #define VALUE 32768  // the most that a per-CPU map may hold
 #define LINE 1024     // of the name given to exec
@@ -314,7 +314,8 @@ static __always_inline void file(struct header *h, struct file *f)
 	if (BPF_CORE_READ(i, i_nlink) == 0)
 		h->flags |= EXE_DELETED;
 	if (bpf_core_field_exists(i->i_ctime_sec)) {
-		h->ctime = BPF_CORE_READ(i, i_ctime_sec) * 1000000000 + BPF_CORE_READ(i, i_ctime_nsec);
+		// The highest bit of the nanoseconds says that somebody has asked.
+		h->ctime = BPF_CORE_READ(i, i_ctime_sec) * 1000000000 + (BPF_CORE_READ(i, i_ctime_nsec) & 0x7fffffff);
 	} else if (bpf_core_field_exists(((struct inode___6_6 *)i)->__i_ctime)) {
 		struct inode___6_6 *o = (void *)i;
 
