@@ -1,0 +1,412 @@
+//go:build linux
+
+package main
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/orlop/orlop/source/bpf"
+)
+
+// lastUID makes login uids that nobody else has, so that each test sees what it
+// starts and nothing else.
+var lastUID = struct {
+	sync.Mutex
+	n int
+}{n: 3_500_000_000 + os.Getpid()*64}
+
+// A daemon is an orlop that watches one login uid.
+type daemon struct {
+	t    *testing.T
+	ctx  context.Context
+	uid  string
+	cmd  *exec.Cmd
+	out  []string // lines of standard output
+	done chan struct{}
+	log  chan string // standard error
+	logs []string
+}
+
+// program is the orlop of this test binary.
+func program(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "orlop")
+	if err := os.Symlink(self, link); err != nil {
+		t.Fatal(err)
+	}
+	return link
+}
+
+// needsKernel skips a test where the kernel cannot be watched.
+func needsKernel(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("not root")
+	}
+	for _, c := range bpf.Checks() {
+		if c.Needed && c.Fix != "" {
+			t.Skipf("%s: %s", c.Name, c.State)
+		}
+	}
+}
+
+func newUID() string {
+	lastUID.Lock()
+	defer lastUID.Unlock()
+	lastUID.n++
+	return strconv.Itoa(lastUID.n)
+}
+
+// watch starts orlop and waits until it watches.
+func watch(t *testing.T, uid, verb string, args ...string) *daemon {
+	t.Helper()
+	needsKernel(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+	t.Cleanup(cancel)
+	d := &daemon{t: t, ctx: ctx, uid: uid, done: make(chan struct{}), log: make(chan string, 1000)}
+	d.cmd = exec.CommandContext(ctx, program(t), append([]string{verb, "--loginuid", uid}, args...)...)
+	stdout, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := d.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := func(r io.Reader, f func(string)) {
+		s := bufio.NewScanner(r)
+		s.Buffer(nil, 16<<20)
+		for s.Scan() {
+			f(s.Text())
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { lines(stdout, func(l string) { d.out = append(d.out, l) }) })
+	wg.Go(func() { lines(stderr, func(l string) { d.log <- l }); close(d.log) })
+	go func() { wg.Wait(); close(d.done) }()
+	for l := range d.log {
+		d.logs = append(d.logs, l)
+		if strings.Contains(l, "msg=watching") {
+			return d
+		}
+	}
+	t.Fatalf("orlop %s does not watch: %s", verb, strings.Join(d.logs, "\n"))
+	return nil
+}
+
+// run runs a command under the login uid.
+func (d *daemon) run(args ...string) {
+	d.t.Helper()
+	cmd := exec.CommandContext(d.ctx, "/bin/sh", append([]string{"-c", `echo "$1" >/proc/self/loginuid && shift && exec "$@"`, "sh", d.uid}, args...)...)
+	cmd.WaitDelay = time.Second // children may hold the pipe
+	if out, err := cmd.CombinedOutput(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		d.t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+}
+
+// end ends orlop and returns its output. It must account for every event.
+func (d *daemon) end() []string {
+	d.t.Helper()
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	for l := range d.log {
+		d.logs = append(d.logs, l)
+	}
+	<-d.done
+	if err := d.cmd.Wait(); err != nil {
+		d.t.Errorf("orlop ended with %v: %s", err, strings.Join(d.logs, "\n"))
+	}
+	last := d.logs[len(d.logs)-1]
+	m := regexp.MustCompile(`events="(\d+) = (.*?)"`).FindStringSubmatch(last)
+	if m == nil {
+		d.t.Fatalf("no account: %s", last)
+	}
+	sum := 0
+	for n := range strings.SplitSeq(m[2], " + ") {
+		count, _, _ := strings.Cut(n, " ")
+		i, _ := strconv.Atoi(count)
+		sum += i
+	}
+	if m[1] != strconv.Itoa(sum) || !strings.Contains(m[2], " 0 lost") {
+		d.t.Errorf("the account does not add up, or events were lost: %s", last)
+	}
+	return d.out
+}
+
+// alerts reads the lines of run, without building blocks.
+func alerts(t *testing.T, lines []string) []map[string]any {
+	t.Helper()
+	var out []map[string]any
+	for _, l := range lines {
+		var doc map[string]any
+		if err := json.Unmarshal([]byte(l), &doc); err != nil {
+			t.Fatalf("%v: %s", err, l)
+		}
+		if lookUp(doc, "kibana.alert.building_block_type") == nil {
+			out = append(out, doc)
+		}
+	}
+	return out
+}
+
+// summaryOf is a line for each alert: severity, rule, command. They are sorted: when
+// that of a sequence comes depends on the clock.
+func summaryOf(alerts []map[string]any) string {
+	var lines []string
+	for _, a := range alerts {
+		line := fmt.Sprintf("%s: %s", lookUp(a, "kibana.alert.severity"), lookUp(a, "kibana.alert.rule.name"))
+		if command, ok := lookUp(a, "orlop.runtime.command").(string); ok {
+			line += ": " + command
+		}
+		lines = append(lines, line+"\n")
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// buildGo builds a Go program of one file, or skips the test.
+func buildGo(t *testing.T, module, file, out string) {
+	t.Helper()
+	dir := t.TempDir()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"main.go": text, "go.mod": []byte("module " + module + "\n")} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOPROXY=off", "GOWORK=off")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("go build: %v: %s", err, msg)
+	}
+}
+
+// A copy of ctr is known by its content, whatever its name and arguments.
+func TestRunKnowsARenamedClient(t *testing.T) {
+	d := watch(t, newUID(), "run", "--output", "ndjson")
+	kworker := filepath.Join(t.TempDir(), "kworker")
+	buildGo(t, "github.com/containerd/containerd/v2/cmd/ctr", "testdata/box/main.go", kworker)
+	d.run(kworker, "-n", "k8s.io", "t", "exec", "--exec-id", "x", "web", "id")
+	d.run("/bin/true", "-n", "k8s.io")
+	found := alerts(t, d.end())
+	if got, want := summaryOf(found), "high: Renamed Container Runtime Client: ctr tasks exec\n"; got != want {
+		t.Fatalf("got:\n%swant:\n%s", got, want)
+	}
+	for field, want := range map[string]string{"orlop.runtime.identified_by": "content", "process.name": "kworker", "orlop.runtime.container": "web", "orlop.runtime.namespace": "k8s.io"} {
+		if got := lookUp(found[0], field); got != want {
+			t.Errorf("%s is %v, want %s", field, got, want)
+		}
+	}
+}
+
+// What record writes, scan reads with the same answers.
+func TestRecordIsReadBack(t *testing.T) {
+	uid := newUID()
+	file := filepath.Join(t.TempDir(), "events.ndjson.zst")
+	recorder := watch(t, uid, "record", "--out", file)
+	d := watch(t, uid, "run", "--output", "ndjson")
+	dir := t.TempDir()
+	for _, name := range []string{"ctr", "crictl", "nerdctl"} {
+		text, err := os.ReadFile("/bin/true")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.run("/bin/sh", "-c", dir+`/ctr -n k8s.io run --privileged docker.io/library/alpine:3 x; `+dir+`/crictl exec -it 0123456789ab sh; sh -c '`+dir+`/nerdctl -n k8s.io rm -f y'; :`)
+	live := alerts(t, d.end())
+	recorder.end()
+	out, err := exec.Command(program(t), "scan", "--output", "ndjson", "--quiet", file).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := alerts(t, strings.Split(strings.TrimSpace(string(out)), "\n"))
+	if len(live) < 3 || summaryOf(live) != summaryOf(again) {
+		t.Errorf("live:\n%sfrom the recording:\n%s", summaryOf(live), summaryOf(again))
+	}
+	for i := range min(len(live), len(again)) {
+		for _, field := range []string{"process.entity_id", "process.parent.executable", "process.parent.command_line", "orlop.process.ancestor", "orlop.runtime.host_access"} {
+			if a, b := fmt.Sprint(lookUp(live[i], field)), fmt.Sprint(lookUp(again[i], field)); a != b {
+				t.Errorf("alert %d: %s is %s live and %s from the recording", i, field, a, b)
+			}
+		}
+	}
+}
+
+// Without the rights, run says what is missing, and doctor too.
+func TestRunWithoutRights(t *testing.T) {
+	if _, err := exec.LookPath("setpriv"); err != nil || os.Getuid() != 0 {
+		t.Skip("needs root and setpriv")
+	}
+	f := func(code int, want string, args ...string) {
+		t.Helper()
+		out, err := exec.Command("setpriv", append([]string{"--bounding-set=-all", "--inh-caps=-all", program(t)}, args...)...).CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != code {
+			t.Errorf("%q ended with %v, want %d", args, err, code)
+		}
+		if !strings.Contains(string(out), want) || strings.Contains(string(out), "goroutine") {
+			t.Errorf("%q says %q, want %q", args, out, want)
+		}
+	}
+	f(2, "no CAP_BPF, no CAP_PERFMON (run as root", "run")
+	f(2, "no CAP_BPF, no CAP_PERFMON (run as root", "record")
+	f(1, "capabilities  MISSING", "doctor")
+}
+
+// With a real containerd, each act raises its alert, and a kubelet's work none.
+func TestContainerd(t *testing.T) {
+	needsKernel(t)
+	for _, name := range []string{"containerd", "ctr", "runc", "unshare"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("%s is not installed (apt-get install containerd runc)", name)
+		}
+	}
+	box := filepath.Join(t.TempDir(), "box")
+	buildGo(t, "box", "testdata/box/main.go", box)
+	left := slices.Concat(glob("/sys/fs/cgroup/k8s.io"), glob("/sys/fs/cgroup/*/k8s.io"))
+	t.Cleanup(func() {
+		for _, dir := range slices.Concat(glob("/sys/fs/cgroup/k8s.io"), glob("/sys/fs/cgroup/*/k8s.io")) {
+			if !slices.Contains(left, dir) {
+				os.Remove(dir)
+			}
+		}
+	})
+	f := func(steps, want string) {
+		t.Helper()
+		d := watch(t, newUID(), "run", "--output", "ndjson")
+		dir := t.TempDir()
+		writeImage(t, box, filepath.Join(dir, "box.tar"))
+		d.run("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh", "testdata/live/containerd.sh", dir, steps)
+		found := alerts(t, d.end())
+		if got := summaryOf(found); got != want {
+			t.Errorf("%s raises:\n%swant:\n%s", steps, got, want)
+		}
+		for _, a := range found {
+			if exe := lookUp(a, "process.parent.executable"); exe == nil && lookUp(a, "process") != nil {
+				t.Errorf("an alert without the parent's executable: %v", a)
+			}
+		}
+	}
+	f("testdata/live/acts.sh", `high: Container Removed After It Was Entered Below the Kubernetes API
+high: Container with Host Access Created Below the Kubernetes API: ctr run
+high: Image Imported, Then Run, Below the Kubernetes API
+high: Renamed Container Runtime Client: ctr tasks exec
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr containers delete
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr images delete
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr tasks kill
+low: Image or Runtime State Changed Below the Kubernetes API: ctr images import
+medium: Container Created Below the Kubernetes API: ctr run
+medium: Container Entered Below the Kubernetes API: ctr tasks exec
+medium: Container Entered Below the Kubernetes API: ctr tasks exec
+`)
+	f("testdata/live/kubelet.sh", "")
+}
+
+func glob(pattern string) []string {
+	names, _ := filepath.Glob(pattern)
+	return names
+}
+
+// writeImage writes an image of one program, which stands for all that is run in it.
+func writeImage(t *testing.T, program, name string) {
+	t.Helper()
+	text, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := func(b []byte) string {
+		sum := sha256.Sum256(b)
+		return hex.EncodeToString(sum[:])
+	}
+	archive := func(w io.Writer, add func(put func(h tar.Header, text []byte))) {
+		tw := tar.NewWriter(w)
+		add(func(h tar.Header, text []byte) {
+			h.Size = int64(len(text))
+			if h.Mode == 0 {
+				h.Mode = 0o755
+			}
+			if err := tw.WriteHeader(&h); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tw.Write(text); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if err := tw.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var layer, zipped, all bytes.Buffer
+	archive(&layer, func(put func(tar.Header, []byte)) {
+		put(tar.Header{Name: "bin/", Typeflag: tar.TypeDir}, nil)
+		put(tar.Header{Name: "bin/box"}, text)
+		for _, link := range []string{"sh", "id", "sleep", "cat"} {
+			put(tar.Header{Name: "bin/" + link, Typeflag: tar.TypeSymlink, Linkname: "box"}, nil)
+		}
+	})
+	z := gzip.NewWriter(&zipped)
+	z.Write(layer.Bytes())
+	z.Close()
+	object := func(v any) []byte {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	type m = map[string]any
+	part := func(kind string, b []byte, notes m) m {
+		return m{"mediaType": "application/vnd.oci.image." + kind, "digest": "sha256:" + digest(b), "size": len(b), "annotations": notes}
+	}
+	config := object(m{"architecture": runtime.GOARCH, "os": "linux",
+		"config": m{"Cmd": []string{"/bin/sleep"}, "Env": []string{"PATH=/bin"}},
+		"rootfs": m{"type": "layers", "diff_ids": []string{"sha256:" + digest(layer.Bytes())}}})
+	manifest := object(m{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+		"config": part("config.v1+json", config, nil), "layers": []any{part("layer.v1.tar+gzip", zipped.Bytes(), nil)}})
+	index := object(m{"schemaVersion": 2, "manifests": []any{part("manifest.v1+json", manifest, m{"io.containerd.image.name": "localhost/box:1"})}})
+	archive(&all, func(put func(tar.Header, []byte)) {
+		put(tar.Header{Name: "oci-layout"}, []byte(`{"imageLayoutVersion":"1.0.0"}`))
+		put(tar.Header{Name: "index.json"}, index)
+		for _, b := range [][]byte{config, manifest, zipped.Bytes()} {
+			put(tar.Header{Name: "blobs/sha256/" + digest(b)}, b)
+		}
+	})
+	if err := os.WriteFile(name, all.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
