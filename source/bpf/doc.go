@@ -21,7 +21,7 @@
 //	end               process      end               process.exit_code
 //	connected-to      network      connection,start  an attempt: destination.path, or .ip and .port
 //
-// An exec has arguments (16 KiB of them; more is told by orlop.evidence.truncated and
+// An exec has its arguments (up to 2 MiB; what is missing is told by orlop.evidence.truncated and
 // process.Ext.command_line_truncated), the paths of the program, of its parent and of
 // the working directory as the process's own mounts show them, walked in the kernel,
 // credentials, the cgroup, and process.entity_id, which is the same after a restart of

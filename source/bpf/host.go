@@ -92,8 +92,7 @@ func explain(err error) error {
 		return &MissingError{What: "the kernel refuses BPF programs", Err: errors.New(reason(err)),
 			Fix: "look for a container's seccomp profile, lockdown=confidentiality or an LSM; or use --source audit"}
 	case errors.As(err, &ve):
-		return &MissingError{What: "the kernel's verifier refuses the program", Err: errors.New(reason(err)),
-			Fix: "please report it with the output of orlop doctor; or use --source audit"}
+		return fmt.Errorf("bpf: the kernel's verifier refuses the program: %w (please report this with the output of orlop doctor)", errors.New(reason(err)))
 	}
 	return fmt.Errorf("bpf: load: %w", err)
 }

@@ -15,11 +15,12 @@ const (
 	kindExit
 	kindConnect
 	nKinds
+	kindMore = nKinds // a piece of the arguments of the exec that follows
 )
 
 // Flags of a record.
 const (
-	argsCut        = 1 << 0
+	argsCut        = 1 << 0 // pieces with all of them have come before
 	argsFault      = 1 << 1
 	exeCut         = 1 << 2
 	parentCut      = 1 << 3
@@ -48,6 +49,7 @@ const (
 const (
 	headerSize  = 208 // of struct header
 	addressSize = 128 // that an address takes
+	argsSize    = 16384
 )
 
 // record is struct header of orlop.bpf.c, and the parts behind it, which borrow
@@ -122,6 +124,39 @@ func (r *record) parse(b []byte) error {
 	}
 	r.parts[partAddress] = nil
 	return nil
+}
+
+// pieces are the long arguments of execs whose own record has not come yet, by
+// thread.
+type pieces map[uint32][]byte
+
+// maxPieces is how many execs may be under way at once; more is a sign that
+// records were lost.
+const maxPieces = 64
+
+func (p pieces) add(r *record) {
+	b := p[r.tid]
+	if r.argc == 0 {
+		if len(p) >= maxPieces {
+			clear(p)
+		}
+		b = nil
+	}
+	if len(b) != int(r.argc)*argsSize {
+		delete(p, r.tid) // one was lost
+		return
+	}
+	p[r.tid] = append(b, r.parts[partArgs]...)
+}
+
+// join gives an exec its arguments, if all have come.
+func (p pieces) join(r *record) {
+	b := p[r.tid]
+	delete(p, r.tid)
+	if len(b) == int(r.argsSize) {
+		r.parts[partArgs] = b
+		r.flags &^= argsCut | argsFault
+	}
 }
 
 // text cuts b at its first NUL.

@@ -158,6 +158,10 @@ func attachConnect(p *ebpf.Program) (link.Link, error) {
 	return l, err
 }
 
+// gather is how long events wait for others when they come faster than that. An
+// event that comes alone does not wait.
+const gather = time.Millisecond
+
 // String says what the sensor is attached to.
 func (s *Sensor) String() string { return "bpf: " + s.about }
 
@@ -187,8 +191,20 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 	defer stop()
 	var rec ringbuf.Record
 	var r record
+	long := pieces{}
 	refreshed := time.Now()
+	drained := refreshed
 	for {
+		if rec.Remaining == 0 {
+			// All is read. When much happens, we would be woken for every event, at
+			// the cost of as much again: let a few gather.
+			now := time.Now()
+			if now.Sub(drained) < gather {
+				time.Sleep(gather)
+				now = time.Now()
+			}
+			drained = now
+		}
 		err := s.ring.ReadInto(&rec)
 		switch {
 		case errors.Is(err, ringbuf.ErrFlushed):
@@ -202,9 +218,16 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 		case err != nil:
 			return fmt.Errorf("bpf: read the ring buffer: %w", err)
 		}
-		if err := r.parse(rec.RawSample); err != nil || r.kind == 0 || r.kind >= nKinds {
+		if err := r.parse(rec.RawSample); err != nil || r.kind == 0 || r.kind > kindMore {
 			s.o.Refuse(source.Rejection{Origin: out.origin(w.seq), Class: source.ClassRecord, Reason: "bpf: bug: bad record", Data: rec.RawSample})
 			continue
+		}
+		if r.kind == kindMore {
+			long.add(&r)
+			continue
+		}
+		if r.flags&argsCut != 0 {
+			long.join(&r)
 		}
 		s.received[r.kind].Add(1)
 		if r.kind == kindExit && s.again(&r) {

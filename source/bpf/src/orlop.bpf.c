@@ -19,11 +19,11 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 const volatile u32 filtered = 0;
 const volatile u32 filter_loginuid = 0;
 
-enum { EXEC = 1, FORK, EXIT, CONNECT, KINDS };
+enum { EXEC = 1, FORK, EXIT, CONNECT, MORE, KINDS };
 
 // Flags of a record.
 enum {
-	ARGS_CUT = 1 << 0,    // more arguments than ARGS
+	ARGS_CUT = 1 << 0,    // more arguments than ARGS: MORE has come before with all of them
 	ARGS_FAULT = 1 << 1,  // they could not be read
 	EXE_CUT = 1 << 2,     // the path is longer than we walk: its beginning is missing
 	PARENT_CUT = 1 << 3,
@@ -37,7 +37,8 @@ enum {
 	NO_LOGIN = 1 << 11, // a kernel without audit
 };
 
-#define ARGS 16384   // bytes of arguments
+#define ARGS 16384   // bytes of arguments in a record
+#define PIECES 128   // records for the arguments of one exec: 2 MiB
 #define PARTS 256    // names of a path
 #define NAME 256     // NAME_MAX and its NUL
 #define VALUE 32768  // the most that a per-CPU map may hold
@@ -327,6 +328,46 @@ static __always_inline void file(struct header *h, struct file *f)
 	}
 }
 
+// put_piece sends at most ARGS bytes of the arguments of an exec that has more than
+// fit into its record, and returns how many. argc is the number of the piece.
+__noinline u32 put_piece(u32 i, u64 from, u64 n)
+{
+	struct scratch *s = get(0);
+
+	if (!s)
+		return 0;
+	if (n > ARGS)
+		n = ARGS;
+	opaque(n);
+	if (n > ARGS)
+		n = ARGS;
+	if (bpf_probe_read_user(s->data, n, (void *)from) < 0)
+		return 0;
+	s->h.argc = i;
+	s->h.off = n;
+	s->h.len[P_ARGS] = n;
+	send(s, MORE);
+	return n;
+}
+
+static __always_inline void pieces(struct scratch *s, u64 from, u64 n)
+{
+	u32 argc = s->h.argc;
+
+	s->h.kind = MORE;
+	for (u32 i = 0; i < PIECES; i++) {
+		u32 sent = put_piece(i, from + (u64)i * ARGS, n - (u64)i * ARGS);
+
+		if (sent < ARGS)
+			break;
+		if (n <= (u64)(i + 1) * ARGS)
+			break;
+	}
+	s->h.kind = EXEC;
+	s->h.argc = argc;
+	s->h.off = 0;
+}
+
 static __always_inline u32 path(struct scratch *s, u32 which, struct path *p, u32 part)
 {
 	u32 last = s->h.off;
@@ -360,6 +401,7 @@ static __always_inline int on_exec(struct task_struct *t, struct linux_binprm *b
 	h->argc = BPF_CORE_READ(bprm, argc);
 	h->args_size = n;
 	if (n > ARGS) {
+		pieces(s, from, n);
 		n = ARGS;
 		h->flags |= ARGS_CUT;
 	}
