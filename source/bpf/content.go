@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -183,4 +184,28 @@ func toolOfText(f io.ReaderAt) string {
 		}
 	}
 	return ""
+}
+
+// clientEnv are the variables that a runtime's client takes its settings from. No
+// others are reported: an environment holds secrets.
+var clientEnv = []string{
+	"CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE", "CONTAINERD_SNAPSHOTTER", "NERDCTL_TOML",
+	"CONTAINER_RUNTIME_ENDPOINT", "IMAGE_SERVICE_ENDPOINT", "CRI_CONFIG_FILE", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST",
+}
+
+// environ returns those variables of a process, if it still runs.
+func environ(pid uint32) (vars [][]byte) {
+	f, err := os.Open("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/environ")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.LimitReader(f, 1<<20))
+	for v := range bytes.SplitSeq(b, []byte{0}) {
+		name, _, _ := bytes.Cut(v, []byte{'='})
+		if slices.Contains(clientEnv, string(name)) {
+			vars = append(vars, v)
+		}
+	}
+	return vars
 }

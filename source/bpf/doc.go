@@ -36,4 +36,5 @@
 //	                        the container runtime client that the program is by its
 //	                        content, whatever its name: Go's build information, or the
 //	                        names of source files where that was removed
+//	process.env_vars        of such a client, the variables that it takes settings from
 package bpf

@@ -58,7 +58,9 @@ func (w *writer) process(r *record) []byte {
 	switch r.kind {
 	case kindExec:
 		w.program(r)
-		tool = w.tool(r)
+		if tool = w.tool(r); tool != "" {
+			w.environ(r.pid)
+		}
 	case kindExit:
 		code := r.exitCode >> 8 & 0xff
 		if sig := r.exitCode & 0x7f; sig != 0 {
@@ -191,6 +193,22 @@ func (w *writer) args(args []byte, cut bool) {
 	if cut {
 		w.raw(`,"Ext":{"command_line_truncated":true}`)
 	}
+}
+
+// environ writes what the environment tells a runtime's client.
+func (w *writer) environ(pid uint32) {
+	vars := environ(pid)
+	if len(vars) == 0 {
+		return
+	}
+	w.raw(`,"env_vars":[`)
+	for i, v := range vars {
+		if i > 0 {
+			w.raw(`,`)
+		}
+		w.text(v)
+	}
+	w.raw(`]`)
 }
 
 func (w *writer) parent(r *record) {

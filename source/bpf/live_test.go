@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -79,6 +80,8 @@ type watch struct {
 	ctx    context.Context
 	stop   context.CancelFunc
 	docs   []map[string]any
+	saw    func(doc map[string]any) // may be nil
+	stdin  io.Reader                // of what is run
 	done   chan error
 }
 
@@ -111,6 +114,9 @@ func (w *watch) start() *watch {
 				return fmt.Errorf("%w in %s", err, e.Raw)
 			}
 			w.docs = append(w.docs, doc)
+			if w.saw != nil {
+				w.saw(doc)
+			}
 			return nil
 		})
 	}()
@@ -121,7 +127,7 @@ func (w *watch) start() *watch {
 func (w *watch) run(env []string, args ...string) {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.ctx, "/bin/sh", append([]string{"-c", `echo "$1" >/proc/self/loginuid; shift; exec "$@"`, "sh", strconv.FormatUint(uint64(w.uid), 10)}, args...)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env, cmd.Stdin = append(os.Environ(), env...), w.stdin
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || strings.Contains(string(out), "loginuid") {
@@ -316,6 +322,13 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+func must2[T, U any](v T, u U, err error) (T, U) {
+	if err != nil {
+		panic(err)
+	}
+	return v, u
+}
+
 func TestProgramsWithoutAFile(t *testing.T) {
 	w := open(t, bpf.Options{NoSeed: true}).start()
 	self := must(os.Executable())
@@ -490,7 +503,7 @@ func TestContent(t *testing.T) {
 	if err := os.MkdirAll(src, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"go.mod": "module github.com/containerd/containerd/cmd/ctr\n", "main.go": "package main\n\nfunc main() { println() }\n"} {
+	for name, text := range map[string]string{"go.mod": "module github.com/containerd/containerd/cmd/ctr\n", "main.go": "package main\n\nimport \"os\"\n\nfunc main() { os.Stdin.Read(make([]byte, 1)) }\n"} {
 		if err := os.WriteFile(filepath.Join(src, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -511,8 +524,18 @@ func TestContent(t *testing.T) {
 	if err := os.WriteFile(erased, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	// The first waits on its input until it has been seen.
+	input, hold := must2(os.Pipe())
+	defer input.Close()
+	w.saw = func(doc map[string]any) {
+		if get(doc, "process.name") == "kworker" {
+			hold.Close()
+		}
+	}
 	w.start()
-	w.run(nil, kworker)
+	w.stdin = input
+	w.run([]string{"CONTAINERD_NAMESPACE=k8s.io", "SECRET=x"}, kworker)
+	w.stdin = nil
 	w.run(nil, erased)
 	w.run(nil, must(os.Executable()), "-test.run=^$")
 	docs := w.end()
@@ -526,6 +549,9 @@ func TestContent(t *testing.T) {
 	f(kworker, "ctr")
 	f(erased, "ctr")
 	f(must(os.Executable()), nil)
+	if got := get(one(t, docs, "exec", "process.name", "kworker"), "process.env_vars"); !reflect.DeepEqual(got, []any{"CONTAINERD_NAMESPACE=k8s.io"}) {
+		t.Errorf("environment %v", got)
+	}
 	if n := w.sensor.Stats().Unidentified; n != 0 {
 		t.Errorf("%d unidentified", n)
 	}
