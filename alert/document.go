@@ -176,7 +176,11 @@ func (a *Alert) write(r *rule.Rule, h *hit, m Match) {
 		d.set("orlop.explain", encode(m.Explain))
 	}
 	if m.Evidence != nil {
+		truncated := d.find("orlop.evidence.truncated")
 		d.set("orlop.evidence", encode(m.Evidence))
+		if truncated != nil {
+			d.set("orlop.evidence.truncated", truncated)
+		}
 	}
 
 	put := func(key string, v any) { d.put("kibana."+key, &member{raw: encode(v)}) }

@@ -90,8 +90,13 @@ func newHit(e *event.Event, s *event.Schema, r *rule.Rule) (*hit, error) {
 		}
 	}
 	h.doc = doc
+	// What a source could not read whole stays said; the rest is ours to say.
+	truncated := string(h.doc.find("orlop.evidence.truncated")) == "true"
 	for _, path := range []string{"orlop.derived", "orlop.explain", "orlop.evidence"} {
 		h.doc.remove(path)
+	}
+	if truncated {
+		h.doc.set("orlop.evidence.truncated", []byte("true"))
 	}
 	for _, f := range e.Derived() {
 		if s == nil || e.Get(f).Kind() == event.KindMissing || slices.Contains(h.derived, s.Name(f)) {

@@ -62,7 +62,8 @@ type Stats struct {
 	Late      uint64 // of Evaluated: too old for the sequences that it could be part of
 	Untimed   uint64 // of Evaluated: without a time that sequences could order it by
 	Evicted   uint64 // partial sequences given up for want of memory
-	Alerts    uint64 // building blocks are not counted
+	Alerts    uint64
+	Blocks    uint64 // building blocks, which are not among Alerts
 }
 
 // An Engine runs rules. It is not safe for concurrent use.
@@ -531,10 +532,7 @@ func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
 	if err != nil {
 		panic("detect: bug: " + err.Error()) // a decoder has read the document
 	}
-	if !al.BuildingBlock {
-		a.alerts++
-		g.stats.Alerts++
-	}
+	g.count(a, al)
 	emit(al)
 }
 
@@ -553,13 +551,21 @@ func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) 
 		panic("detect: bug: " + err.Error())
 	}
 	for _, b := range blocks {
+		g.count(a, b)
 		emit(b)
 	}
-	if !all.BuildingBlock {
-		a.alerts++
-		g.stats.Alerts++
-	}
+	g.count(a, all)
 	emit(all)
+}
+
+// count counts an alert, or a building block apart.
+func (g *Engine) count(a *active, al *alert.Alert) {
+	if al.BuildingBlock {
+		g.stats.Blocks++
+		return
+	}
+	a.alerts++
+	g.stats.Alerts++
 }
 
 // Reads lists the fields that the rules that run read.

@@ -151,7 +151,7 @@ func TestStats(t *testing.T) {
 		detect.Stats{In: 7, Filtered: 2, Evaluated: 5, Alerts: 3, Untimed: 3})
 	b.see("s", doc(1, `"event.category":"network","user.id":"1"`))
 	b.Flush(b.emit)
-	if got, want := b.Stats(), (detect.Stats{In: 8, Filtered: 2, Evaluated: 6, Alerts: 4, Untimed: 3}); got != want {
+	if got, want := b.Stats(), (detect.Stats{In: 8, Filtered: 2, Evaluated: 6, Alerts: 4, Blocks: 2, Untimed: 3}); got != want {
 		t.Errorf("after Flush:\n got %+v\nwant %+v", got, want)
 	}
 }

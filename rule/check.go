@@ -15,6 +15,15 @@ import (
 // are of what was read but looks wrong; an error is a syntax.Errors with all the
 // mistakes of the file.
 func Parse(name string, text []byte) (r *Rule, warnings syntax.Errors, err error) {
+	r, warnings, errs := parse(name, text)
+	if len(errs) > 0 {
+		return nil, warnings, errs
+	}
+	return r, warnings, nil
+}
+
+// parse is Parse, but returns what could be read beside the mistakes.
+func parse(name string, text []byte) (r *Rule, warnings, errs syntax.Errors) {
 	// Editors on Windows begin a file with a byte order mark.
 	d := &document{src: syntax.Source{Name: name, Text: strings.TrimPrefix(string(text), "\uFEFF")}}
 	if len(text) > MaxSize {
@@ -29,10 +38,7 @@ func Parse(name string, text []byte) (r *Rule, warnings syntax.Errors, err error
 	byPlace := func(a, b *syntax.Error) int { return a.Range.Start - b.Range.Start }
 	slices.SortStableFunc(d.errs, byPlace)
 	slices.SortStableFunc(d.warns, byPlace)
-	if len(d.errs) > 0 {
-		return nil, d.warns, d.errs
-	}
-	return r, d.warns, nil
+	return r, d.warns, d.errs
 }
 
 // rule makes the Rule of a file.

@@ -24,6 +24,10 @@ type Pack struct {
 	Rules    []*Rule       // sorted by File
 	Errors   syntax.Errors // why a file is not among the Rules
 	Warnings syntax.Errors // what was read but looks wrong
+
+	// Broken are rules with mistakes outside their query, whose query can be
+	// checked all the same. They must not run.
+	Broken []*Rule
 }
 
 // Load reads rule files and, of folders, all the *.toml files in them at any
@@ -88,11 +92,13 @@ func (p *Pack) read(fsys fs.FS, file, name string) {
 		p.fail(name, err)
 		return
 	}
-	r, warnings, err := Parse(name, text)
+	r, warnings, errs := parse(name, text)
 	p.Warnings = append(p.Warnings, warnings...)
-	var errs syntax.Errors
-	if errors.As(err, &errs) {
+	if len(errs) > 0 {
 		p.Errors = append(p.Errors, errs...)
+		if r != nil && r.Query.Text != "" {
+			p.Broken = append(p.Broken, r)
+		}
 		return
 	}
 	p.Rules = append(p.Rules, r)

@@ -49,7 +49,7 @@ func compile(paths []string) (*compiled, error) {
 		return nil, err
 	}
 	g := detect.New(detect.Options{Schema: event.NewSchema()})
-	c := &compiled{pack: pack, mistakes: slices.Clone(pack.Errors)}
+	c := &compiled{pack: pack, mistakes: append(slices.Clone(pack.Errors), queryMistakes(pack.Broken)...)}
 	if err := g.SetRules(pack.Rules); err != nil {
 		var more syntax.Errors
 		if !errors.As(err, &more) {
@@ -59,6 +59,14 @@ func compile(paths []string) (*compiled, error) {
 	}
 	c.statuses = g.Rules()
 	return c, nil
+}
+
+// queryMistakes are those in the queries of rules that do not run for other
+// reasons, so that all of a file is reported at once.
+func queryMistakes(broken []*rule.Rule) syntax.Errors {
+	var mistakes syntax.Errors
+	errors.As(detect.Check(broken), &mistakes)
+	return mistakes
 }
 
 // ruleLine is a rule as rules list prints it.

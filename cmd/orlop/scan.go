@@ -87,7 +87,10 @@ What an event lacks and the stream has shown is filled in: parent process,
 command line, entity ids, container. The alert lists it under orlop.derived.
 
 Alerts have the form of Elastic Security's documents; orlop.explain says why
-each was raised.`
+each was raised. Building blocks (the events of a sequence, and the alerts of
+rules that are one) are among the documents, marked by
+kibana.alert.building_block_type; a table leaves them out, and --exit-code does
+not count them.`
 	var (
 		paths    []string
 		output   string
@@ -197,7 +200,7 @@ func loadRules(w io.Writer, engine *detect.Engine, paths []string) error {
 	if err != nil {
 		return err
 	}
-	mistakes := pack.Errors
+	mistakes := append(slices.Clone(pack.Errors), queryMistakes(pack.Broken)...)
 	if err := engine.SetRules(pack.Rules); err != nil {
 		var more syntax.Errors
 		if !errors.As(err, &more) {
@@ -240,7 +243,11 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 	if st.Late+st.Untimed+st.Evicted > 0 {
 		fmt.Fprintf(w, "sequences %d events late, %d without a time, %d partial matches given up\n", st.Late, st.Untimed, st.Evicted)
 	}
-	fmt.Fprintf(w, "alerts    %d\n", st.Alerts)
+	blocks := ""
+	if st.Blocks > 0 {
+		blocks = ", and " + count(int(st.Blocks), "building block")
+	}
+	fmt.Fprintf(w, "alerts    %d%s\n", st.Alerts, blocks)
 	byRule := engine.Rules()
 	slices.SortStableFunc(byRule, func(a, b detect.Status) int { return int(b.Alerts) - int(a.Alerts) })
 	severity := 0

@@ -172,6 +172,8 @@ func (p *parser) unexpected(want string) {
 	switch {
 	case t.kind == tokAssign:
 		hint = "compare with =="
+	case IsKeyword(t.text) && p.at > 0 && p.tokens[p.at-1].kind == tokDot:
+		hint = "a keyword in a name stands in backticks: `" + t.text + "`"
 	case t.kind == tokIdent:
 		switch strings.ToLower(t.text) {
 		case "and", "or", "not", "in", "where", "like", "regex", "sequence", "true", "false", "null":

@@ -37,6 +37,7 @@ type Record struct {
 }
 
 var (
+	errCut         = errors.New("the record is cut short")
 	errNotRecord   = errors.New("not an audit record")
 	errType        = errors.New("not an audit record: bad type")
 	errStamp       = errors.New("not an audit record: bad stamp, want audit(seconds.millis:serial)")
@@ -121,8 +122,15 @@ func (r *Record) ParseText(b []byte) error {
 	if i := bytes.IndexByte(b, 0x1d); i >= 0 {
 		r.Raw, r.Names = b[:i], b[i+1:]
 	}
+	// A quoted value never holds a quote, and every SYSCALL names the program
+	// behind its numbers: without it, the last of those may lack digits.
+	if bytes.Count(r.Raw, quote)%2 != 0 || r.Type == typeSyscall && !bytes.Contains(r.Raw, exeField) {
+		return errCut
+	}
 	return nil
 }
+
+var quote, exeField = []byte{'"'}, []byte(" exe=")
 
 // setType reads the name of a type, its number, or UNKNOWN[number].
 func (r *Record) setType(name []byte) bool {
