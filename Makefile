@@ -13,6 +13,7 @@ build:
 
 test: check
 	$(GO) test ./...
+	ORLOP_DRAWS=100000 $(GO) test -run Oracle ./eql
 	$(MAKE) --no-print-directory race
 
 # What a compiler does not say: format, vet and staticcheck.

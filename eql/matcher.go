@@ -1,6 +1,7 @@
 package eql
 
 import (
+	"cmp"
 	"container/heap"
 	"net/netip"
 	"slices"
@@ -493,6 +494,19 @@ func (m *Matcher) deliver(c *chain, emit func(Match)) {
 		n++
 	}
 	emit(out)
+}
+
+// Compare orders matches as results are: by their last event, then by their keys.
+func (m *Match) Compare(o *Match) int {
+	if n := cmp.Compare(m.Ordinal, o.Ordinal); n != 0 {
+		return n
+	}
+	for i := range min(len(m.Keys), len(o.Keys)) {
+		if n := compareKeys(m.Keys[i], o.Keys[i]); n != 0 {
+			return n
+		}
+	}
+	return 0
 }
 
 // Last is the last event of a match that is there.

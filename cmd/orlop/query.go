@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"os"
 	"slices"
@@ -233,7 +232,7 @@ func (q *queryFlags) results(query *eql.Query, spool *agent.Spool, emit func(eql
 		m.Flush(add)
 		// One that waited for a missing event comes after later ones; results
 		// are in the order of their last events.
-		slices.SortStableFunc(all, func(a, b eql.Match) int { return cmp.Compare(a.Ordinal, b.Ordinal) })
+		slices.SortStableFunc(all, func(a, b eql.Match) int { return a.Compare(&b) })
 	}
 	for _, m := range eql.Window(query, q.size, all) {
 		if err := emit(m); err != nil {
