@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -162,6 +163,9 @@ func attachConnect(p *ebpf.Program) (link.Link, error) {
 // event that comes alone does not wait.
 const gather = time.Millisecond
 
+// glance is how often the ring buffer is looked at when nothing wakes us.
+const glance = 250 * time.Millisecond
+
 // String says what the sensor is attached to.
 func (s *Sensor) String() string { return "bpf: " + s.about }
 
@@ -204,12 +208,13 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 				now = time.Now()
 			}
 			drained = now
+			s.ring.SetDeadline(now.Add(glance)) // forks and ends alone do not wake us
 		}
 		err := s.ring.ReadInto(&rec)
 		switch {
-		case errors.Is(err, ringbuf.ErrFlushed):
+		case errors.Is(err, ringbuf.ErrFlushed), errors.Is(err, os.ErrDeadlineExceeded):
 			// ReadInto has returned all that was there before.
-			if ctx.Err() != nil {
+			if ctx.Err() != nil && errors.Is(err, ringbuf.ErrFlushed) {
 				return nil
 			}
 			continue

@@ -289,6 +289,30 @@ __noinline u32 put_cgroup(u32 which, u64 task)
 	return CUT;
 }
 
+enum {
+	NO_WAKEUP = 1 << 0, // BPF_RB_NO_WAKEUP
+	FORCE_WAKEUP = 1 << 1,
+	AVAIL_DATA = 0,
+};
+
+#define FEW 8192
+#define MANY 12288
+
+// wakeup says whether a record wakes the reader, which costs more than the record.
+// Execs and connects do; forks, ends and pieces of arguments wait for those, for
+// FEW bytes, or for the reader's next look. With MANY bytes unread the reader has
+// been woken and is on its way.
+static __always_inline u64 wakeup(u32 kind)
+{
+	u64 unread = bpf_ringbuf_query(&ring, AVAIL_DATA);
+
+	if (unread >= MANY)
+		return kind == EXEC || kind == CONNECT ? 0 : NO_WAKEUP;
+	if (kind == EXEC || kind == CONNECT || unread >= FEW)
+		return FORCE_WAKEUP;
+	return NO_WAKEUP;
+}
+
 static __always_inline void send(struct scratch *s, u32 kind)
 {
 	struct count *c = bpf_map_lookup_elem(&counts, &kind);
@@ -299,7 +323,7 @@ static __always_inline void send(struct scratch *s, u32 kind)
 	opaque(size);
 	if (size > VALUE)
 		size = VALUE;
-	if (bpf_ringbuf_output(&ring, s, size, 0) < 0)
+	if (bpf_ringbuf_output(&ring, s, size, wakeup(kind)) < 0)
 		c->lost++;
 	else
 		c->sent++;
