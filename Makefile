@@ -49,3 +49,10 @@ PUBLISHED ?= ../shared/efficacy/commands.ndjson
 efficacy:
 	@$(GO) run ./cmd/efficacy cmd/efficacy/testdata/commands.ndjson $(wildcard $(PUBLISHED))
 .PHONY: efficacy
+
+# The kernel program; its object is committed, so building needs no clang.
+# Needs clang 14, llvm and libbpf-dev.
+bpf:
+	cd source/bpf/src && clang -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Wno-missing-declarations \
+	  -fdebug-prefix-map=$$PWD=. -c orlop.bpf.c -o ../orlop_bpfel.o && llvm-strip -g ../orlop_bpfel.o
+.PHONY: bpf
