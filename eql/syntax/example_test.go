@@ -19,7 +19,8 @@ func ExampleParse() {
 func ExampleFormat() {
 	q, err := syntax.Parse(syntax.Source{Text: `sequence by host.id with maxspan=60s
 [process where process.name=="ctr"] // someone on the node
-[file where file.path:"/etc/*" and not user.name in("root","admin") /* people */ ] | head 5`})
+[file where file.path:"/etc/*" // configuration
+and not user.name in("root", /* a person */"admin")] | head 5`})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -30,9 +31,8 @@ func ExampleFormat() {
 	//   [process where process.name == "ctr"]  // someone on the node
 	//   [
 	//     file where
-	//       file.path : "/etc/*" and
-	//       not user.name in ("root", "admin")
-	//     /* people */
+	//       file.path : "/etc/*" and  // configuration
+	//       not user.name in ("root", /* a person */ "admin")
 	//   ]
 	// | head 5
 }

@@ -1,19 +1,27 @@
 package syntax
 
 import (
-	"bytes"
-	"sort"
 	"strings"
 	"unicode/utf8"
 )
 
-// How a query is laid out.
+// How a query is laid out, and what becomes of its comments.
 //
-// The tree is printed line by line. Every line knows which piece of the source
-// it stands for, and before it is written come the comments of the source that
-// begin before the end of that piece: behind the line above if that is where
-// they stood, else on lines of their own. So no comment can be lost, and one
-// that has been moved to a line of its own stays there.
+// A comment stays in front of the word that it stood in front of. That alone is
+// kept of where it stood, and what lines it shared:
+//
+//   - One that shares its line with the next word goes on to, in front of it.
+//     In front of a closing bracket it shares that of the word before.
+//   - Others end their line. One that began behind a word stays behind that
+//     word; the rest stand on lines of their own.
+//
+// In front of words that end a line (and, or, where, a comma) there is no line
+// to end, so there the comment passes on to the next word.
+//
+// The layout depends on nothing but the words, the comments in front of each and
+// which of these end lines; and all that can be read off the result as it was
+// read off the source. So formatting the result gives it again, whatever the
+// comments are and wherever they stood.
 
 // width is the column that lines are broken at, where they can be.
 const width = 100
@@ -32,311 +40,303 @@ const width = 100
 //
 // Operands of the outermost and, or of a condition stand on a line each; those
 // further in do when they do not fit into 100 columns or have comments among
-// them. Long lists are filled up to that width.
+// them that end lines. Long lists are filled up to that width.
 func Format(q *Query) string {
 	l := lexer{src: q.Src, text: q.Src.Text}
 	l.run()
-	f := &formatter{src: q.Src.Text, tokens: l.tokens, comments: l.comments}
+	f := &formatter{words: words{src: q.Src.Text, tokens: l.tokens}}
 	f.query(q)
-	f.flush(len(f.src)+1, 0)
+	f.sep(hardNode)
+	f.take("", 1) // the end, for the comments before it
+	f.attach(l.comments)
+	f.groups()
+	f.print()
 	return f.b.String()
 }
 
 type formatter struct {
-	src      string
-	tokens   []token
-	comments []Range // not yet printed
-	b        bytes.Buffer
-	end      int  // in the source, of the line printed last; 0 before the first
-	closed   bool // the line printed last has a // behind it
+	words
+	b      strings.Builder
+	column int
+	last   string // the word written last
+
+	// What stands before the next word.
+	before        nodeKind // spaceNode, hardNode, or wordNode for nothing
+	indent, inner int32    // of a hardNode
+
+	around []group
 }
 
-// line prints one line, which stands for the source up to r.End.
-func (f *formatter) line(indent int, text string, r Range) {
-	f.flush(r.End, indent)
-	f.write(indent, text)
-	f.end = max(f.end, r.End)
-	f.closed = false
+// notes are the comments in front of a word.
+type notes struct {
+	comments []comment // as the source has them
+
+	above  []string // lines that they end
+	behind bool     // the first of these begins behind the word before
+	inline string   // those that share the line of the word or, of a closing bracket, of that before
 }
 
-func (f *formatter) write(indent int, text string) {
-	f.b.WriteString(strings.Repeat(" ", indent))
-	f.b.WriteString(text)
-	f.b.WriteByte('\n')
+// A comment is one of the source.
+type comment struct {
+	text          string
+	before, after bool // a line ends there
 }
 
-// flush prints the comments that begin before the offset upto.
-func (f *formatter) flush(upto, indent int) {
-	for len(f.comments) > 0 && f.comments[0].Start < upto {
-		c := f.comments[0]
-		f.comments = f.comments[1:]
-		text := strings.TrimRight(f.src[c.Start:c.End], " \t\r")
-		if f.trails(c) {
-			f.b.Truncate(f.b.Len() - 1)
-			f.b.WriteString("  " + text + "\n")
-			f.closed = strings.HasPrefix(text, "//")
+const lineEnds = "\r\n"
+
+var newlines = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
+// attach puts the comments in front of their words.
+func (f *formatter) attach(comments []Range) {
+	token, at := 0, 0 // at is a node
+	for _, r := range comments {
+		for f.tokens[token].Start < r.End {
+			token++
+		}
+		for f.nodes[at].kind != wordNode || int(f.nodes[at].at) < token {
+			at++
+		}
+		c := comment{text: newlines.Replace(f.src[r.Start:r.End])}
+		start := 0
+		if token > 0 {
+			start = f.tokens[token-1].End
+		}
+		n := &f.nodes[at]
+		lead := f.src[start:r.Start]
+		tail := f.src[r.End:f.tokens[token].Start]
+		// Blanks up to the comments on either side.
+		if i := strings.LastIndexFunc(lead, notBlank); i >= 0 {
+			lead = lead[i+1:]
+		}
+		if i := strings.IndexFunc(tail, notBlank); i >= 0 {
+			tail = tail[:i]
+		}
+		lines := strings.ContainsAny(c.text, lineEnds)
+		c.before = lines || strings.ContainsAny(lead, lineEnds)
+		c.after = lines || n.text == "" || strings.ContainsAny(tail, lineEnds) || strings.HasPrefix(c.text, "//")
+		if strings.HasPrefix(c.text, "//") {
+			c.text = strings.TrimRight(c.text, " \t")
+		}
+		if n.notes == nil {
+			n.notes = &notes{}
+		}
+		n.comments = append(n.comments, c)
+	}
+	var passed []comment
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		if n.kind != wordNode || n.notes == nil && passed == nil {
 			continue
 		}
-		f.write(indent, text)
-		f.closed = true
-	}
-}
-
-// trails reports whether a comment stands at the end of the source line that
-// the line printed last ends on.
-func (f *formatter) trails(c Range) bool {
-	if f.end == 0 || f.closed || f.end > c.Start || strings.ContainsAny(f.src[f.end:c.End], "\r\n") {
-		return false
-	}
-	rest := f.src[c.End:]
-	if i := strings.IndexAny(rest, "\r\n"); i >= 0 {
-		rest = rest[:i]
-	}
-	return strings.Trim(rest, " \t") == ""
-}
-
-// commented reports whether an unprinted comment begins inside r.
-func (f *formatter) commented(r Range) bool {
-	i := sort.Search(len(f.comments), func(i int) bool { return f.comments[i].Start >= r.Start })
-	return i < len(f.comments) && f.comments[i].Start < r.End
-}
-
-// token returns the index of the first token at or behind an offset.
-func (f *formatter) token(offset int) int {
-	return sort.Search(len(f.tokens), func(i int) bool { return f.tokens[i].Start >= offset })
-}
-
-// find is the range of the next token of a kind at or behind an offset, or the
-// empty range there.
-func (f *formatter) find(offset int, kinds ...tokenKind) Range {
-	for i := f.token(offset); i < len(f.tokens); i++ {
-		for _, k := range kinds {
-			if f.tokens[i].kind == k {
-				return f.tokens[i].Range
-			}
+		if n.notes == nil {
+			n.notes = &notes{}
+		}
+		n.comments = append(passed, n.comments...)
+		passed = nil
+		n.lines(n.closes)
+		if n.joint && len(n.above) > 0 {
+			passed, n.notes = n.comments, nil
 		}
 	}
-	return Range{offset, offset}
 }
 
-// parens widens r by the parentheses right around it, if it has some.
-func (f *formatter) parens(r Range) (open, close Range) {
-	i, j := f.token(r.Start)-1, f.token(r.End)
-	if i >= 0 && j < len(f.tokens) && f.tokens[i].kind == tokLParen && f.tokens[j].kind == tokRParen {
-		return f.tokens[i].Range, f.tokens[j].Range
+func notBlank(r rune) bool { return r >= 0x80 || !isSpace(byte(r)) }
+
+// lines sorts the comments into those of the lines above the word and those
+// that share one with a word.
+func (n *notes) lines(closes bool) {
+	var line []string
+	for i, c := range n.comments {
+		line = append(line, c.text)
+		if c.after || i+1 < len(n.comments) && n.comments[i+1].before {
+			n.above, line = append(n.above, strings.Join(line, " ")), nil
+		}
 	}
-	return Range{r.Start, r.Start}, Range{r.End, r.End}
-}
-
-func (f *formatter) query(q *Query) {
+	last := strings.Join(line, " ")
+	n.behind = !n.comments[0].before
 	switch {
-	case q.Event != nil:
-		f.filter(0, q.Event)
-	case q.Sequence != nil:
-		s := q.Sequence
-		head := "sequence" + byString(s.By)
-		if s.MaxSpan > 0 {
-			head += " with maxspan=" + Duration(s.MaxSpan)
+	case !closes:
+		n.inline = last
+	case n.behind && len(n.above) == 0:
+		n.inline = last
+	case n.behind && len(n.above) == 1 && last == "" && !strings.HasPrefix(n.comments[len(n.comments)-1].text, "//"):
+		n.inline, n.above = n.above[0], nil // it does not matter that the bracket is on the next line
+	case last != "":
+		n.above = append(n.above, last)
+	}
+}
+
+// begins reports whether comments make the word begin a line.
+func (n *notes) begins() bool { return n != nil && len(n.above) > 0 }
+
+// groups marks those that have to be broken: with a word in them, their first
+// aside, that begins a line.
+func (f *formatter) groups() {
+	lines := make([]int32, len(f.nodes)+1) // words before a node that begin one
+	for i := range f.nodes {
+		lines[i+1] = lines[i]
+		if f.nodes[i].begins() {
+			lines[i+1]++
 		}
-		f.terms(head, s.Range, s.Terms)
-		if s.Until != nil {
-			at := f.find(s.Terms[len(s.Terms)-1].End, tokUntil)
-			f.line(0, "until", at)
-			f.term(2, s.Until)
+	}
+	for i := range f.nodes {
+		if n := &f.nodes[i]; n.kind == openNode {
+			first := i + 1
+			for f.nodes[first].kind != wordNode {
+				first++
+			}
+			n.broken = n.broken || lines[n.to] > lines[first+1]
 		}
-	case q.Sample != nil:
-		f.terms("sample"+byString(q.Sample.By), q.Sample.Range, q.Sample.Terms)
 	}
-	for _, p := range q.Pipes {
-		text := "| " + p.Name
-		for i, a := range p.Args {
-			text += [2]string{" ", ", "}[min(i, 1)] + ExprString(a)
+}
+
+// group is one that is being printed.
+type group struct {
+	broken   bool
+	comments bool // that is why
+}
+
+func (f *formatter) print() {
+	f.before, f.around = hardNode, []group{{broken: true}}
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		in := f.around[len(f.around)-1]
+		switch n.kind {
+		case wordNode:
+			f.write(n)
+		case spaceNode:
+			f.before = spaceNode
+		case openNode:
+			broken := in.broken && (n.broken || !n.tight && !f.fits(i, true))
+			f.around = append(f.around, group{broken, n.broken})
+		case closeNode:
+			f.around = f.around[:len(f.around)-1]
+		default:
+			switch {
+			case in.broken && (n.kind != fillNode || in.comments || !f.fits(i, false)):
+				f.before, f.indent, f.inner = hardNode, n.indent, n.inner
+			case n.kind != softNode:
+				f.before = spaceNode
+			}
 		}
-		f.line(0, text, p.Range)
 	}
 }
 
-func byString(keys []*Field) string {
-	var b strings.Builder
-	printBy(&b, keys)
-	return b.String()
-}
-
-func (f *formatter) terms(head string, r Range, terms []*Term) {
-	end := r.Start
-	if i := f.token(terms[0].Start); i > 0 {
-		end = f.tokens[i-1].End
+// write writes a word, with what stands in front of it.
+func (f *formatter) write(n *node) {
+	c := n.notes
+	if c == nil {
+		c = &notes{}
 	}
-	f.line(0, head, Range{r.Start, end})
-	for _, t := range terms {
-		f.term(2, t)
-	}
-}
-
-func (f *formatter) term(indent int, t *Term) {
-	text := t.String()
-	close := f.find(t.Filter.End, tokRBrack)
-	if indent+utf8.RuneCountInString(text) <= width && !f.commented(Range{t.Start, close.Start}) {
-		f.line(indent, text, t.Range)
-		return
-	}
-	open, tail := "[", (&Term{By: t.By, Runs: t.Runs}).tail()
-	if t.Missing {
-		open = "!["
-	}
-	f.line(indent, open, Range{t.Start, t.Start + len(open)})
-	f.filter(indent+2, t.Filter)
-	f.flush(close.Start, indent+2)
-	f.line(indent, "]"+tail, Range{close.Start, max(close.End, t.End)})
-}
-
-// filter prints a category and its condition. A condition of several operands
-// always stands below its category, so that adding one changes one line.
-func (f *formatter) filter(indent int, x *Filter) {
-	if l, ok := x.Where.(*Logical); ok {
-		f.line(indent, x.Head(), f.find(x.Start, tokWhere))
-		f.operands(indent+2, l, "")
-		return
-	}
-	f.expr(indent, x.Head()+" ", x.Where, "")
-}
-
-func (f *formatter) operands(indent int, l *Logical, suffix string) {
-	for i, y := range l.Xs {
-		after := suffix
-		if i < len(l.Xs)-1 {
-			after = " " + l.Op
+	for i, text := range c.above {
+		if f.before != hardNode {
+			// The layout asks for no new line here: it goes on from the one before.
+			f.before, f.indent, f.inner = hardNode, n.indent, n.inner
 		}
-		f.operand(indent, y, precNot, after)
-	}
-}
-
-// operand prints x on one line if that is possible, else on several. What binds
-// less than least is in parentheses.
-func (f *formatter) operand(indent int, x Expr, least int, suffix string) {
-	if f.fits(indent, "", x, least, suffix) {
-		f.line(indent, f.oneLine(x, least)+suffix, x.Span())
-		return
-	}
-	f.expr(indent, "", x, suffix)
-}
-
-func (f *formatter) oneLine(x Expr, least int) string {
-	var b strings.Builder
-	printExpr(&b, x, least)
-	return b.String()
-}
-
-// fits reports whether x can stand on one line.
-func (f *formatter) fits(indent int, prefix string, x Expr, least int, suffix string) bool {
-	return !f.broken(x) && indent+utf8.RuneCountInString(prefix+f.oneLine(x, least)+suffix) <= width
-}
-
-// broken reports whether x has comments in a place where they can stay, which
-// are those inside parentheses that lines can be broken in.
-func (f *formatter) broken(x Expr) bool {
-	switch x := x.(type) {
-	case *Logical:
-		open, close := f.parens(x.Range)
-		return f.commented(Range{open.Start, close.End})
-	case *Not:
-		return f.broken(x.X)
-	case *In, *StringOp, *Call:
-		open, close := f.list(x)
-		return f.commented(Range{open.End, close.Start})
-	}
-	return false
-}
-
-// list is where the parentheses of a list stand.
-func (f *formatter) list(x Expr) (open, close Range) {
-	switch x := x.(type) {
-	case *In:
-		open = f.find(f.find(x.X.Span().End, tokIn, tokInFold).End, tokLParen)
-	case *StringOp:
-		if i := f.token(x.OpAt.End); i < len(f.tokens) && f.tokens[i].kind == tokLParen {
-			open = f.tokens[i].Range
+		if i == 0 && c.behind && f.last != "" {
+			text = "  " + text
 		} else {
-			return x.Range, Range{x.Start, x.Start}
+			f.newline(f.inner)
 		}
-	case *Call:
-		open = f.find(x.NameAt.End, tokLParen)
+		f.text(text)
 	}
-	end := x.Span().End
-	return open, Range{max(end-1, 0), end}
-}
-
-// expr prints x on as many lines as it needs.
-func (f *formatter) expr(indent int, prefix string, x Expr, suffix string) {
-	switch x := x.(type) {
-	case *Logical:
-		open, close := f.parens(x.Range)
-		f.line(indent, prefix+"(", open)
-		f.operands(indent+2, x, "")
-		f.flush(close.Start, indent+2)
-		f.line(indent, ")"+suffix, close)
+	if n.text == "" {
+		f.b.WriteByte('\n') // the end
 		return
-	case *Not:
-		if !f.fits(indent, prefix, x, precNot, suffix) {
-			f.expr(indent, prefix+"not ", x.X, suffix)
-			return
+	}
+	if c.inline != "" && n.closes {
+		if f.last != "(" && f.last != "[" && f.last != "![" {
+			f.text(" ")
 		}
-	case *In:
-		if !f.fits(indent, prefix, x, precNot, suffix) {
-			f.values(indent, prefix+f.oneLine(x.X, precPrimary)+" "+x.OpString()+" (", x, x.List, suffix)
-			return
-		}
-	case *StringOp:
-		if len(x.List) > 1 && !f.fits(indent, prefix, x, precNot, suffix) {
-			xs := make([]Expr, len(x.List))
-			for i, l := range x.List {
-				xs[i] = l
-			}
-			f.values(indent, prefix+f.oneLine(x.X, precPrimary)+" "+x.OpString()+" (", x, xs, suffix)
-			return
-		}
-	case *Call:
-		if len(x.Args) > 0 && !f.fits(indent, prefix, x, precNot, suffix) {
-			name := x.Name
-			if x.Fold {
-				name += "~"
-			}
-			f.values(indent, prefix+name+"(", x, x.Args, suffix)
-			return
+		f.text(c.inline)
+	}
+	switch {
+	case f.before == hardNode:
+		f.newline(f.indent)
+	case f.before == spaceNode, c.inline != "" && n.text == "(" && f.last != "(", c.inline != "" && n.text == ",":
+		f.text(" ")
+	}
+	if c.inline != "" && !n.closes {
+		f.text(c.inline)
+		if f.before != wordNode || n.text != "," {
+			f.text(" ")
 		}
 	}
-	f.line(indent, prefix+f.oneLine(x, precNot)+suffix, x.Span())
+	f.text(n.text)
+	f.last, f.before = n.text, wordNode
 }
 
-// values prints the values of a list: as many on a line as fit or, where there
-// are comments among them, one.
-func (f *formatter) values(indent int, head string, x Expr, xs []Expr, suffix string) {
-	open, close := f.list(x)
-	each := f.commented(Range{open.End, close.Start})
-	f.line(indent, head, Range{x.Span().Start, open.End})
-	var row strings.Builder
-	var r Range
-	flush := func() {
-		if row.Len() > 0 {
-			f.line(indent+2, row.String(), r)
-			row.Reset()
+func (f *formatter) newline(indent int32) {
+	if f.b.Len() > 0 {
+		f.b.WriteByte('\n')
+	}
+	f.b.WriteString(strings.Repeat(" ", int(indent)))
+	f.column = int(indent)
+}
+
+func (f *formatter) text(text string) {
+	f.b.WriteString(text)
+	f.column += utf8.RuneCountInString(text)
+}
+
+// fits reports whether what follows the node at i fits into the line: up to the
+// end of the group that it opens, on one line, and on to where a line may end.
+func (f *formatter) fits(i int, open bool) bool {
+	room := width - f.column
+	switch f.before {
+	case hardNode:
+		room = width - int(f.indent)
+	case spaceNode:
+		room--
+	}
+	var within []bool // groups that begin behind i: whether they are broken
+	if open {
+		within = append(within, false)
+	} else {
+		room--
+	}
+	around := len(f.around) - 1
+	for first, j := true, i+1; j < len(f.nodes) && room >= 0; j++ {
+		n := &f.nodes[j]
+		broken := false
+		if len(within) > 0 {
+			broken = within[len(within)-1]
+		} else {
+			broken = f.around[around].broken
+		}
+		switch n.kind {
+		case wordNode:
+			if n.begins() {
+				if !first || !open {
+					return true
+				}
+				if f.before != hardNode {
+					room = width - int(n.indent)
+				}
+			}
+			if n.notes != nil && n.inline != "" {
+				room -= utf8.RuneCountInString(n.inline) + 1
+			}
+			room -= utf8.RuneCountInString(n.text)
+			first = false
+		case spaceNode:
+			room--
+		case openNode:
+			within = append(within, broken && n.broken)
+		case closeNode:
+			if len(within) > 0 {
+				within = within[:len(within)-1]
+			} else {
+				around--
+			}
+		default:
+			if broken || n.kind == hardNode {
+				return true
+			}
+			if n.kind != softNode {
+				room--
+			}
 		}
 	}
-	for i, y := range xs {
-		text := f.oneLine(y, precOr)
-		if i < len(xs)-1 {
-			text += ","
-		}
-		if row.Len() > 0 && (each || indent+3+utf8.RuneCountInString(row.String()+text) > width) {
-			flush()
-		}
-		if row.Len() > 0 {
-			row.WriteByte(' ')
-		}
-		row.WriteString(text)
-		r = y.Span()
-	}
-	flush()
-	f.flush(close.Start, indent+2)
-	f.line(indent, ")"+suffix, close)
+	return room >= 0
 }

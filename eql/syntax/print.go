@@ -8,41 +8,9 @@ import (
 
 // String prints q on one line, so that parsing it gives q again.
 func (q *Query) String() string {
-	var b strings.Builder
-	switch {
-	case q.Event != nil:
-		b.WriteString(q.Event.String())
-	case q.Sequence != nil:
-		s := q.Sequence
-		b.WriteString("sequence")
-		printBy(&b, s.By)
-		if s.MaxSpan > 0 {
-			b.WriteString(" with maxspan=" + Duration(s.MaxSpan))
-		}
-		for _, t := range s.Terms {
-			b.WriteByte(' ')
-			b.WriteString(t.String())
-		}
-		if s.Until != nil {
-			b.WriteString(" until ")
-			b.WriteString(s.Until.String())
-		}
-	case q.Sample != nil:
-		b.WriteString("sample")
-		printBy(&b, q.Sample.By)
-		for _, t := range q.Sample.Terms {
-			b.WriteByte(' ')
-			b.WriteString(t.String())
-		}
-	}
-	for _, p := range q.Pipes {
-		b.WriteString(" | " + p.Name)
-		for i, a := range p.Args {
-			b.WriteString([2]string{" ", ", "}[min(i, 1)])
-			b.WriteString(ExprString(a))
-		}
-	}
-	return b.String()
+	var w words
+	w.query(q)
+	return w.line()
 }
 
 // Duration prints d in the largest unit of maxspan that divides it.
@@ -59,46 +27,18 @@ func Duration(d time.Duration) string {
 	return d.String()
 }
 
-func printBy(b *strings.Builder, keys []*Field) {
-	for i, k := range keys {
-		b.WriteString([2]string{" by ", ", "}[min(i, 1)])
-		b.WriteString(ExprString(k))
-	}
-}
-
 // String prints the term with its brackets, keys and runs.
 func (t *Term) String() string {
-	var b strings.Builder
-	if t.Missing {
-		b.WriteByte('!')
-	}
-	b.WriteString("[" + t.Filter.String() + "]" + t.tail())
-	return b.String()
-}
-
-// tail is what stands behind the brackets.
-func (t *Term) tail() string {
-	s := byString(t.By)
-	if t.Runs > 0 {
-		s += " with runs=" + strconv.Itoa(t.Runs)
-	}
-	return s
+	var w words
+	w.term(t)
+	return w.line()
 }
 
 // String prints the filter: category where condition.
 func (f *Filter) String() string {
-	return f.Head() + " " + ExprString(f.Where)
-}
-
-// Head prints the filter up to its condition: process where.
-func (f *Filter) Head() string {
-	switch {
-	case f.Any:
-		return "any where"
-	case isName(f.Category):
-		return f.Category + " where"
-	}
-	return QuoteString(f.Category) + " where"
+	var w words
+	w.filter(f)
+	return w.line()
 }
 
 // isName reports whether s can stand as an identifier without quotes.
@@ -155,84 +95,9 @@ func prec(x Expr) int {
 // ExprString prints x with the fewest parentheses that keep its shape, and with
 // some around "and" inside "or", for the reader.
 func ExprString(x Expr) string {
-	var b strings.Builder
-	printExpr(&b, x, precOr)
-	return b.String()
-}
-
-// printExpr prints x as an operand of something that binds as strongly as least.
-func printExpr(b *strings.Builder, x Expr, least int) {
-	if prec(x) < least {
-		b.WriteByte('(')
-		printExpr(b, x, precOr)
-		b.WriteByte(')')
-		return
-	}
-	switch x := x.(type) {
-	case *Field:
-		b.WriteString(x.String())
-	case *Literal:
-		b.WriteString(x.String())
-	case *Not:
-		b.WriteString("not ")
-		printExpr(b, x.X, precNot)
-	case *Logical:
-		for i, y := range x.Xs {
-			if i > 0 {
-				b.WriteString(" " + x.Op + " ")
-			}
-			printExpr(b, y, precNot)
-		}
-	case *Binary:
-		left, right := prec(x), prec(x)+1
-		if left == precCompare {
-			left++ // a == b == c is not a query
-		}
-		printExpr(b, x.X, left)
-		b.WriteString(" " + x.Op + " ")
-		printExpr(b, x.Y, right)
-	case *Neg:
-		b.WriteString(x.Op)
-		printExpr(b, x.X, precSign)
-	case *In:
-		printExpr(b, x.X, precPrimary)
-		b.WriteString(" " + x.OpString() + " (")
-		for i, y := range x.List {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			printExpr(b, y, precOr)
-		}
-		b.WriteByte(')')
-	case *StringOp:
-		printExpr(b, x.X, precPrimary)
-		b.WriteString(" " + x.OpString() + " ")
-		if len(x.List) == 1 {
-			b.WriteString(x.List[0].String())
-			return
-		}
-		b.WriteByte('(')
-		for i, l := range x.List {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(l.String())
-		}
-		b.WriteByte(')')
-	case *Call:
-		b.WriteString(x.Name)
-		if x.Fold {
-			b.WriteByte('~')
-		}
-		b.WriteByte('(')
-		for i, y := range x.Args {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			printExpr(b, y, precOr)
-		}
-		b.WriteByte(')')
-	}
+	var w words
+	w.expr(x, precOr, true)
+	return w.line()
 }
 
 // OpString is the operator as written: in, not in, in~, not in~.
