@@ -13,8 +13,11 @@ import (
 func (r *Rule) Requery(query string) string {
 	d := &document{src: syntax.Source{Name: r.File, Text: r.text}}
 	n := d.parse().get("rule").get("query")
-	literal := r.text[n.at.Start:n.at.End]
-	return r.text[:n.at.Start] + quote(query, literal[0]) + r.text[n.at.End:]
+	literal := quote(query, r.text[n.at.Start])
+	if i := strings.IndexByte(r.text, '\n'); i > 0 && r.text[i-1] == '\r' {
+		literal = strings.ReplaceAll(literal, "\n", "\r\n") // the lines of the file end so
+	}
+	return r.text[:n.at.Start] + literal + r.text[n.at.End:]
 }
 
 // quote writes s as a TOML string: on one line if it is one, else between three
