@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -139,8 +138,9 @@ func (q *query) formatted() string {
 	return q.layout
 }
 
-// save writes the layout into the file, by way of a new one, so that it is never
-// half there.
+// save writes the layout into the file, by way of a new one beside it, so that
+// it is never half there. A symbolic link stays one: what it points at is
+// written. The file keeps its mode and, where we may give it away, its owner.
 func (q *query) save() error {
 	if q.file == "" {
 		return usage("-w needs files to write to")
@@ -149,27 +149,44 @@ func (q *query) save() error {
 	if text == q.whole {
 		return nil
 	}
-	info, err := os.Stat(q.file)
-	if err != nil {
+	if err := replace(q.file, text); err != nil {
 		return &failure{exitIO, err}
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(q.file), ".orlop-fmt-")
+	return nil
+}
+
+func replace(name, text string) error {
+	name, err := filepath.EvalSymlinks(name)
 	if err != nil {
-		return &failure{exitIO, err}
+		return err
 	}
-	_, err = io.Copy(tmp, bytes.NewReader([]byte(text)))
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: not a regular file: it cannot be written to", name)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".orlop-fmt-")
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(tmp, text)
+	keepOwner(tmp, info)
 	if err == nil {
-		err = tmp.Chmod(info.Mode().Perm())
+		err = tmp.Chmod(info.Mode())
+	}
+	if err == nil {
+		err = tmp.Sync() // before its name is that of the old one
 	}
 	if e := tmp.Close(); err == nil {
 		err = e
 	}
 	if err == nil {
-		err = os.Rename(tmp.Name(), q.file)
+		err = os.Rename(tmp.Name(), name)
 	}
 	if err != nil {
 		os.Remove(tmp.Name())
-		return &failure{exitIO, err}
 	}
-	return nil
+	return err
 }
