@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/orlop/orlop/eql/syntax"
@@ -246,7 +247,11 @@ func (c *checker) binary(x *syntax.Binary) info {
 	c.exact(b, x, "second")
 	if !a.konst && !b.konst && hasField(x.X) {
 		if f := firstField(x.Y); f != nil {
-			c.fail(syntax.IllegalArgument, f.Range, "compare a field with a constant", "Comparisons against fields are not (currently) supported; offender [%s] in [%s]", f.Path, x.Op)
+			hint := "compare a field with a constant"
+			if word := strings.ToLower(f.Path); word != f.Path && syntax.IsKeyword(word) {
+				hint = "keywords are in lower case: " + word
+			}
+			c.fail(syntax.IllegalArgument, f.Range, hint, "Comparisons against fields are not (currently) supported; offender [%s] in [%s]", f.Path, x.Op)
 		}
 	}
 	if a.konst && !a.value.Exists() || b.konst && !b.value.Exists() {

@@ -27,6 +27,7 @@ var update = flag.Bool("update", false, "write the reports of the corpora, and t
 //	queries    a query, =>, and what it finds: ids, or ids in brackets with
 //	           - for a missing event; a query goes on over indented lines
 //	values     an expression, =>, and its value as EQL
+//	mistakes   paragraphs of a query and all its mistakes, each with its class
 //	x.query    a query, and
 //	x.report   its mistakes as they are shown to people
 //
@@ -86,6 +87,28 @@ func (c *corpus) section(f *txtar.File) {
 		c.pairs(data, c.query)
 	case f.Name == "values":
 		c.pairs(data, c.value)
+	case f.Name == "mistakes":
+		var got strings.Builder
+		for i, paragraph := range strings.Split(strings.TrimSpace(data), "\n\n") {
+			if i > 0 {
+				got.WriteString("\n")
+			}
+			query, _, _ := strings.Cut(paragraph, "\n")
+			got.WriteString(query + "\n")
+			if strings.HasPrefix(query, "#") {
+				continue
+			}
+			comp := eql.Compiler{Schema: event.NewSchema(), Mapping: c.mapping}
+			_, err := comp.Compile(syntax.Source{Text: query})
+			errs, _ := err.(syntax.Errors)
+			if len(errs) == 0 {
+				c.t.Errorf("%s: accepted", query)
+			}
+			for _, e := range errs {
+				fmt.Fprintf(&got, "  %s %v\n", e.Class, e)
+			}
+		}
+		c.golden(f, got.String())
 	case strings.HasSuffix(f.Name, ".query"):
 		c.input = strings.TrimSuffix(data, "\n")
 	case strings.HasSuffix(f.Name, ".report"):
@@ -95,15 +118,22 @@ func (c *corpus) section(f *txtar.File) {
 		if errs, ok := err.(syntax.Errors); ok {
 			got = string(errs[0].Class) + "\n" + errs.Report()
 		}
-		if got != data {
-			c.changed = true
-			f.Data = []byte(got)
-			if !*update {
-				c.t.Errorf("%s: got\n%swant\n%s", f.Name, got, data)
-			}
-		}
+		c.golden(f, got)
 	default:
 		c.t.Fatalf("unknown section %q", f.Name)
+	}
+}
+
+// golden compares a section with what it should hold.
+func (c *corpus) golden(f *txtar.File, got string) {
+	want := string(f.Data)
+	if got == want {
+		return
+	}
+	c.changed = true
+	f.Data = []byte(got)
+	if !*update {
+		c.t.Errorf("%s: got\n%swant\n%s", f.Name, got, want)
 	}
 }
 

@@ -276,15 +276,37 @@ func (l *lexer) next() {
 
 // unknown reports a run of characters that begin no token.
 func (l *lexer) unknown(s string) {
-	_, n := utf8.DecodeRuneInString(s)
+	r, n := utf8.DecodeRuneInString(s)
 	hint := ""
-	switch s[0] {
+	switch r {
 	case '!':
 		hint = "use not"
+		if strings.HasPrefix(strings.TrimLeft(s[1:], " \t"), "[") {
+			hint = "no blank in ![, which begins a missing event"
+		} else if k := len(l.tokens); k > 0 && l.tokens[k-1].kind == tokLBrack {
+			hint = "use not, or ![…] for a missing event"
+		}
 	case '&':
 		hint = "use and"
+		if strings.HasPrefix(s, "&&") {
+			n = 2
+		}
 	case '$':
 		hint = "there are no variables"
+	case '~':
+		hint = "~ stands right behind what it goes with: like~"
+	case ';':
+		hint = "nothing ends a query"
+	case '“', '”', '„', '«', '»', '‘', '’':
+		hint = "strings stand in \""
+		line := s[n:]
+		if i := strings.IndexAny(line, lineEnds); i >= 0 {
+			line = line[:i]
+		}
+		if i := strings.IndexAny(line, "“”„«»‘’"); i >= 0 {
+			_, m := utf8.DecodeRuneInString(line[i:])
+			n += i + m // one mistake, not one for each end
+		}
 	}
 	l.fail(Parsing, Range{l.pos, l.pos + n}, hint, "token recognition error at: %q", s[:n])
 	l.pos += n

@@ -18,7 +18,8 @@ const (
 )
 
 // Parse reads a query. Its error is an Errors with every mistake it could tell
-// apart: all those of the characters, else one for each bracketed term.
+// apart: all those of the characters, else one for each bracketed term, clause
+// and pipe, and each = that should be ==.
 func Parse(src Source) (*Query, error) {
 	p, err := newParser(src)
 	if err != nil {
@@ -46,7 +47,7 @@ func ParseExpr(src Source) (Expr, error) {
 	var x Expr
 	p.try(func() {
 		x = p.expr()
-		p.end()
+		p.end("and, or or the end of the query", operators...)
 	})
 	if errs := p.mistakes(); len(errs) > 0 {
 		return nil, errs
@@ -97,6 +98,7 @@ func (p *parser) height(x Expr) {
 // character stands before or right behind the first token that does not fit,
 // it is why that does not, and only the characters are reported.
 func (p *parser) mistakes() Errors {
+	slices.SortStableFunc(p.errs, func(a, b *Error) int { return a.Range.Start - b.Range.Start })
 	if len(p.lexErrs) == 0 || len(p.errs) == 0 {
 		return append(p.lexErrs, p.errs...)
 	}
@@ -165,22 +167,70 @@ func (p *parser) fail(r Range, hint, format string, args ...any) {
 	panic(bail{})
 }
 
-// unexpected fails at the next token.
-func (p *parser) unexpected(want string) {
+// unexpected fails at the next token. The words are what could have been meant
+// by it.
+func (p *parser) unexpected(want string, words ...string) {
 	t := p.peek()
-	hint := ""
+	p.fail(t.Range, p.hint(t, words), "mismatched input %s expecting %s", clip(p.spelling(t)), want)
+}
+
+// hint says what may have been meant by a token that does not fit.
+func (p *parser) hint(t token, words []string) string {
+	before := token{}
+	if p.at > 0 {
+		before = p.tokens[p.at-1]
+	}
+	next := p.peekAt(1)
 	switch {
+	case t.kind == tokAssign && (before.kind == tokLt || before.kind == tokGt):
+		return "no blank in " + before.text + "="
+	case t.kind == tokAssign && (next.kind == tokLt || next.kind == tokGt):
+		return "write " + next.text + "="
 	case t.kind == tokAssign:
-		hint = "compare with =="
-	case IsKeyword(t.text) && p.at > 0 && p.tokens[p.at-1].kind == tokDot:
-		hint = "a keyword in a name stands in backticks: `" + t.text + "`"
+		return "compare with =="
+	case t.kind == tokGt && before.kind == tokLt:
+		return "write !="
+	case t.kind == tokPipe && before.kind == tokPipe:
+		return "use or"
+	case t.kind == tokRParen && before.kind == tokComma:
+		return "no comma behind the last value"
+	case IsKeyword(t.text) && before.kind == tokDot:
+		return "a keyword in a name stands in backticks: `" + t.text + "`"
+	case t.kind == tokNot && (next.kind >= tokLike && next.kind <= tokLikeFold || next.kind >= tokRegex && next.kind <= tokRegexFold || next.kind >= tokEq && next.kind <= tokSeq):
+		return "not stands before the whole test: not x " + next.text + " …"
+	case t.kind == tokOpt:
+		return "? stands before the whole name"
+	case t.kind == tokComma && (before.kind == tokString || before.kind == tokInt || before.kind == tokDecimal):
+		return "a list stands in parentheses"
+	case t.kind == tokBy || t.kind == tokWith || t.kind == tokUntil:
+		return "only a sequence has it: sequence by … with maxspan=… […] […]"
+	case t.kind == tokIdent && t.text == "is":
+		return "x == null asks whether x is missing"
+	case t.kind == tokIdent && (t.text == "head" || t.text == "tail"):
+		return "a pipe begins with |"
 	case t.kind == tokIdent:
-		switch strings.ToLower(t.text) {
-		case "and", "or", "not", "in", "where", "like", "regex", "sequence", "true", "false", "null":
-			hint = "keywords are in lower case: " + strings.ToLower(t.text)
+		if word := strings.ToLower(t.text); word != t.text && IsKeyword(word) {
+			return "keywords are in lower case: " + word
+		}
+		if len(t.text) > 1 {
+			return DidYouMean(t.text, words)
 		}
 	}
-	p.fail(t.Range, hint, "mismatched input %s expecting %s", clip(p.spelling(t)), want)
+	return ""
+}
+
+// recovered runs f and, if it failed, goes on at the next token of a kind, or
+// at the end. It stops what is around it where enough mistakes are known.
+func (p *parser) recovered(f func(), kinds ...tokenKind) {
+	if p.try(f) {
+		return
+	}
+	if len(p.errs) >= maxMistakes {
+		p.at = len(p.tokens) - 1
+	}
+	for !p.is(tokEOF) && !slices.Contains(kinds, p.peek().kind) {
+		p.next()
+	}
 }
 
 func (p *parser) spelling(t token) string {
@@ -219,11 +269,14 @@ func (p *parser) expect(k tokenKind, want string) token {
 	return p.next()
 }
 
-func (p *parser) end() {
+func (p *parser) end(want string, words ...string) {
 	if !p.is(tokEOF) {
-		p.unexpected("the end of the query")
+		p.unexpected(want, words...)
 	}
 }
+
+// operators are the words that may follow a value.
+var operators = []string{"and", "or", "in", "like", "regex", "not"}
 
 // isWord reports whether the next token is an identifier spelled w, such as
 // the soft keywords runs and s.
@@ -231,7 +284,7 @@ func (p *parser) isWord(w string) bool { return p.is(tokIdent) && p.peek().text 
 
 func (p *parser) query() *Query {
 	q := &Query{Src: p.src}
-	p.try(func() {
+	p.recovered(func() {
 		switch p.peek().kind {
 		case tokSequence:
 			q.Sequence = p.sequence()
@@ -240,13 +293,15 @@ func (p *parser) query() *Query {
 		case tokJoin:
 			p.join()
 		default:
-			q.Event = p.filter()
+			q.Event = p.filter("an event category, any, sequence or sample")
+			if !p.is(tokPipe) {
+				p.end("and, or, | or the end of the query", operators...)
+			}
 		}
-		for p.is(tokPipe) {
-			q.Pipes = append(q.Pipes, p.pipe())
-		}
-		p.end()
-	})
+	}, tokPipe)
+	for p.is(tokPipe) {
+		p.recovered(func() { q.Pipes = append(q.Pipes, p.pipe()) }, tokPipe)
+	}
 	return q
 }
 
@@ -271,11 +326,23 @@ func (p *parser) join() {
 	if p.accept(tokUntil) {
 		p.term(false)
 	}
-	p.errs = append(p.errs, &Error{Class: Verification, Src: p.src, Range: at.Range,
-		Msg: "JOIN command is not supported", Hint: "sequence or sample may do"})
+	if !p.is(tokPipe) {
+		p.end("[, until, | or the end of the query")
+	}
+	if len(p.errs) == 0 {
+		p.errs = append(p.errs, &Error{Class: Verification, Src: p.src, Range: at.Range,
+			Msg: "JOIN command is not supported", Hint: "sequence or sample may do"})
+	}
 }
 
-func (p *parser) filter() *Filter {
+const brackets = "each event stands in brackets: [process where …]"
+
+// begins is a hint for a condition without its beginning.
+const begins = "a query begins with a category and where: process where …, any where …"
+
+// filter reads a category, where and a condition; category is what is expected
+// first.
+func (p *parser) filter(category string) *Filter {
 	t := p.peek()
 	f := &Filter{Range: t.Range}
 	switch t.kind {
@@ -284,14 +351,29 @@ func (p *parser) filter() *Filter {
 	case tokIdent, tokString:
 		f.Category = t.text
 	default:
-		p.unexpected("an event category, any, sequence or sample")
+		hint := p.hint(t, nil)
+		switch t.kind {
+		case tokWhere, tokOpt, tokQuotedIdent, tokNot, tokLParen:
+			hint = begins
+		case tokLBrack:
+			hint = "one bracket around each event"
+		}
+		p.fail(t.Range, hint, "mismatched input %s expecting %s", clip(p.spelling(t)), category)
 	}
 	p.next()
 	if !p.is(tokWhere) {
-		if f.Category != "" && p.is(tokIdent) && p.peekAt(1).kind == tokWhere {
+		at := p.peek()
+		if f.Category != "" && at.kind == tokIdent && p.peekAt(1).kind == tokWhere {
 			p.fail(t.Range, "", "mismatched input %s expecting an event category", clip(p.spelling(t)))
 		}
-		p.unexpected("where")
+		hint := p.hint(at, []string{"where"})
+		switch {
+		case at.kind == tokBy || at.kind == tokWith || at.kind == tokLBrack || at.kind == tokMissing:
+			hint = DidYouMean(t.text, []string{"sequence", "sample"})
+		case at.kind != tokIdent && at.kind != tokEOF || hint == "" && at.kind == tokIdent:
+			hint = begins
+		}
+		p.fail(at.Range, hint, "mismatched input %s expecting where", clip(p.spelling(at)))
 	}
 	p.next()
 	f.Where = p.expr()
@@ -301,39 +383,48 @@ func (p *parser) filter() *Filter {
 
 func (p *parser) sequence() *Sequence {
 	s := &Sequence{Range: p.next().Range}
-	if p.is(tokBy) {
-		s.By = p.by()
-	}
-	if p.is(tokWith) {
-		s.MaxSpan = p.maxspan()
+	p.recovered(func() {
 		if p.is(tokBy) {
-			p.fail(p.peek().Range, "", "Please specify sequence [by] before [with] not after")
+			s.By = p.by()
 		}
-	}
-	if !p.is(tokLBrack) && !p.is(tokMissing) {
-		p.unexpected("[, by or with maxspan")
-	}
+	}, tokWith, tokLBrack, tokMissing, tokUntil, tokPipe)
+	p.recovered(func() {
+		if p.is(tokWith) {
+			s.MaxSpan = p.maxspan()
+			if p.is(tokBy) {
+				p.fail(p.peek().Range, "", "Please specify sequence [by] before [with] not after")
+			}
+		}
+	}, tokLBrack, tokMissing, tokUntil, tokPipe)
 	stages, positive := 0, 0
-	for p.is(tokLBrack) || p.is(tokMissing) {
-		t := p.safeTerm()
-		s.Terms = append(s.Terms, t)
+	s.Terms = p.terms("[, by or with maxspan", []string{"by", "with"}, func(t *Term) {
 		if stages += max(t.Runs, 1); stages > MaxStages {
 			p.fail(t.Range, "", "more than the limit of %d queries in a sequence, runs counted", MaxStages)
 		}
 		if !t.Missing {
 			positive++
 		}
-	}
+	})
 	s.End = p.tokens[p.at-1].End
 	if p.accept(tokUntil) {
-		if p.is(tokMissing) {
-			p.fail(p.peek().Range, "", "until takes an event, not a missing one")
-		}
-		s.Until = p.safeTerm()
-		if s.Until.Runs > 0 {
-			p.fail(s.Until.Range, "", "until has no runs")
-		}
-		s.End = p.tokens[p.at-1].End
+		p.recovered(func() {
+			if p.is(tokMissing) {
+				p.report(p.peek().Range, "", "until takes an event, not a missing one")
+			} else if !p.is(tokLBrack) {
+				p.unexpected("[")
+			}
+			s.Until = p.safeTerm()
+			if s.Until.Runs > 0 {
+				p.report(s.Until.Range, "", "until has no runs")
+			}
+			s.End = p.tokens[p.at-1].End
+			if p.is(tokLBrack) || p.is(tokMissing) {
+				p.fail(p.peek().Range, "until stands behind all other events", "mismatched input %s expecting | or the end of the query", clip(p.spelling(p.peek())))
+			}
+			if !p.is(tokPipe) {
+				p.end("| or the end of the query")
+			}
+		}, tokPipe)
 	}
 	switch {
 	case len(p.errs) > 0:
@@ -352,26 +443,90 @@ func (p *parser) sequence() *Sequence {
 	return s
 }
 
-func (p *parser) sample() *Sample {
-	s := &Sample{Range: p.next().Range}
-	if p.is(tokBy) {
-		s.By = p.by()
-	}
-	for p.is(tokLBrack) || p.is(tokMissing) {
-		if p.is(tokMissing) {
-			p.fail(p.peek().Range, "", "a sample has no missing events")
+// terms reads the terms of a sequence or sample and calls f for each. What is
+// between two of them and no part of either is one mistake. At first, want says
+// what was expected before the first.
+func (p *parser) terms(want string, words []string, f func(*Term)) (terms []*Term) {
+	for !p.is(tokUntil) && !p.is(tokPipe) && !p.is(tokEOF) || len(terms) == 0 && len(p.errs) == 0 {
+		if !p.is(tokLBrack) && !p.is(tokMissing) {
+			p.recovered(func() {
+				hint := ""
+				switch p.peek().kind {
+				case tokComma, tokAnd, tokOr:
+					hint = "nothing stands between two events"
+				case tokLParen:
+					hint = brackets
+				case tokMaxspan:
+					hint = "write with maxspan=…"
+				case tokIdent, tokString, tokAny:
+					before := p.tokens[p.at-1].kind
+					hint = p.hint(p.peek(), words)
+					switch {
+					case hint != "":
+					case before == tokIdent || before == tokQuotedIdent:
+						hint = "a comma stands between keys"
+						if p.peekAt(1).kind == tokWhere {
+							hint = brackets
+						}
+					case len(terms) == 0 && p.peekAt(1).kind == tokDot:
+						hint = "keys stand behind by"
+					case len(terms) > 0 || p.peekAt(1).kind == tokWhere:
+						hint = brackets
+					}
+				case tokWith:
+					hint = "maxspan stands before the first event, and by before runs"
+				}
+				p.fail(p.peek().Range, hint, "mismatched input %s expecting %s", clip(p.spelling(p.peek())), want)
+			}, tokLBrack, tokMissing, tokUntil, tokPipe)
+			continue
 		}
 		t := p.safeTerm()
-		if t.Runs > 0 {
-			p.report(t.Range, "", "a sample has no runs")
+		terms = append(terms, t)
+		f(t)
+		want, words = "[, until, | or the end of the query", []string{"until", "by", "with"}
+	}
+	return terms
+}
+
+func (p *parser) sample() *Sample {
+	s := &Sample{Range: p.next().Range}
+	p.recovered(func() {
+		if p.is(tokBy) {
+			s.By = p.by()
 		}
-		if s.Terms = append(s.Terms, t); len(s.Terms) > MaxStages {
-			p.fail(t.Range, "", "more than the limit of %d queries in a sample", MaxStages)
+	}, tokWith, tokLBrack, tokMissing, tokUntil, tokPipe)
+	p.recovered(func() {
+		if p.is(tokWith) {
+			p.fail(p.peek().Range, "a sequence has", "a sample has no maxspan")
+		}
+	}, tokBy, tokLBrack, tokMissing, tokUntil, tokPipe)
+	p.recovered(func() {
+		if s.By == nil && p.is(tokBy) {
+			s.By = p.by()
+		}
+	}, tokLBrack, tokMissing, tokUntil, tokPipe)
+	s.Terms = p.terms("[ or by", []string{"by"}, func(t *Term) {
+		if t.Missing {
+			p.report(Range{t.Start, t.Start + len("![")}, "a sequence has", "a sample has no missing events")
+		}
+		if t.Runs > 0 {
+			p.report(t.Range, "a sequence has", "a sample has no runs")
+		}
+	})
+	s.End = p.tokens[p.at-1].End
+	if p.is(tokUntil) {
+		p.report(p.next().Range, "a sequence has", "a sample has no until")
+		if p.is(tokLBrack) || p.is(tokMissing) {
+			p.safeTerm()
+		}
+		if !p.is(tokPipe) && len(p.errs) == 1 {
+			p.end("| or the end of the query")
 		}
 	}
-	s.End = p.tokens[p.at-1].End
 	switch {
 	case len(p.errs) > 0:
+	case len(s.Terms) > MaxStages:
+		p.report(s.Terms[MaxStages].Range, "", "more than the limit of %d queries in a sample", MaxStages)
 	case len(s.Terms) < 2:
 		p.report(s.Range, "", "A sample requires a minimum of 2 queries, found [%d]", len(s.Terms))
 	case len(s.By) == 0 && len(s.Terms[0].By) == 0:
@@ -383,7 +538,10 @@ func (p *parser) sample() *Sample {
 // maxspan reads with maxspan=5m.
 func (p *parser) maxspan() time.Duration {
 	p.next()
-	p.expect(tokMaxspan, "maxspan")
+	if !p.is(tokMaxspan) {
+		p.unexpected("maxspan", "maxspan")
+	}
+	p.next()
 	p.expect(tokAssign, "=")
 	t := p.peek()
 	if t.kind == tokMinus {
@@ -399,7 +557,11 @@ func (p *parser) maxspan() time.Duration {
 	}
 	u := p.peek()
 	if u.kind != tokIdent || u.Start != t.End {
-		p.fail(t.Range, "", "No time unit specified, did you mean [s] as in [%ss]?", t.text)
+		hint := ""
+		if u.kind == tokIdent {
+			hint = "no blank before the unit"
+		}
+		p.fail(t.Range, hint, "No time unit specified, did you mean [s] as in [%ss]?", t.text)
 	}
 	unit, ok := map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[u.text]
 	if !ok {
@@ -417,9 +579,12 @@ func (p *parser) by() []*Field {
 	p.next()
 	var keys []*Field
 	for {
-		at := p.peek()
+		at, known := p.peek(), len(p.errs)
 		x := p.expr()
 		f, ok := x.(*Field)
+		if len(p.errs) > known {
+			panic(bail{})
+		}
 		if !ok {
 			p.fail(at.Range.to(x.Span()), "", "Unsupported join key [%s]", clip(p.src.Text[x.Span().Start:x.Span().End]))
 		}
@@ -433,6 +598,7 @@ func (p *parser) by() []*Field {
 // safeTerm is term, but goes on behind the closing bracket after a mistake.
 func (p *parser) safeTerm() *Term {
 	if len(p.errs) >= maxMistakes {
+		p.at = len(p.tokens) - 1
 		panic(bail{})
 	}
 	start := p.at
@@ -440,21 +606,35 @@ func (p *parser) safeTerm() *Term {
 	if p.try(func() { t = p.term(true) }) {
 		return t
 	}
-	t = &Term{Range: p.tokens[start].Range, Missing: p.tokens[start].kind == tokMissing, Runs: 2}
-	inside := !slices.ContainsFunc(p.tokens[start:p.at], func(t token) bool { return t.kind == tokRBrack })
+	t = &Term{Range: p.tokens[start].Range, Missing: p.tokens[start].kind == tokMissing}
+	depth := 0
+	for _, t := range p.tokens[start:p.at] {
+		switch t.kind {
+		case tokLBrack, tokMissing:
+			depth++
+		case tokRBrack:
+			depth--
+		}
+	}
 	for ; ; p.next() {
 		switch p.peek().kind {
 		case tokEOF:
-			panic(bail{}) // the end was never found: nothing to go on with
-		case tokRBrack:
-			p.next()
-			if inside && !p.try(func() { p.termTail(t, true) }) {
-				inside = false
-				continue
-			}
 			return t
-		case tokLBrack, tokMissing, tokUntil:
-			if !inside {
+		case tokRBrack:
+			if depth--; depth == 0 {
+				p.next()
+				if p.try(func() { p.termTail(t, true) }) {
+					return t
+				}
+				p.at--
+			}
+		case tokLBrack, tokMissing:
+			if depth <= 0 {
+				return t
+			}
+			depth++
+		case tokUntil, tokPipe:
+			if depth <= 0 {
 				return t
 			}
 		}
@@ -464,8 +644,11 @@ func (p *parser) safeTerm() *Term {
 func (p *parser) term(runs bool) *Term {
 	open := p.next()
 	t := &Term{Range: open.Range, Missing: open.kind == tokMissing}
-	t.Filter = p.filter()
-	p.expect(tokRBrack, "], and or or")
+	t.Filter = p.filter("an event category or any")
+	if !p.is(tokRBrack) {
+		p.unexpected("], and or or", operators...)
+	}
+	p.next()
 	p.termTail(t, runs)
 	return t
 }
@@ -476,8 +659,11 @@ func (p *parser) termTail(t *Term, runs bool) {
 	}
 	if runs && p.is(tokWith) {
 		p.next()
+		if p.is(tokMaxspan) {
+			p.fail(p.peek().Range, "maxspan stands before the first event: sequence with maxspan=…", "mismatched input 'maxspan' expecting runs=")
+		}
 		if !p.isWord("runs") {
-			p.unexpected("runs=")
+			p.unexpected("runs=", "runs")
 		}
 		p.next()
 		p.expect(tokAssign, "=")
@@ -495,7 +681,11 @@ func (p *parser) pipe() *Pipe {
 	bar := p.next()
 	name := p.peek()
 	if name.kind != tokIdent {
-		p.unexpected("head or tail")
+		hint := p.hint(name, nil)
+		if name.kind == tokPipe {
+			p.at = len(p.tokens) - 1 // || is no pipe, and what follows none either
+		}
+		p.fail(name.Range, hint, "mismatched input %s expecting head or tail", clip(p.spelling(name)))
 	}
 	p.next()
 	pipe := &Pipe{Range: bar.Range.to(name.Range), Name: name.text}
@@ -519,6 +709,9 @@ func (p *parser) pipe() *Pipe {
 		p.fail(pipe.Args[1].Span(), "", "Pipe [%s] expects exactly one argument, found [%d]", name.text, n)
 	}
 	pipe.End = p.tokens[p.at-1].End
+	if !p.is(tokPipe) {
+		p.end("| or the end of the query")
+	}
 	return pipe
 }
 
@@ -571,6 +764,18 @@ func (p *parser) comparison() Expr {
 	switch op.kind {
 	case tokEq, tokNe, tokLt, tokLe, tokGt, tokGe:
 		p.next()
+		y := p.sum()
+		return p.binary(x, op, y)
+	case tokAssign:
+		// Read as what is meant, so that the next one is found as well.
+		switch k := p.peekAt(1).kind; {
+		case k >= tokIdent && k <= tokDecimal, k == tokTrue, k == tokFalse, k == tokNull, k == tokLParen, k == tokMinus, k == tokOpt:
+		default:
+			p.unexpected("an operator")
+		}
+		p.report(op.Range, p.hint(op, nil), "mismatched input '=' expecting an operator")
+		p.next()
+		op.text = "=="
 		y := p.sum()
 		return p.binary(x, op, y)
 	}
@@ -650,7 +855,10 @@ func (p *parser) predicate() Expr {
 
 // exprs reads a list in parentheses that is not empty.
 func (p *parser) exprs() []Expr {
-	p.expect(tokLParen, "'('")
+	if !p.is(tokLParen) {
+		p.fail(p.peek().Range, "a list stands in parentheses", "mismatched input %s expecting '('", clip(p.spelling(p.peek())))
+	}
+	p.next()
 	var list []Expr
 	for {
 		list = append(list, p.expr())
