@@ -5,6 +5,7 @@ package agent
 import (
 	"github.com/orlop/orlop/source"
 	"github.com/orlop/orlop/source/audit"
+	"github.com/orlop/orlop/source/bpf"
 	"github.com/orlop/orlop/source/ecs"
 )
 
@@ -30,4 +31,28 @@ func Formats() []string {
 		names[i] = string(r.format)
 	}
 	return names
+}
+
+// liveKinds are the live sources, the best first: auto takes the first that opens.
+var liveKinds = []liveKind{
+	{"bpf", func(o LiveOptions) (LiveSource, error) {
+		s, err := bpf.Open(bpf.Options{Options: o.Options, LoginUID: o.LoginUID})
+		if err != nil {
+			return nil, err
+		}
+		return bpfSource{s}, nil
+	}},
+}
+
+type bpfSource struct{ *bpf.Sensor }
+
+func (s bpfSource) Intake() Intake {
+	st := s.Stats()
+	return Intake{
+		Seen:     st.Sent.Total() + st.Lost.Total() + st.Seeded,
+		Emitted:  st.Received.Total() - st.Repeated + st.Seeded,
+		Filtered: st.Repeated,
+		Lost:     st.Lost.Total(),
+		Waiting:  max(st.Sent.Total()-st.Received.Total(), 0),
+	}
 }

@@ -3,9 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,94 +11,7 @@ import (
 	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/event"
-	"github.com/orlop/orlop/source"
-	"github.com/orlop/orlop/source/bpf"
 )
-
-// A LiveSource is a source of what happens on this host.
-type LiveSource interface {
-	source.Source
-	fmt.Stringer // what it is attached to
-	io.Closer
-
-	// Intake says what became of what happened. It may be called at any time.
-	Intake() Intake
-}
-
-// An Intake accounts for what a live source saw: Seen is Emitted + Filtered + Lost
-// + Waiting, and what was rejected.
-type Intake struct {
-	Seen     int64 // all that happened
-	Emitted  int64
-	Filtered int64 // known to be nothing new
-	Lost     int64 // dropped, because nobody read fast enough
-	Waiting  int64 // not read yet
-}
-
-// LiveOptions are what every live source wants to know.
-type LiveOptions struct {
-	source.Options
-	LoginUID *uint32 // only processes of this login uid; nil is all
-}
-
-// A liveKind makes a live source.
-type liveKind struct {
-	name string
-	open func(LiveOptions) (LiveSource, error)
-}
-
-// liveKinds are the live sources, the best first: auto takes the first that opens.
-var liveKinds = []liveKind{
-	{"bpf", func(o LiveOptions) (LiveSource, error) {
-		s, err := bpf.Open(bpf.Options{Options: o.Options, LoginUID: o.LoginUID})
-		if err != nil {
-			return nil, err
-		}
-		return bpfSource{s}, nil
-	}},
-}
-
-// LiveKinds lists what OpenLive can be asked for.
-func LiveKinds() []string {
-	names := []string{"auto"}
-	for _, k := range liveKinds {
-		names = append(names, k.name)
-	}
-	return names
-}
-
-// OpenLive opens the live source of that name, or of the first kind that works. The
-// error says why none does.
-func OpenLive(name string, o LiveOptions) (LiveSource, error) {
-	var why []string
-	for _, k := range liveKinds {
-		if name != "auto" && name != k.name {
-			continue
-		}
-		s, err := k.open(o)
-		if err == nil {
-			return s, nil
-		}
-		why = append(why, err.Error())
-	}
-	if len(why) == 0 {
-		return nil, fmt.Errorf("source %q: expected %s", name, strings.Join(LiveKinds(), ", "))
-	}
-	return nil, fmt.Errorf("this host cannot be watched: %s", strings.Join(why, "; "))
-}
-
-type bpfSource struct{ *bpf.Sensor }
-
-func (s bpfSource) Intake() Intake {
-	st := s.Stats()
-	return Intake{
-		Seen:     st.Sent.Total() + st.Lost.Total() + st.Seeded,
-		Emitted:  st.Received.Total() - st.Repeated + st.Seeded,
-		Filtered: st.Repeated,
-		Lost:     st.Lost.Total(),
-		Waiting:  max(st.Sent.Total()-st.Received.Total(), 0),
-	}
-}
 
 // A Live runs the rules over what happens on this host.
 type Live struct {

@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/orlop/orlop/source"
+)
+
+// A LiveSource is a source of what happens on this host.
+type LiveSource interface {
+	source.Source
+	fmt.Stringer // what it is attached to
+	io.Closer
+
+	// Intake says what became of what happened. It may be called at any time.
+	Intake() Intake
+}
+
+// An Intake accounts for what a live source saw: Seen is Emitted + Filtered + Lost
+// + Waiting, and what was rejected.
+type Intake struct {
+	Seen     int64 // all that happened
+	Emitted  int64
+	Filtered int64 // known to be nothing new
+	Lost     int64 // dropped, because nobody read fast enough
+	Waiting  int64 // not read yet
+}
+
+// LiveOptions are what every live source wants to know.
+type LiveOptions struct {
+	source.Options
+	LoginUID *uint32 // only processes of this login uid; nil is all
+}
+
+// A liveKind makes a live source.
+type liveKind struct {
+	name string
+	open func(LiveOptions) (LiveSource, error)
+}
+
+// LiveKinds lists what OpenLive can be asked for.
+func LiveKinds() []string {
+	names := []string{"auto"}
+	for _, k := range liveKinds {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// OpenLive opens the live source of that name, or of the first kind that works. The
+// error says why none does.
+func OpenLive(name string, o LiveOptions) (LiveSource, error) {
+	var why []string
+	for _, k := range liveKinds {
+		if name != "auto" && name != k.name {
+			continue
+		}
+		s, err := k.open(o)
+		if err == nil {
+			return s, nil
+		}
+		why = append(why, err.Error())
+	}
+	if len(why) == 0 {
+		return nil, fmt.Errorf("source %q: expected %s", name, strings.Join(LiveKinds(), ", "))
+	}
+	return nil, fmt.Errorf("this host cannot be watched: %s", strings.Join(why, "; "))
+}
