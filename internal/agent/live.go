@@ -28,10 +28,24 @@ type Intake struct {
 	Waiting  int64 // not read yet
 }
 
+// A Resumer is a live source that can go on where an earlier run ended, such as a
+// file. A checkpoint keeps its position beside the state of the rules, so both must
+// be of the same moment: the position comes with the number of events that it is
+// behind, and is taken when that is the number of those that are judged.
+type Resumer interface {
+	// Position says where to go on so that every event comes for which emit has
+	// not returned, and none for which it has; emitted is how many those are,
+	// since Run began. It may be called at any time, and must not wait for emit.
+	// Only the source itself reads what is in at; it is at most a few kilobytes.
+	Position() (at []byte, emitted int64)
+}
+
 // LiveOptions are what every live source wants to know.
 type LiveOptions struct {
 	source.Options
 	LoginUID *uint32 // only processes of this login uid; nil is all
+	Path     string  // of a kind that reads a file
+	Resume   []byte  // the position of an earlier run; nil if there was none, or to begin anew
 }
 
 // A liveKind makes a live source.
