@@ -254,18 +254,23 @@ func (m *Matcher) open(key string, values []event.Value, now int64) *chain {
 			}
 		}
 	}
-	if c.prev = m.newest; c.prev != nil {
-		c.prev.next = c
-	} else {
-		m.oldest = c
-	}
-	m.newest = c
+	m.append(c)
 	size := int64(len(key)) + chainOverhead
 	for _, v := range values {
 		size += valueOverhead + int64(len(v.Str()))
 	}
 	m.grow(c, size)
 	return c
+}
+
+// append makes c the newest in the order of age.
+func (m *Matcher) append(c *chain) {
+	if c.prev = m.newest; c.prev != nil {
+		c.prev.next = c
+	} else {
+		m.oldest = c
+	}
+	m.newest = c
 }
 
 func (m *Matcher) grow(c *chain, n int64) { c.size += n; m.size += n }
@@ -381,15 +386,19 @@ func (m *Matcher) sight(e *event.Event, now int64) {
 						s.before, s.hasBefore, s.latest = s.latest, true, now
 					}
 				}
-				if s.prev = m.lastSeen; s.prev != nil {
-					s.prev.next = s
-				} else {
-					m.seen = s
-				}
-				m.lastSeen = s
+				m.appendSighting(s)
 			}
 		}
 	}
+}
+
+func (m *Matcher) appendSighting(s *sighting) {
+	if s.prev = m.lastSeen; s.prev != nil {
+		s.prev.next = s
+	} else {
+		m.seen = s
+	}
+	m.lastSeen = s
 }
 
 func (m *Matcher) unlinkSighting(s *sighting) {

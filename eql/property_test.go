@@ -1,6 +1,8 @@
 package eql_test
 
 import (
+	"bytes"
+	"encoding/gob"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -470,7 +472,11 @@ func TestSequencesAreWhatTheOracleFinds(t *testing.T) {
 		emit := func(m eql.Match) { got = append(got, line(m, id)) }
 		m := compiled.NewMatcher()
 		early := d.n(2) == 0
+		restart := d.n(2 * len(events)) // as often as not there is none
 		for i, e := range events {
+			if i == restart {
+				m = restarted(t, m, compiled, s)
+			}
 			// Time may be told at any moment up to the next event.
 			if early && i > 0 {
 				gap := e.Time.Sub(events[i-1].Time)
@@ -485,6 +491,49 @@ func TestSequencesAreWhatTheOracleFinds(t *testing.T) {
 			t.Fatalf("%s\non\n%s\ngot  %s\nwant %s", q, dump(docs), strings.Join(got, " "), strings.Join(want, " "))
 		}
 	})
+}
+
+// restarted is a matcher that goes on where m is, from what a file could hold.
+func restarted(t *rapid.T, m *eql.Matcher, q *eql.Query, s *event.Schema) *eql.Matcher {
+	var records []event.Record
+	numbers := map[*event.Event]int{}
+	state := m.State(func(e *event.Event) int {
+		n, ok := numbers[e]
+		if !ok {
+			n = len(records)
+			numbers[e] = n
+			records = append(records, e.Record(s))
+		}
+		return n
+	})
+	type file struct {
+		State   eql.State
+		Records []event.Record
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(file{state, records}); err != nil {
+		t.Fatal(err)
+	}
+	var f file
+	if err := gob.NewDecoder(&b).Decode(&f); err != nil {
+		t.Fatal(err)
+	}
+	events := make([]*event.Event, len(f.Records))
+	for i := range f.Records {
+		var e event.Event
+		if err := event.NewDecoder(s).Restore(&f.Records[i], &e); err != nil {
+			t.Fatal(err)
+		}
+		events[i] = e.Clone()
+	}
+	n := q.NewMatcher()
+	if err := n.Restore(f.State, func(i int) *event.Event { return events[i] }); err != nil {
+		t.Fatal(err)
+	}
+	if n.Size() != m.Size() || n.Pending() != m.Pending() {
+		t.Fatalf("%d bytes and %d pending, want %d and %d", n.Size(), n.Pending(), m.Size(), m.Pending())
+	}
+	return n
 }
 
 func TestSamplesAreWhatTheOracleFinds(t *testing.T) {
