@@ -44,6 +44,10 @@ type Options struct {
 	// more than Budget.
 	Lateness time.Duration
 
+	// Evidence says what is not known of the time between two moments; nil is
+	// that all is. It is asked for each alert.
+	Evidence func(from, to time.Time) Evidence
+
 	// Budget bounds the memory of sequences, in bytes: what all of them keep,
 	// and again what waits to be put in order. 0 is DefaultBudget.
 	Budget int64
@@ -77,6 +81,8 @@ type Engine struct {
 	index  *index
 	hits   []*active // that want the event which is being processed
 	mine   []*active // of hits, those of one order
+
+	expected map[string]time.Duration // sources, and their lateness
 
 	stateful []*active // in the order of rules
 	orders   []*order
@@ -235,7 +241,7 @@ func (g *Engine) inherit(rules []*active) {
 		fields := a.rule.TimestampField + "\x00" + a.rule.TiebreakerField
 		o := orders[fields]
 		if o == nil {
-			o = newOrder(g.opts.Lateness)
+			o = newOrder(g.opts.Lateness, g.expected)
 			if f := a.rule.TimestampField; f != "" && f != "@timestamp" {
 				o.field = g.opts.Schema.Field(f)
 			}
@@ -344,9 +350,19 @@ func (g *Engine) Stats() Stats {
 	return s
 }
 
+// An Outcome is what became of an event.
+type Outcome uint8
+
+const (
+	Evaluated Outcome = iota // tried on at least one rule
+	Filtered                 // of a category that no rule asks for
+	Late                     // tried, but too old for the sequences that it could be part of
+)
+
 // Process tries e on the rules that it concerns, and calls emit for each alert.
 // The event is borrowed for the call.
-func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) {
+func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) Outcome {
+	was := Evaluated
 	g.stats.In++
 	if g.concerns(e) {
 		g.stats.Evaluated++
@@ -357,6 +373,7 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) {
 			}
 		}
 	} else {
+		was = Filtered
 		g.stats.Filtered++
 		g.hits = g.hits[:0]
 	}
@@ -370,11 +387,13 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) {
 		g.release(o, emit)
 	}
 	if late {
+		was = Late
 		g.stats.Late++
 	}
 	if untimed {
 		g.stats.Untimed++
 	}
+	return was
 }
 
 // below reports whether a is b, or one of the rules that supersede it, and those
@@ -432,6 +451,41 @@ func (g *Engine) Advance(now time.Time, emit func(*alert.Alert)) {
 	for _, o := range g.orders {
 		o.advance(now)
 		g.release(o, emit)
+	}
+}
+
+// Expect makes sequences wait for a source, which is how far behind the clock or
+// its newest event at most, from now on; it is named as the Origin of its events.
+// Without that, a source counts from its first event on.
+func (g *Engine) Expect(source string, lateness time.Duration) {
+	if g.expected == nil {
+		g.expected = map[string]time.Duration{}
+	}
+	g.expected[source] = lateness
+	for _, o := range g.orders {
+		o.expect(source, lateness)
+	}
+}
+
+// AdvanceSource is Advance for one source, which has handed on all that it has: a
+// file that is still being read up to its end has not come to the present.
+func (g *Engine) AdvanceSource(source string, now time.Time, emit func(*alert.Alert)) {
+	for _, o := range g.orders {
+		o.advanceSource(source, now)
+		g.release(o, emit)
+	}
+}
+
+// SetBack says that the clock has been set back to now. What waits is given to the
+// rules, and what comes then is in order among itself: without that, all of it
+// would be late until the clock is again where it was.
+func (g *Engine) SetBack(now time.Time, emit func(*alert.Alert)) {
+	for _, o := range g.orders {
+		closed := o.closed
+		o.closed = true
+		g.release(o, emit)
+		o.closed = closed
+		o.restart(now)
 	}
 }
 
@@ -528,7 +582,11 @@ func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
 	if descends(e, a.rule.ID) {
 		return
 	}
-	al, err := alert.New(a.rule, e, g.opts.Schema, alert.Match{Now: g.opts.Now(), Explain: explainEvent(a.query, e)})
+	match := alert.Match{Now: g.opts.Now(), Explain: explainEvent(a.query, e)}
+	if ev := g.evidence(e.Time, e.Time); ev != (Evidence{}) {
+		match.Evidence = ev
+	}
+	al, err := alert.New(a.rule, e, g.opts.Schema, match)
 	if err != nil {
 		panic("detect: bug: " + err.Error()) // a decoder has read the document
 	}
@@ -543,8 +601,11 @@ func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) 
 		}
 	}
 	match := alert.Match{Now: g.opts.Now(), Explain: explainSequence(a.query, m)}
-	if m.Evicted > 0 {
-		match.Evidence = map[string]any{"evicted": m.Evicted}
+	from, to, absent := a.window(m.Events)
+	if ev := g.evidence(from, to); m.Evicted > 0 || ev != (Evidence{}) {
+		ev.Evicted = m.Evicted
+		ev.AbsenceUncertain = absent && ev.Lost+ev.Late+ev.Unwatched > 0
+		match.Evidence = ev
 	}
 	all, blocks, err := alert.NewSequence(a.rule, m.Events, g.opts.Schema, match)
 	if err != nil {

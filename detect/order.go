@@ -13,7 +13,7 @@ import (
 // bring an older one, as far as its lateness goes. Rules that order by the same
 // fields share one.
 type order struct {
-	lateness time.Duration
+	lateness time.Duration // of sources that were not expected
 	budget   int64
 	field    event.Field                 // that says when; zero is the event's own Time
 	compare  func(a, b *event.Event) int // by Time, then by tiebreaker
@@ -44,15 +44,49 @@ type pending struct {
 // pendingOverhead is what an event that waits takes besides its Size, in bytes.
 const pendingOverhead = 200
 
-// clock is how far a source has come.
+// clock is how far a source has come. One of which nothing is known yet is at the
+// zero time, and holds the watermark.
 type clock struct {
-	source string
-	at     time.Time
-	index  int // in clocks
+	source   string
+	at       time.Time
+	lateness time.Duration
+	index    int // in clocks
 }
 
-func newOrder(lateness time.Duration) *order {
-	return &order{lateness: lateness, sources: map[string]*clock{}}
+// reach is the moment before which nothing is to come from the source.
+func (c *clock) reach() time.Time { return c.at.Add(-c.lateness) }
+
+func newOrder(lateness time.Duration, expected map[string]time.Duration) *order {
+	o := &order{lateness: lateness, sources: map[string]*clock{}}
+	for source, lateness := range expected {
+		o.expect(source, lateness)
+	}
+	return o
+}
+
+// expect makes the watermark wait for a source.
+func (o *order) expect(source string, lateness time.Duration) {
+	c := o.clockOf(source)
+	c.lateness = lateness
+	heap.Fix(&o.clocks, c.index)
+}
+
+// clockOf returns the clock of a source, a new one if there is none.
+func (o *order) clockOf(source string) *clock {
+	c := o.last
+	if c == nil || c.source != source {
+		c = o.sources[source]
+	}
+	if c == nil {
+		if len(o.clocks) >= maxSources {
+			delete(o.sources, heap.Pop(&o.clocks).(*clock).source)
+		}
+		c = &clock{source: source, lateness: o.lateness}
+		o.sources[source] = c
+		heap.Push(&o.clocks, c)
+	}
+	o.last = c
+	return c
 }
 
 // maxSources bounds how many sources a watermark waits for. Of more, the slowest
@@ -82,24 +116,16 @@ func (o *order) saw(e *event.Event) {
 	if !ok {
 		return
 	}
-	c := o.last
-	if c == nil || c.source != e.Origin.Source {
-		c = o.sources[e.Origin.Source]
-	}
-	switch {
-	case c == nil:
-		if len(o.clocks) >= maxSources {
-			delete(o.sources, heap.Pop(&o.clocks).(*clock).source)
-		}
-		c = &clock{source: e.Origin.Source, at: at}
-		o.sources[c.source] = c
-		heap.Push(&o.clocks, c)
-	case at.After(c.at):
+	o.reached(o.clockOf(e.Origin.Source), at)
+}
+
+// reached says that a source has come to a moment.
+func (o *order) reached(c *clock, at time.Time) {
+	if at.After(c.at) {
 		c.at = at
 		heap.Fix(&o.clocks, c.index)
 	}
-	o.last = c
-	least := o.clocks[0].at.Add(-o.lateness)
+	least := o.clocks[0].reach()
 	if !o.now.IsZero() && least.After(o.now) {
 		least = o.now // a host whose clock is ahead must not make all others late
 	}
@@ -111,8 +137,33 @@ func (o *order) saw(e *event.Event) {
 func (o *order) advance(now time.Time) {
 	if o.lateness >= 0 {
 		o.now = now
-		o.raise(now.Add(-o.lateness))
+		most := o.lateness
+		for _, c := range o.clocks {
+			most = max(most, c.lateness)
+		}
+		o.raise(now.Add(-most))
 	}
+}
+
+// advanceSource does so for one source, and the others hold it back as before.
+func (o *order) advanceSource(source string, now time.Time) {
+	if o.lateness >= 0 {
+		if now.After(o.now) {
+			o.now = now
+		}
+		o.reached(o.clockOf(source), now)
+	}
+}
+
+// restart begins the order anew at a moment before what was there already.
+func (o *order) restart(now time.Time) {
+	o.mark, o.done, o.ticked, o.now = time.Time{}, time.Time{}, time.Time{}, now
+	for _, c := range o.clocks {
+		if c.at.After(now) {
+			c.at = now
+		}
+	}
+	heap.Init(&o.clocks)
 }
 
 func (o *order) raise(mark time.Time) {
@@ -220,7 +271,7 @@ func (w *waitingEvents) Pop() any {
 type clocks []*clock
 
 func (c clocks) Len() int           { return len(c) }
-func (c clocks) Less(i, j int) bool { return c[i].at.Before(c[j].at) }
+func (c clocks) Less(i, j int) bool { return c[i].reach().Before(c[j].reach()) }
 func (c clocks) Swap(i, j int)      { c[i], c[j] = c[j], c[i]; c[i].index, c[j].index = i, j }
 func (c *clocks) Push(x any)        { x.(*clock).index = len(*c); *c = append(*c, x.(*clock)) }
 func (c *clocks) Pop() any {
