@@ -2,6 +2,7 @@ package enrich_test
 
 import (
 	"bytes"
+	"encoding/gob"
 	"flag"
 	"fmt"
 	"os"
@@ -44,7 +45,7 @@ func TestCorpus(t *testing.T) {
 					want = f.Data
 				}
 			}
-			got := derive(t, in, only)
+			got := derive(t, in, only, false)
 			if *update {
 				a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool { return f.Name == "want" })
 				a.Files = append(a.Files, txtar.File{Name: "want", Data: got})
@@ -56,12 +57,36 @@ func TestCorpus(t *testing.T) {
 			if !bytes.Equal(got, want) {
 				t.Errorf("%s\ngot:\n%s\nwant:\n%s", bytes.TrimSpace(a.Comment), got, want)
 			}
+			if got := derive(t, in, only, true); !bytes.Equal(got, want) {
+				t.Errorf("restarted before each event: %s\ngot:\n%s\nwant:\n%s", bytes.TrimSpace(a.Comment), got, want)
+			}
 		})
 	}
 }
 
+// restarted is an Enricher that goes on from what a file could hold of x.
+func restarted(t *testing.T, x *enrich.Enricher, s *event.Schema) *enrich.Enricher {
+	t.Helper()
+	var f bytes.Buffer
+	if err := gob.NewEncoder(&f).Encode(x.State()); err != nil {
+		t.Fatal(err)
+	}
+	var st enrich.State
+	if err := gob.NewDecoder(&f).Decode(&st); err != nil {
+		t.Fatal(err)
+	}
+	n := enrich.New(s, enrich.Options{})
+	if err := n.Restore(&st); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := n.Stats().Bytes, x.Stats().Bytes; got != want {
+		t.Fatalf("%d bytes after a restart, want %d", got, want)
+	}
+	return n
+}
+
 // derive applies a new Enricher to NDJSON and returns what it derives.
-func derive(t *testing.T, in []byte, only []string) []byte {
+func derive(t *testing.T, in []byte, only []string, restart bool) []byte {
 	s := event.NewSchema()
 	x := enrich.New(s, enrich.Options{})
 	d := event.NewDecoder(s)
@@ -75,6 +100,9 @@ func derive(t *testing.T, in []byte, only []string) []byte {
 		}
 		if err := d.Decode(line, &e); err != nil {
 			t.Fatalf("%s: %v", line, err)
+		}
+		if restart {
+			x = restarted(t, x, s)
 		}
 		x.Apply(&e)
 		var fields []string

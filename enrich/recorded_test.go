@@ -123,3 +123,30 @@ func TestRecordingSteps(t *testing.T) {
 	f(524239, "process.parent.executable", "/usr/local/bin/kubelet")
 	f(524242, "process.parent.command_line", "/bin/bash /root/session.sh")
 }
+
+// A table that is written and read again before each event is the same table.
+func TestRecordingAcrossRestarts(t *testing.T) {
+	s := event.NewSchema()
+	x, y := enrich.New(s, enrich.Options{}), enrich.New(s, enrich.Options{})
+	d := event.NewDecoder(s)
+	var a, b event.Event
+	for i, doc := range recorded(t) {
+		for _, e := range []*event.Event{&a, &b} {
+			if err := d.Decode(doc, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		y = restarted(t, y, s)
+		x.Apply(&a)
+		y.Apply(&b)
+		got, want := b.Record(s), a.Record(s)
+		if len(got.Names) != len(want.Names) {
+			t.Fatalf("event %d: filled %q, want %q", i, got.Names, want.Names)
+		}
+		for j, name := range want.Names {
+			if got.Names[j] != name || !got.Values[j].Equal(want.Values[j]) {
+				t.Errorf("event %d: %s is %s, want %s %s", i, got.Names[j], got.Values[j].Text(), name, want.Values[j].Text())
+			}
+		}
+	}
+}

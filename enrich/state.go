@@ -1,0 +1,143 @@
+package enrich
+
+import (
+	"errors"
+
+	"github.com/orlop/orlop/event"
+)
+
+// A State is the process table as plain data that encoding/gob can write: for a
+// program that ends and goes on.
+type State struct {
+	Hosts     []HostState
+	Processes []ProcessState // the one touched longest ago first
+}
+
+// A HostState is a host, and where on its circle of pids the kernel was.
+type HostState struct {
+	Name, Boot string
+	Num        uint32
+	Lap, Boots int32
+	Pid        uint32
+	Maybe      uint32
+	Begin, Top uint32
+}
+
+// A ProcessState is an entry of the table.
+type ProcessState struct {
+	Host, Pid, Parent uint32
+	Lap, Boots        int32
+	Place             uint32
+
+	First, Since, Seen, Start, End    int64
+	Born, Ended, Said, Login, Glimpse bool
+	Session, LoginUID                 uint64
+
+	Executable, Name string
+	Args             []event.Value
+	Command, Entity  string
+	StartText        event.Value
+	Ancestry         []event.Value
+
+	Act   uint64
+	ActAt int64
+
+	Container        string
+	Outside, Entered bool
+	Verb, Makes      string
+	Shim             *ShimState
+}
+
+// A ShimState is what is known of a containerd-shim.
+type ShimState struct {
+	ID           string
+	CRI, Started bool
+	Waiting      []WaitingState
+}
+
+// A WaitingState is a container whose first program is to appear below a shim.
+type WaitingState struct {
+	ID    string
+	Until int64
+}
+
+// State returns what x remembers. It does not change with x.
+func (x *Enricher) State() *State {
+	s := &State{Processes: make([]ProcessState, 0, len(x.procs))}
+	hosts := map[*host]bool{}
+	for c := x.lru.prev; c != &x.lru; c = c.prev {
+		hosts[c.host] = true // also one that a reboot has replaced
+		p := ProcessState{
+			Host: c.key.host, Pid: c.key.pid, Parent: c.ppid, Lap: c.at.lap, Boots: c.at.boot, Place: c.at.pid,
+			First: c.first, Since: c.since, Seen: c.seen, Start: c.start, End: c.end,
+			Born: c.born, Ended: c.ended, Said: c.said, Login: c.login, Glimpse: c.glimpse,
+			Session: uint64(c.session), LoginUID: uint64(c.auid),
+			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
+			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt,
+			Container: c.container, Outside: c.outside, Entered: c.entered, Verb: c.verb, Makes: c.makes,
+		}
+		if m := c.shim; m != nil {
+			p.Shim = &ShimState{ID: m.id, CRI: m.cri, Started: m.started}
+			for _, w := range m.waiting {
+				p.Shim.Waiting = append(p.Shim.Waiting, WaitingState{w.id, w.until})
+			}
+		}
+		s.Processes = append(s.Processes, p)
+	}
+	for h := range hosts {
+		s.Hosts = append(s.Hosts, HostState{
+			Name: h.name, Boot: h.boot, Num: h.num, Lap: h.lap, Boots: h.place.boot, Pid: h.pid,
+			Maybe: h.maybe, Begin: h.begin, Top: h.top,
+		})
+	}
+	return s
+}
+
+// Restore makes x, which has seen nothing yet, go on from s. After an error x is
+// not to be used.
+func (x *Enricher) Restore(s *State) error {
+	hosts := map[uint32]*host{}
+	for _, hs := range s.Hosts {
+		if hosts[hs.Num] != nil {
+			return errState
+		}
+		h := &host{name: hs.Name, boot: hs.Boot, num: hs.Num}
+		h.cursor = cursor{place: place{hs.Lap, hs.Boots, hs.Pid}, maybe: hs.Maybe, begin: hs.Begin, top: hs.Top}
+		hosts[hs.Num] = h
+		x.nextHost = max(x.nextHost, hs.Num+1)
+		if other := x.hosts[h.name]; other == nil || other.num < h.num { // the later boot
+			x.hosts[h.name] = h
+		}
+	}
+	for i := range s.Processes {
+		p := &s.Processes[i]
+		c := &proc{
+			key: key{p.Host, p.Pid}, host: hosts[p.Host], ppid: p.Parent, at: place{p.Lap, p.Boots, p.Place},
+			first: p.First, since: p.Since, seen: p.Seen, start: p.Start, end: p.End,
+			born: p.Born, ended: p.Ended, said: p.Said, login: p.Login, glimpse: p.Glimpse,
+			session: id(p.Session), auid: id(p.LoginUID),
+			exe: x.word(p.Executable), name: x.word(p.Name), entity: p.Entity,
+			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt,
+			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, verb: x.word(p.Verb), makes: x.word(p.Makes),
+		}
+		if c.host == nil || x.procs[c.key] != nil {
+			return errState
+		}
+		if len(p.Args) > 0 {
+			x.setArgs(c, event.List(p.Args)) // so that they share their text again
+		}
+		if m := p.Shim; m != nil {
+			c.shim = &shim{id: m.ID, cri: m.CRI, started: m.Started}
+			for _, w := range m.Waiting {
+				c.shim.waiting = append(c.shim.waiting, waiting{w.ID, w.Until})
+			}
+		}
+		c.host.procs++
+		x.procs[c.key] = c
+		x.link(c)
+		x.weigh(c)
+	}
+	return nil
+}
+
+var errState = errors.New("enrich: the state is not one of a process table")
