@@ -1,0 +1,486 @@
+// Package config reads a configuration file into Go values: strictly, with the place
+// of every mistake.
+//
+//	errs := config.Read("orlop.yaml", text, os.LookupEnv, &c)
+//
+// The file is YAML without anchors and tags. Keys are the yaml tags of structs, and
+// a key that is not there is a mistake. ${NAME} in a value is the variable of that
+// name, ${NAME:-text} the text if there is none or it is empty, and $${ is ${. A
+// value is taken for what its key wants, so a variable may be a number.
+//
+// A struct says with tags what it wants:
+//
+//	yaml    the name of the key; "-" is none
+//	doc     a sentence, for the schema and the manual
+//	enum    the values that there are, with | between
+//	secret  "true" for what [Show] does not show
+package config
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/orlop/orlop/eql/syntax"
+)
+
+// A Variant is a part of a configuration whose keys depend on the one that is called
+// kind.
+type Variant interface {
+	// Kinds lists the values of kind.
+	Kinds() []string
+	// Options returns a pointer to the struct that has the other keys of a kind,
+	// as they are without any of them. What it points to is filled in and belongs
+	// to the Variant.
+	Options(kind string) any
+}
+
+// A Checker has something to say about its values beyond their types. The key is the
+// one that is wrong, or "".
+type Checker interface {
+	Check() (key, msg, hint string)
+}
+
+// MaxSize is how many bytes a configuration may have.
+const MaxSize = 1 << 20
+
+// Read fills in what to points to, a struct that holds the defaults. The error, if
+// there is one, is a [syntax.Errors] with all mistakes.
+func Read(name string, text []byte, env func(string) (string, bool), to any) error {
+	r := &reader{src: syntax.Source{Name: name, Text: string(text)}, env: env}
+	r.read(text, reflect.ValueOf(to).Elem())
+	if len(r.errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.errs, func(a, b *syntax.Error) int { return a.Range.Start - b.Range.Start })
+	return r.errs
+}
+
+type reader struct {
+	src  syntax.Source
+	env  func(string) (string, bool)
+	errs syntax.Errors
+}
+
+func (r *reader) read(text []byte, to reflect.Value) {
+	whole := syntax.Range{}
+	switch {
+	case len(text) > MaxSize:
+		r.src.Text = ""
+		r.fail(whole, "", "%d kB, larger than the %d kB that a configuration may have", len(text)>>10, MaxSize>>10)
+		return
+	case !utf8.Valid(text):
+		r.src.Text = ""
+		r.fail(whole, "save it as UTF-8", "it is not UTF-8")
+		return
+	}
+	f, err := parse(text)
+	if err != nil {
+		at := whole
+		if e, ok := err.(interface{ GetToken() *token.Token }); ok {
+			at = r.place(e.GetToken())
+		}
+		msg := err.Error()
+		if e, ok := err.(interface{ GetMessage() string }); ok {
+			msg = e.GetMessage()
+		}
+		r.fail(at, "", "YAML: %s", msg)
+		return
+	}
+	var docs []ast.Node
+	for _, d := range f.Docs {
+		if d.Body != nil && d.Body.Type() != ast.CommentType {
+			docs = append(docs, d.Body)
+		}
+	}
+	switch len(docs) {
+	case 0:
+	case 1:
+		if docs[0].Type() != ast.NullType {
+			r.value(docs[0], "", to)
+		}
+	default:
+		r.fail(r.place(docs[1].GetToken()), "", "a second document")
+	}
+}
+
+// parse parses YAML. The parser is not ours: what makes it panic is not YAML either.
+func parse(text []byte) (f *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it cannot be parsed: %v", p)
+		}
+	}()
+	return parser.ParseBytes(text, 0)
+}
+
+func (r *reader) fail(at syntax.Range, hint, format string, args ...any) {
+	r.errs = append(r.errs, &syntax.Error{Class: syntax.Parsing, Src: r.src, Range: at, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// place is where a token stands.
+func (r *reader) place(t *token.Token) syntax.Range {
+	if t == nil || t.Position == nil {
+		return syntax.Range{}
+	}
+	start := 0
+	for range t.Position.Line - 1 {
+		i := strings.IndexByte(r.src.Text[start:], '\n')
+		if i < 0 {
+			break
+		}
+		start += i + 1
+	}
+	for range t.Position.Column - 1 {
+		if start >= len(r.src.Text) || r.src.Text[start] == '\n' {
+			break
+		}
+		_, n := utf8.DecodeRuneInString(r.src.Text[start:])
+		start += n
+	}
+	end := min(start+max(len(t.Value), 1), len(r.src.Text))
+	if i := strings.IndexByte(r.src.Text[start:end], '\n'); i >= 0 {
+		end = start + i
+	}
+	return syntax.Range{Start: start, End: end}
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	variantType  = reflect.TypeFor[Variant]()
+	checkerType  = reflect.TypeFor[Checker]()
+)
+
+// value reads a node. The path is that of its key, for messages.
+func (r *reader) value(n ast.Node, path string, to reflect.Value) {
+	at := r.place(n.GetToken())
+	switch n.(type) {
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
+		r.fail(at, "write the value out", "anchors, aliases and tags are not read")
+		return
+	case *ast.NullNode:
+		r.fail(at, "leave the key out for its default", "%s has no value", path)
+		return
+	}
+	t := to.Type()
+	switch {
+	case t.Kind() == reflect.Pointer:
+		if to.IsNil() {
+			to.Set(reflect.New(t.Elem()))
+		}
+		r.value(n, path, to.Elem())
+	case t.Kind() == reflect.Struct:
+		r.object(n, path, to)
+	case t.Kind() == reflect.Slice:
+		list, ok := n.(*ast.SequenceNode)
+		if !ok {
+			r.fail(at, "begin each element with a dash", "%s: expected a list", path)
+			return
+		}
+		out := reflect.MakeSlice(t, len(list.Values), len(list.Values))
+		for i, v := range list.Values {
+			r.value(v, fmt.Sprintf("%s[%d]", path, i), out.Index(i))
+		}
+		to.Set(out)
+	case t.Kind() == reflect.Map:
+		entries, ok := members(n)
+		if !ok {
+			r.fail(at, "", "%s: expected keys and values", path)
+			return
+		}
+		out := reflect.MakeMap(t)
+		for _, m := range entries {
+			v := reflect.New(t.Elem()).Elem()
+			r.value(m.Value, path+"."+keyOf(m), v)
+			out.SetMapIndex(reflect.ValueOf(keyOf(m)), v)
+		}
+		to.Set(out)
+	default:
+		text, ok := r.scalar(n, path)
+		if !ok {
+			return
+		}
+		if msg := set(to, text); msg != "" {
+			r.fail(at, "", "%s: expected %s", path, msg)
+		}
+	}
+}
+
+// set reads text as what to is; msg says what was expected instead.
+func set(to reflect.Value, text string) (msg string) {
+	if to.Type() == durationType {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return "a duration such as 500ms, 2s or 1h30m"
+		}
+		to.SetInt(int64(d))
+		return ""
+	}
+	switch to.Kind() {
+	case reflect.String:
+		to.SetString(text)
+	case reflect.Bool:
+		b := text == "true"
+		if !b && text != "false" {
+			return "true or false"
+		}
+		to.SetBool(b)
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		i, err := strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, to.Type().Bits())
+		if err != nil {
+			return "a whole number"
+		}
+		to.SetInt(i)
+	case reflect.Uint32, reflect.Uint64:
+		i, err := strconv.ParseUint(strings.ReplaceAll(text, "_", ""), 10, to.Type().Bits())
+		if err != nil {
+			return fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64)>>(64-to.Type().Bits()))
+		}
+		to.SetUint(i)
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return "a number"
+		}
+		to.SetFloat(f)
+	default:
+		panic("config: bug: a field of type " + to.Type().String())
+	}
+	return ""
+}
+
+// scalar is the text of a scalar with its variables.
+func (r *reader) scalar(n ast.Node, path string) (string, bool) {
+	at := r.place(n.GetToken())
+	var text string
+	switch n := n.(type) {
+	case *ast.StringNode:
+		text = n.Value
+	case *ast.LiteralNode:
+		text = n.Value.Value
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		text = n.GetToken().Value
+	default:
+		r.fail(at, "", "%s: expected a single value", path)
+		return "", false
+	}
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "${")
+		if !found {
+			b.WriteString(text)
+			return b.String(), true
+		}
+		if strings.HasSuffix(before, "$") {
+			b.WriteString(before + "{")
+			text = rest
+			continue
+		}
+		b.WriteString(before)
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed {
+			r.fail(at, "write $${ for the two characters", "%s: ${ without }", path)
+			return "", false
+		}
+		name, fallback, has := strings.Cut(name, ":-")
+		if !variable(name) {
+			r.fail(at, "letters, digits and _, as in ${NAME} or ${NAME:-default}; write $${ for the two characters", "%s: %q is not the name of a variable", path, name)
+			return "", false
+		}
+		v, ok := r.env(name)
+		switch {
+		case has && v == "":
+			v = fallback
+		case !ok:
+			r.fail(at, "set it, or write ${"+name+":-default}", "%s: the variable %s is not set", path, name)
+			return "", false
+		}
+		b.WriteString(v)
+		text = after
+	}
+}
+
+func variable(s string) bool {
+	for i, c := range []byte(s) {
+		if !(c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z' || i > 0 && '0' <= c && c <= '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// members are the entries of a mapping.
+func members(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+func keyOf(m *ast.MappingValueNode) string {
+	if k, ok := m.Key.(*ast.StringNode); ok {
+		return k.Value
+	}
+	return m.Key.GetToken().Value
+}
+
+// object reads a mapping into a struct.
+func (r *reader) object(n ast.Node, path string, to reflect.Value) {
+	entries, ok := members(n)
+	if !ok {
+		what := path
+		if what == "" {
+			what = "the file"
+		}
+		r.fail(r.place(n.GetToken()), "as in key: value", "%s: expected keys and values", what)
+		return
+	}
+	fields := map[string]reflect.Value{}
+	collect(to, fields)
+	if v, ok := to.Addr().Interface().(Variant); ok {
+		kind := r.kind(n, entries, path, v)
+		if kind == "" {
+			return
+		}
+		collect(reflect.ValueOf(v.Options(kind)).Elem(), fields)
+	}
+	failed := len(r.errs)
+	places := map[string]syntax.Range{}
+	for _, m := range entries {
+		name := keyOf(m)
+		at := r.place(m.Key.GetToken())
+		f, ok := fields[name]
+		if !ok {
+			hint := syntax.DidYouMean(name, slices.Sorted(keys(fields)))
+			if path != "" {
+				r.fail(at, hint, "unknown key %q in %s", name, path)
+			} else {
+				r.fail(at, hint, "unknown key %q", name)
+			}
+			continue
+		}
+		if _, twice := places[name]; twice {
+			r.fail(at, "", "the key %q is there twice", name)
+			continue
+		}
+		places[name] = at
+		if m.Value == nil {
+			r.fail(at, "", "%s has no value", join(path, name))
+			continue
+		}
+		before := len(r.errs)
+		r.value(m.Value, join(path, name), f)
+		if enum := enumOf(to.Type(), name); enum != nil && len(r.errs) == before && f.Kind() == reflect.String && !slices.Contains(enum, f.String()) {
+			r.fail(r.place(m.Value.GetToken()), syntax.DidYouMean(f.String(), enum), "%s: expected %s", join(path, name), strings.Join(enum, ", "))
+		}
+	}
+	if len(r.errs) > failed {
+		return
+	}
+	for _, x := range checked(to) {
+		if key, msg, hint := x.Check(); msg != "" {
+			at, ok := places[key]
+			if !ok {
+				at = r.place(n.GetToken())
+			}
+			r.fail(at, hint, "%s", strings.TrimPrefix(path+": ", ": ")+msg)
+		}
+	}
+}
+
+// checked are the values that have something to say about themselves.
+func checked(to reflect.Value) []Checker {
+	var out []Checker
+	if x, ok := to.Addr().Interface().(Checker); ok {
+		out = append(out, x)
+	}
+	return out
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// kind reads the key that says which other keys there are.
+func (r *reader) kind(n ast.Node, entries []*ast.MappingValueNode, path string, v Variant) string {
+	all := v.Kinds()
+	for _, m := range entries {
+		if keyOf(m) != "kind" || m.Value == nil {
+			continue
+		}
+		kind, ok := r.scalar(m.Value, join(path, "kind"))
+		if ok && slices.Contains(all, kind) {
+			return kind
+		}
+		if ok {
+			r.fail(r.place(m.Value.GetToken()), syntax.DidYouMean(kind, all), "%s.kind: expected %s", path, strings.Join(all, ", "))
+		}
+		return ""
+	}
+	r.fail(r.place(n.GetToken()), "", "%s has no kind: expected %s", path, strings.Join(all, ", "))
+	return ""
+}
+
+func keys(m map[string]reflect.Value) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// collect adds the fields of a struct by the names of their keys.
+func collect(to reflect.Value, fields map[string]reflect.Value) {
+	for i := range to.NumField() {
+		f := to.Type().Field(i)
+		name, inline := keyName(f)
+		switch {
+		case inline:
+			collect(to.Field(i), fields)
+		case name != "":
+			fields[name] = to.Field(i)
+		}
+	}
+}
+
+// keyName is the key of a field, "" if it has none.
+func keyName(f reflect.StructField) (name string, inline bool) {
+	name, opts, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	if !f.IsExported() || name == "-" {
+		return "", false
+	}
+	return name, opts == "inline"
+}
+
+func enumOf(t reflect.Type, name string) []string {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key, inline := keyName(f)
+		if inline {
+			if enum := enumOf(f.Type, name); enum != nil {
+				return enum
+			}
+		}
+		if key == name && f.Tag.Get("enum") != "" {
+			return strings.Split(f.Tag.Get("enum"), "|")
+		}
+	}
+	return nil
+}
