@@ -124,7 +124,7 @@ audit log. It runs detection rules in Elastic's format over recorded events.
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(newScan(), newQuery(), newRules(), newFmt(), newVersion(), newMan())
-	root.AddCommand(newRun(), newRecord(), newDoctor())
+	root.AddCommand(newRun(), newRecord(), newDoctor(), newStatus(), newConfig())
 	return root
 }
 

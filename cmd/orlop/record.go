@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/source"
 )
 
 func newRecord() *cobra.Command {
@@ -34,23 +37,27 @@ end it once all that has happened is written.`
 		Args: cobra.NoArgs,
 	}
 	in.add(cmd)
-	cmd.Flags().Lookup("tuning").Hidden = true // nothing is judged
 	cmd.Flags().StringVar(&name, "out", "-", "where to (`FILE`; - is standard output; a name that ends in .zst is compressed)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		live, err := in.live(cmd, event.NewSchema())
+		c, err := in.config()
 		if err != nil {
 			return err
 		}
-		defer live.Source.Close()
+		src, err := agent.OpenLive(c.Kind, agent.LiveOptions{Options: source.Options{Schema: event.NewSchema()}, LoginUID: c.LoginUID})
+		if err != nil {
+			return &failure{exitUsage, err}
+		}
+		defer src.Close()
 		out, err := newRecording(name, cmd.OutOrStdout())
 		if err != nil {
 			return &failure{exitIO, err}
 		}
-		live.Log.Info("watching", "source", live.Source.String())
-		err = live.Source.Run(cmd.Context(), out.add)
+		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+		log.Info("watching", "source", src.String())
+		err = src.Run(cmd.Context(), out.add)
 		closed := out.close()
-		in := live.Source.Intake()
-		live.Log.Info("ended", "events", fmt.Sprintf("%d = %d written + %d filtered + %d lost", in.Seen, in.Emitted, in.Filtered, in.Lost))
+		in := src.Intake()
+		log.Info("ended", "events", fmt.Sprintf("%d = %d written + %d filtered + %d lost", in.Seen, in.Emitted, in.Filtered, in.Lost))
 		if err := errors.Join(err, closed); err != nil {
 			return &failure{exitIO, fmt.Errorf("record: %w", err)}
 		}

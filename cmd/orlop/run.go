@@ -4,18 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/source"
 )
 
@@ -23,44 +32,28 @@ import (
 type watching struct {
 	source   string
 	loginuid int64
-	tuning   string
 }
 
 func (w *watching) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.source, "source", "auto", "where events come from: "+strings.Join(agent.LiveKinds(), " or "))
 	cmd.Flags().Int64Var(&w.loginuid, "loginuid", -1, "watch only processes of this login uid (`N`; default: all)")
-	cmd.Flags().StringVar(&w.tuning, "tuning", "", "who is exempt from what: host roles, users, automation (`FILE`; default: the kubelet and the runtimes themselves)")
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(agent.LiveKinds(), cobra.ShellCompDirectiveNoFileComp))
 }
 
-// live opens the source. The caller closes it.
-func (w *watching) live(cmd *cobra.Command, s *event.Schema) (*agent.Live, error) {
+// config is the source that the flags name.
+func (w *watching) config() (agent.SourceConfig, error) {
+	c := agent.SourceConfig{Kind: w.source}
 	if !slices.Contains(agent.LiveKinds(), w.source) {
-		return nil, usage("--source %q: expected %s", w.source, strings.Join(agent.LiveKinds(), " or "))
+		return c, usage("--source %q: expected %s", w.source, strings.Join(agent.LiveKinds(), " or "))
 	}
-	o := agent.LiveOptions{Options: source.Options{Schema: s}}
 	if w.loginuid >= 0 {
 		if w.loginuid >= 1<<32-1 {
-			return nil, usage("--loginuid %d: expected less than 4294967295", w.loginuid)
+			return c, usage("--loginuid %d: expected less than 4294967295", w.loginuid)
 		}
 		uid := uint32(w.loginuid)
-		o.LoginUID = &uid
+		c.LoginUID = &uid
 	}
-	tuning, err := agent.LoadTuning(w.tuning, s)
-	if err != nil {
-		code := exitUsage
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			code = exitIO
-		}
-		return nil, &failure{code, err}
-	}
-	src, err := agent.OpenLive(w.source, o)
-	if err != nil {
-		return nil, &failure{exitUsage, err}
-	}
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	return &agent.Live{Schema: s, Source: src, Tuning: tuning, Log: log}, nil
+	return c, nil
 }
 
 func newRun() *cobra.Command {
@@ -69,14 +62,20 @@ milliseconds. Alerts go to standard output, everything else to standard error.
 
 It needs CAP_BPF and CAP_PERFMON, or root; orlop doctor says what this host can do
 and what is missing. It never makes a process wait: what it cannot read in time is
-lost, counted, and told, also in the alerts of the next minute (orlop.evidence).
+lost, counted, and told, also in the alerts around it (orlop.evidence).
 
-Interrupt and SIGTERM end it once all that has happened is judged. The last line
-accounts for every event.`
+All that matters is a flag; a file (--config) can say more: see orlop config schema.
+A flag goes before what the file says. Rule files and folders are watched, and read
+again when they change and on SIGHUP; if one of the rules is wrong then, those that
+run stay. With --state, a restart goes on where the last run ended, and neither loses
+nor repeats an alert. Nothing listens unless --listen says so.
+
+Interrupt and SIGTERM end it once all that has happened is judged. The last lines
+account for every event.`
 	var (
-		in     watching
-		paths  []string
-		output string
+		in                                                       watching
+		file, tuning, state, listen, output, logFormat, logLevel string
+		paths                                                    []string
 	)
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -84,51 +83,401 @@ accounts for every event.`
 		Long:  help + "\n\n" + exitCodes,
 		Example: `  orlop run
   orlop run --rules /etc/orlop/rules --output table
-  orlop run --loginuid 1000`,
+  orlop run --config /etc/orlop/orlop.yaml
+  orlop run --state /var/lib/orlop --listen 127.0.0.1:7070`,
 		Args: cobra.NoArgs,
 	}
 	in.add(cmd)
 	addRules(cmd, &paths)
 	addOutput(cmd, &output)
+	cmd.Flags().StringVarP(&file, "config", "c", "", "read the configuration in `FILE` (YAML)")
+	cmd.Flags().StringVar(&tuning, "tuning", "", "who is exempt from what: host roles, users, automation (`FILE`; default: the kubelet and the runtimes themselves)")
+	cmd.Flags().StringVar(&state, "state", "", "keep what outlives a run in `DIR`")
+	cmd.Flags().StringVar(&listen, "listen", "", "serve /metrics, /healthz, /readyz and /status at `ADDRESS`, such as 127.0.0.1:7070")
+	cmd.Flags().StringVar(&logFormat, "log-format", "text", "text or json")
+	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		schema := event.NewSchema()
-		engine := detect.New(detect.Options{Schema: schema, Lateness: 2 * time.Second})
-		if err := loadRules(cmd.ErrOrStderr(), engine, paths); err != nil {
-			return err
+		c := agent.NewConfig()
+		if file != "" {
+			var err error
+			if c, err = loadConfig(file); err != nil {
+				return err
+			}
 		}
-		out, err := newPrinter(cmd, output, alertColumns(engine.Rules())...)
+		given := cmd.Flags().Changed
+		if given("source") || given("loginuid") || len(c.Sources) == 0 {
+			s, err := in.config()
+			if err != nil {
+				return err
+			}
+			c.Sources = []agent.SourceConfig{s}
+		}
+		for _, f := range []struct {
+			name string
+			from string
+			to   *string
+		}{{"tuning", tuning, &c.Tuning}, {"state", state, &c.State}, {"listen", listen, &c.Listen}, {"output", output, &c.Output}, {"log-format", logFormat, &c.Log.Format}, {"log-level", logLevel, &c.Log.Level}} {
+			if given(f.name) {
+				*f.to = f.from
+			}
+		}
+		if given("rules") {
+			c.Rules = paths
+		}
+		if _, msg, hint := c.Check(); msg != "" {
+			return usage("--%s (%s)", msg, hint)
+		}
+		log, err := newLog(cmd.ErrOrStderr(), c.Log)
 		if err != nil {
 			return err
 		}
-		live, err := in.live(cmd, schema)
-		if err != nil {
-			return err
-		}
-		defer live.Source.Close()
-		tick := time.NewTicker(500 * time.Millisecond)
-		defer tick.Stop()
-		live.Engine, live.Tick = engine, tick.C
-		live.Log.Info("watching", "source", live.Source.String(), "rules", running(engine))
-		rows := newAlertRows(out.table)
-		err = live.Run(cmd.Context(), func(a *alert.Alert) error {
-			if a.BuildingBlock && out.form == "table" {
-				return nil
-			}
-			out.print(a.AppendJSON(nil), func() string { return rows.line(a) })
-			if out.err == nil {
-				out.err = out.w.Flush() // somebody waits for it
-			}
-			return out.err
-		})
-		closed := out.close()
-		account := live.Account()
-		live.Log.Info("ended", "events", account.String(), "late", account.Late, "alerts", account.Alerts)
-		if err != nil && !errors.Is(err, context.Canceled) {
-			return &failure{exitIO, fmt.Errorf("run: %w", err)}
-		}
-		return closed
+		d := &service{c: c, file: file, log: log, flags: given}
+		return d.run(cmd)
 	}
 	return cmd
+}
+
+// newLog is the log that a configuration asks for.
+func newLog(w io.Writer, c agent.LogConfig) (*slog.Logger, error) {
+	var o slog.HandlerOptions
+	level := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	l, ok := level[c.Level]
+	if !ok {
+		return nil, usage("--log-level %q: expected debug, info, warn or error", c.Level)
+	}
+	o.Level = l
+	switch c.Format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, &o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, &o)), nil
+	}
+	return nil, usage("--log-format %q: expected text or json", c.Format)
+}
+
+// loadTuning reads a tuning file, or the built-in one.
+func loadTuning(name string, s *event.Schema) (*agent.Tuning, error) {
+	t, err := agent.LoadTuning(name, s)
+	if err != nil {
+		code := exitUsage
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			code = exitIO
+		}
+		return nil, &failure{code, err}
+	}
+	return t, nil
+}
+
+// A service is one run of the daemon.
+type service struct {
+	c     *agent.Config
+	file  string
+	flags func(string) bool // whether a flag is given
+	log   *slog.Logger
+	live  *agent.Live
+	tell  *agent.Notifier
+}
+
+func (d *service) run(cmd *cobra.Command) error {
+	c, log := d.c, d.log
+	schema := event.NewSchema()
+	d.live = agent.NewLive(schema)
+	live := d.live
+	live.Log, live.Checkpoint = log, c.Checkpoint
+	if err := loadRules(cmd.ErrOrStderr(), live.Engine, c.Rules); err != nil {
+		return err
+	}
+	var err error
+	if live.Tuning, err = loadTuning(c.Tuning, schema); err != nil {
+		return err
+	}
+	emit, closeOutput, err := d.output(cmd)
+	if err != nil {
+		return err
+	}
+	if c.State != "" {
+		if live.State, err = agent.OpenState(c.State, log); err != nil {
+			return &failure{exitIO, err}
+		}
+		defer live.State.Close()
+		live.Restore()
+	}
+	defer func() {
+		for _, s := range live.Streams {
+			s.Source.Close()
+		}
+	}()
+	if err := d.open(schema); err != nil {
+		return err
+	}
+	stopServing, err := d.serve()
+	if err != nil {
+		return err
+	}
+	defer stopServing()
+
+	ctx := cmd.Context()
+	d.tell = agent.NewNotifier(os.Getenv)
+	ready := sync.OnceFunc(func() { d.notify(d.tell.Ready()) })
+	live.Notify = func(now time.Time) {
+		ready()
+		d.notify(d.tell.Alive(now))
+	}
+	stopReloading := d.reloads(ctx)
+	defer stopReloading()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	live.Tick = tick.C
+
+	done := make(chan error, 1)
+	go func() { done <- live.Run(ctx, emit) }()
+	overdue := make(chan bool)
+	stop := context.AfterFunc(ctx, func() {
+		d.notify(d.tell.Stopping())
+		time.AfterFunc(c.Drain, func() { close(overdue) })
+	})
+	defer stop()
+	select {
+	case err = <-done:
+	case <-overdue:
+		// Somebody does not take what we write, or a source does not end. Nothing
+		// that Run uses may be closed now.
+		log.Error("the end takes too long; what waits is given up", "after", c.Drain)
+		os.Exit(exitIO)
+	}
+	closed := closeOutput()
+	n := live.Counts()
+	for _, a := range live.Accounts() {
+		log.Info("ended", "source", a.Source, "events", a.String(), "alerts", n.Engine.Alerts, "repeated", n.Repeated)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return &failure{exitIO, fmt.Errorf("run: %w", err)}
+	}
+	return closed
+}
+
+// notify logs that systemd cannot be told.
+func (d *service) notify(err error) {
+	if err != nil {
+		d.log.Warn(err.Error())
+	}
+}
+
+// output makes what alerts are printed with.
+func (d *service) output(cmd *cobra.Command) (emit func(*alert.Alert) error, end func() error, err error) {
+	if d.c.Output == "none" {
+		return func(*alert.Alert) error { return nil }, func() error { return nil }, nil
+	}
+	out, err := newPrinter(cmd, d.c.Output, alertColumns(d.live.Engine.Rules())...)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows := newAlertRows(out.table)
+	return func(a *alert.Alert) error {
+		if a.BuildingBlock && out.form == "table" {
+			return nil
+		}
+		out.print(a.AppendJSON(nil), func() string { return rows.line(a) })
+		if out.err == nil {
+			out.err = out.w.Flush() // somebody waits for it
+		}
+		return out.err
+	}, out.close, nil
+}
+
+// open opens the sources.
+func (d *service) open(schema *event.Schema) error {
+	for _, c := range d.c.Sources {
+		s := &agent.Stream{Name: c.Label(), About: c.Kind + " " + c.Path, Rejects: &source.Stats{}, Lateness: c.Lateness}
+		if s.Lateness == 0 {
+			s.Lateness = agent.DefaultLateness
+		}
+		for _, f := range []struct {
+			name, query string
+			to          **agent.Filter
+		}{{"include", c.Include, &s.Include}, {"exclude", c.Exclude, &s.Exclude}} {
+			if f.query == "" {
+				continue
+			}
+			filter, err := agent.NewFilter("source "+s.Name+": "+f.name, f.query, schema)
+			if err != nil {
+				return &failure{exitUsage, err}
+			}
+			*f.to = filter
+		}
+		src, err := agent.OpenLive(c.Kind, agent.LiveOptions{
+			Options:  source.Options{Schema: schema, Stats: s.Rejects},
+			LoginUID: c.LoginUID, Path: c.Path, Resume: d.live.State.Position(s.Name, s.About),
+		})
+		if err != nil {
+			return &failure{exitUsage, err}
+		}
+		s.Source = src
+		d.live.Streams = append(d.live.Streams, s)
+		d.log.Info("watching", "source", src.String(), "rules", running(d.live.Engine))
+	}
+	return nil
+}
+
+// serve listens where the configuration says, and on the socket of the state
+// directory. The caller ends it.
+func (d *service) serve() (stop func(), err error) {
+	var listeners []net.Listener
+	if d.c.State != "" {
+		l, err := agent.ListenState(d.c.State)
+		if err != nil {
+			d.log.Warn("orlop status cannot ask this run", "reason", err)
+		} else {
+			listeners = append(listeners, l)
+		}
+	}
+	if d.c.Listen != "" {
+		l, err := net.Listen("tcp", d.c.Listen)
+		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil, &failure{exitIO, err}
+		}
+		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+			d.log.Warn("others than this host can ask what this run counts: it listens beyond loopback, without authentication", "address", a.String())
+		}
+		d.log.Info("listening", "address", l.Addr().String())
+		listeners = append(listeners, l)
+	}
+	server := agent.Server(d.live.Handler())
+	var serving sync.WaitGroup
+	for _, l := range listeners {
+		serving.Go(func() {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				d.log.Error("serving ended", "address", l.Addr().String(), "reason", err)
+			}
+		})
+	}
+	return func() {
+		server.Close()
+		for _, l := range listeners {
+			l.Close()
+		}
+		serving.Wait()
+	}, nil
+}
+
+// reloads reads rules and tuning again when they change, and on SIGHUP also the
+// configuration that names them. The caller ends it.
+func (d *service) reloads(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	changed := make(chan bool, 1)
+	mark := func() {
+		select {
+		case changed <- true:
+		default:
+		}
+	}
+	watch := func() (wait func()) {
+		paths := slices.Clone(d.c.Rules)
+		if d.c.Tuning != "" {
+			paths = append(paths, d.c.Tuning)
+		}
+		if len(paths) == 0 {
+			return func() {}
+		}
+		wait, err := agent.Watch(ctx, paths, time.After, mark)
+		if err != nil {
+			d.log.Warn("not all rules are watched for changes; send SIGHUP after one", "reason", err)
+		}
+		return wait
+	}
+	wait := watch()
+	var reloading sync.WaitGroup
+	reloading.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+				d.reload(d.c)
+			case <-hup:
+				d.notify(d.tell.Reloading())
+				d.reload(d.reread())
+				d.notify(d.tell.Ready())
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hup)
+		cancel()
+		reloading.Wait()
+		wait()
+	}
+}
+
+// reread reads the configuration again, for rules and tuning. If it is wrong the old
+// one stays, and nil is returned.
+func (d *service) reread() *agent.Config {
+	if d.file == "" {
+		return d.c
+	}
+	c, err := loadConfig(d.file)
+	if err != nil {
+		d.live.Refuse(err)
+		d.log.Error("the configuration is refused; what runs stays", "reason", err)
+		return nil
+	}
+	next := *d.c
+	if !d.flags("rules") {
+		next.Rules = c.Rules
+	}
+	if !d.flags("tuning") {
+		next.Tuning = c.Tuning
+	}
+	if !slices.Equal(next.Rules, d.c.Rules) || next.Tuning != d.c.Tuning {
+		d.log.Warn("the configuration names other rules: they are read, and watched from the next start on")
+	}
+	return &next
+}
+
+// reload gives the run new rules and tuning, or none of both.
+func (d *service) reload(c *agent.Config) {
+	if c == nil {
+		return
+	}
+	rules, err := goodRules(c.Rules)
+	var tuning *agent.Tuning
+	if err == nil {
+		tuning, err = loadTuning(c.Tuning, d.live.Schema)
+	}
+	if err != nil {
+		d.live.Refuse(err)
+	} else if err = d.live.Reload(rules, tuning); err == nil {
+		d.c = c
+		d.log.Info("rules are reloaded", "rules", len(rules))
+		return
+	}
+	d.log.Error("the new rules are refused; those that run stay", "reason", err)
+}
+
+// goodRules are the rules that paths name, if nothing is wrong with any.
+func goodRules(paths []string) ([]*rule.Rule, error) {
+	pack, err := loadPack(paths)
+	if err != nil {
+		return nil, err
+	}
+	mistakes := append(slices.Clone(pack.Errors), queryMistakes(pack.Broken)...)
+	var more syntax.Errors
+	if errors.As(detect.Check(pack.Rules), &more) {
+		mistakes = append(mistakes, more...)
+	}
+	switch {
+	case len(mistakes) > 0:
+		return nil, mistakes
+	case len(pack.Rules) == 0:
+		return nil, fmt.Errorf("no rules (*.toml) in %s", strings.Join(paths, ", "))
+	}
+	return pack.Rules, nil
 }
 
 // running is how many rules run.

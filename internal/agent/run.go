@@ -2,167 +2,367 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/rule"
+	"github.com/orlop/orlop/source"
 )
 
-// A Live runs the rules over what happens on this host.
-type Live struct {
-	Schema *event.Schema
-	Source LiveSource
-	Engine *detect.Engine   // nil only hands events on, enriched
-	Tuning *Tuning          // who is exempt; may be nil
-	Tick   <-chan time.Time // when the time has moved on: about twice a second
-	Log    *slog.Logger     // nil is none
+// A Stream is a live source and how its events are treated. The fields are set
+// before a Live runs, and not changed.
+type Stream struct {
+	Name     string // of its events' Origin, and of its counters; no two are the same
+	About    string // its kind and what it reads
+	Source   LiveSource
+	Rejects  *source.Stats // counts what the source cannot read; nil if it rejects nothing
+	Lateness time.Duration // how much older than its newest event, or the clock, an event may be
+	Include  *Filter       // only events that match it are judged; nil is all
+	Exclude  *Filter       // events that match it are not; nil is none
 
-	mu   sync.Mutex
-	loss loss
+	// Guarded by Live.mu.
+	handed    int64 // events that the source has handed on
+	evaluated int64
+	filtered  int64
+	late      int64
+	lost      int64     // as of noticed
+	noticed   time.Time // up to when its losses are in the ledger
+	newest    time.Time // event
+	ended     bool
 }
 
-// An Account says what became of all that happened: In is Evaluated + Filtered +
-// Rejected + Lost + Waiting. Late is the part of Evaluated that came too late for
-// sequences.
+// An Account says what became of all that happened. In is Evaluated + Filtered + Late
+// + Rejected + Lost, at any moment; what the source has seen is In and Waiting.
 type Account struct {
-	In, Evaluated, Filtered, Rejected, Lost, Waiting, Late, Alerts int64
+	Source                                        string
+	In, Evaluated, Filtered, Late, Rejected, Lost int64
+	Waiting                                       int64 // neither judged nor lost yet
 }
 
 func (a Account) String() string {
-	s := fmt.Sprintf("%d = %d evaluated + %d filtered + %d rejected + %d lost", a.In, a.Evaluated, a.Filtered, a.Rejected, a.Lost)
+	s := fmt.Sprintf("%d = %d evaluated + %d filtered + %d late + %d rejected + %d lost", a.In, a.Evaluated, a.Filtered, a.Late, a.Rejected, a.Lost)
 	if a.Waiting > 0 {
-		s += fmt.Sprintf(" + %d waiting", a.Waiting)
+		s += fmt.Sprintf("; %d waiting", a.Waiting)
 	}
 	return s
 }
 
-// loss is what has been lost of late.
-type loss struct {
-	total  int64 // as of the last tick
-	recent int64 // in the window
-	at     time.Time
+// A Live runs the rules over what happens on this host. Make one with NewLive.
+type Live struct {
+	Schema  *event.Schema
+	Engine  *detect.Engine
+	Streams []*Stream
+	Tuning  *Tuning // who is exempt; may be nil
+
+	// Tick tells the time: it is received from until Run returns.
+	Tick <-chan time.Time
+	// Checkpoint is how much time passes between checkpoints in State.
+	Checkpoint time.Duration
+	State      *State              // what outlives the run; nil is nothing
+	Notify     func(now time.Time) // called at each tick, once events can be judged; may be nil
+	Log        *slog.Logger        // nil is none
+
+	started time.Time
+	beat    atomic.Int64 // time of the last tick, in nanoseconds since 1970
+
+	mu       sync.Mutex
+	enricher *enrich.Enricher
+	f        struct{ truncated event.Field }
+	ledger   ledger
+	now      time.Time // of the last tick
+	saved    time.Time // of the last checkpoint
+	logged   time.Time // of the last account in the log
+	lossy    bool      // the log has been told that events are lost
+	reloads  struct {
+		done, refused int64
+		why           string // the last one was refused
+	}
+	repeated int64 // alerts that an earlier run had raised
+	steps    int64 // times that the clock was set back
+	failed   error // of emit
 }
 
-// lossWindow is how long after a loss events carry orlop.evidence.lost.
-const lossWindow = time.Minute
+// What a run does if it is told nothing else.
+const (
+	DefaultLateness   = 2 * time.Second
+	DefaultCheckpoint = 10 * time.Second
+)
 
 // reportEvery is how often the account is logged.
 const reportEvery = time.Minute
 
-// Run emits an alert for each match until ctx ends and what happened until then is
-// judged, or until the source fails or emit does. Alerts come one at a time.
-func (l *Live) Run(ctx context.Context, emit func(*alert.Alert) error) error {
-	var failed error
-	raise := func(a *alert.Alert) {
-		if failed == nil {
-			failed = emit(a)
-		}
+// NewLive returns a Live without streams, whose engine has no rules yet.
+func NewLive(s *event.Schema) *Live {
+	l := &Live{Schema: s, started: time.Now(), Checkpoint: DefaultCheckpoint, enricher: enrich.New(s, enrich.Options{})}
+	l.Engine = detect.New(detect.Options{Schema: s, Lateness: DefaultLateness, Evidence: l.evidence})
+	l.f.truncated = s.Field("orlop.evidence.truncated")
+	return l
+}
+
+// Reload gives the engine new rules and says who is exempt now, while it runs. If one
+// of the rules is wrong all are refused, those it has stay, and so does the tuning.
+func (l *Live) Reload(rules []*rule.Rule, t *Tuning) error {
+	err := detect.Check(rules)
+	if err != nil {
+		return l.Refuse(err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.Engine.SetRules(rules); err != nil {
+		return err
+	}
+	l.Tuning = t
+	l.reloads.done++
+	l.reloads.why = ""
+	return nil
+}
+
+// Refuse counts a reload that did not come to new rules, and returns why.
+func (l *Live) Refuse(why error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reloads.refused++
+	l.reloads.why = why.Error()
+	return why
+}
+
+// Rules lists the rules with what they have raised.
+func (l *Live) Rules() []detect.Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Engine.Rules()
+}
+
+// Run emits an alert for each match until ctx ends and what happened until then is
+// judged, or until all sources end, one fails, or emit does. Alerts come one at a
+// time. It may be called once.
+//
+// With a State, what is pending is kept for the next run; without, nothing comes any
+// more and what waits for time to pass is judged as if it had.
+func (l *Live) Run(ctx context.Context, emit func(*alert.Alert) error) error {
+	raise := l.raise(emit)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.mu.Lock()
+	for _, s := range l.Streams {
+		l.Engine.Expect(s.Name, s.Lateness)
+	}
+	l.mu.Unlock()
+
 	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		var logged time.Time
+	var ticking, reading sync.WaitGroup
+	ticking.Go(func() {
 		for {
 			select {
 			case <-done:
 				return
 			case now := <-l.Tick:
-				l.mu.Lock()
-				if l.Engine != nil {
-					l.Engine.Advance(now, raise)
-				}
-				l.tick(now)
-				account := l.look()
-				l.mu.Unlock()
-				if logged.IsZero() {
-					logged = now
-				} else if now.Sub(logged) >= reportEvery {
-					logged = now
-					l.log("account", "events", account.String(), "late", account.Late, "alerts", account.Alerts)
+				if l.tick(now, raise) {
+					l.save()
 				}
 			}
 		}
 	})
-	err := l.Events(ctx, func(e *event.Event) error {
-		if l.Engine == nil {
-			return nil
-		}
-		l.Engine.Process(e, raise)
-		return failed
-	})
+	errs := make([]error, len(l.Streams))
+	for i, s := range l.Streams {
+		reading.Go(func() {
+			err := s.Source.Run(ctx, func(e *event.Event) error { return l.judge(s, e, raise) })
+			if err != nil && !errors.Is(err, context.Canceled) {
+				errs[i] = fmt.Errorf("%s: %w", s.Name, err)
+				cancel(err) // The others end as well.
+			}
+			l.mu.Lock()
+			s.ended = true
+			l.mu.Unlock()
+		})
+	}
+	reading.Wait()
 	close(done)
-	wg.Wait()
-	if err == nil && l.Engine != nil {
+	ticking.Wait()
+
+	err := errors.Join(errs...)
+	switch {
+	case l.failed != nil:
+		return l.failed
+	case l.State != nil:
+		l.save()
+	default:
+		l.mu.Lock()
 		l.Engine.Flush(raise)
-		err = failed
+		err = errors.Join(err, l.failed)
+		l.mu.Unlock()
 	}
 	return err
 }
 
-// Events calls f for each event, enriched, until ctx ends. Run is made of it.
-func (l *Live) Events(ctx context.Context, f func(*event.Event) error) error {
-	x := enrich.New(l.Schema, enrich.Options{})
-	truncated := l.Schema.Field("orlop.evidence.truncated")
-	lost := l.Schema.Field("orlop.evidence.lost")
-	return l.Source.Run(ctx, func(e *event.Event) error {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		x.Apply(e)
-		if l.Tuning != nil {
-			l.Tuning.Apply(e)
+// raise hands an alert on, unless an earlier run did. The caller holds mu.
+func (l *Live) raise(emit func(*alert.Alert) error) func(*alert.Alert) {
+	return func(a *alert.Alert) {
+		switch {
+		case l.failed != nil:
+		case l.State != nil && l.State.Raised(a.ID):
+			l.repeated++
+		default:
+			if l.failed = emit(a); l.failed == nil && l.State != nil {
+				l.State.Note(a.ID)
+			}
 		}
-		// An alert takes nobody's word for evidence but ours.
-		if v := e.Get(truncated); v.Exists() {
-			e.Set(truncated, v)
-		}
-		if l.loss.recent > 0 {
-			e.Set(lost, event.Int(l.loss.recent))
-		}
-		return f(e)
-	})
-}
-
-// tick looks whether events were lost. The caller holds mu.
-func (l *Live) tick(now time.Time) {
-	total := l.Source.Intake().Lost
-	switch n := total - l.loss.total; {
-	case n > 0:
-		if l.loss.recent == 0 {
-			l.log("events are lost: they are not read as fast as they happen", "lost", n)
-		}
-		l.loss.total, l.loss.at = total, now
-		l.loss.recent += n
-	case l.loss.recent > 0 && now.Sub(l.loss.at) > lossWindow:
-		l.loss.recent = 0
 	}
 }
 
-// Account says what became of what happened so far.
-func (l *Live) Account() Account {
+// judge is one event of a stream.
+func (l *Live) judge(s *Stream, e *event.Event, raise func(*alert.Alert)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.look()
+	s.handed++
+	e.Origin.Source = s.Name
+	if e.Time.After(s.newest) {
+		s.newest = e.Time
+	}
+	l.enricher.Apply(e)
+	if e.Get(l.f.truncated).Bool() {
+		l.ledger.note(entry{from: e.Time, to: e.Time, truncated: 1})
+	}
+	if s.Include != nil && !s.Include.match(e) || s.Exclude != nil && s.Exclude.match(e) {
+		s.filtered++
+		return l.failed
+	}
+	if l.Tuning != nil {
+		l.Tuning.Apply(e)
+	}
+	switch l.Engine.Process(e, raise) {
+	case detect.Evaluated:
+		s.evaluated++
+	case detect.Filtered:
+		s.filtered++
+	case detect.Late:
+		s.late++
+		l.ledger.note(entry{from: e.Time, to: e.Time, late: 1})
+	}
+	return l.failed
 }
 
-func (l *Live) look() Account {
-	in := l.Source.Intake()
-	a := Account{In: in.Seen, Filtered: in.Filtered, Lost: in.Lost, Waiting: in.Waiting, Evaluated: in.Emitted}
-	if l.Engine != nil {
-		st := l.Engine.Stats()
-		a.Evaluated, a.Late, a.Alerts = int64(st.Evaluated), int64(st.Late), int64(st.Alerts)
-		a.Filtered += int64(st.Filtered)
-		a.Rejected = in.Emitted - int64(st.In) // what could not be read
+// tick says that it is now, and reports whether a checkpoint is due.
+func (l *Live) tick(now time.Time, raise func(*alert.Alert)) (due bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wall := now.Round(0) // The monotonic clock does not know of steps.
+	if wall.Before(l.now) {
+		l.steps++
+		l.log(slog.LevelWarn, "the clock was set back", "from", l.now, "to", wall)
+		l.Engine.SetBack(wall, raise)
 	}
+	if l.now.IsZero() {
+		l.logged, l.saved = wall, wall
+		l.resumed(wall)
+	}
+	l.now = wall
+	l.beat.Store(time.Now().UnixNano())
+	for _, s := range l.Streams {
+		in := s.Source.Intake()
+		l.notice(s, in, wall)
+		if in.Waiting == 0 || s.ended {
+			l.Engine.AdvanceSource(s.Name, wall, raise)
+		}
+	}
+	if since := wall.Sub(l.logged); since >= reportEvery || since < 0 {
+		l.logged, l.lossy = wall, false
+		for _, s := range l.Streams {
+			l.log(slog.LevelInfo, "account", "source", s.Name, "events", l.account(s).String())
+		}
+	}
+	if l.Notify != nil {
+		l.Notify(now)
+	}
+	since := wall.Sub(l.saved)
+	return l.State != nil && (since >= l.Checkpoint || since < 0)
+}
+
+// notice looks how much of a stream was lost up to now.
+func (l *Live) notice(s *Stream, in Intake, now time.Time) {
+	from, to := s.noticed, now
+	if from.IsZero() {
+		from = now
+	}
+	if in.Waiting > 0 && !s.newest.IsZero() && s.newest.Before(now) {
+		to = s.newest // It is behind: what it lost is of the time that it reads.
+		if from.After(to) {
+			from = to
+		}
+	}
+	if n := in.Lost - s.lost; n > 0 {
+		l.ledger.note(entry{from: from, to: to, lost: n})
+		if !l.lossy {
+			l.lossy = true
+			l.log(slog.LevelWarn, "events are lost: they are not read as fast as they happen", "source", s.Name, "lost", n)
+		}
+	}
+	s.lost, s.noticed = in.Lost, to
+}
+
+// evidence says what is not known of the time between two moments, as of now. The
+// caller of the engine holds mu.
+func (l *Live) evidence(from, to time.Time) detect.Evidence {
+	for _, s := range l.Streams {
+		upto := s.noticed
+		if to.After(upto) {
+			upto = to
+		}
+		l.notice(s, s.Source.Intake(), upto)
+	}
+	return l.ledger.evidence(from, to)
+}
+
+// Accounts says what became of what happened so far, for each stream.
+func (l *Live) Accounts() []Account {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []Account
+	for _, s := range l.Streams {
+		out = append(out, l.account(s))
+	}
+	return out
+}
+
+// account is that of a stream. What the source has handed on and is not judged yet
+// waits, like what it has not read.
+func (l *Live) account(s *Stream) Account {
+	in := s.Source.Intake()
+	a := Account{Source: s.Name, Evaluated: s.evaluated, Filtered: s.filtered + in.Filtered, Late: s.late, Lost: in.Lost}
+	if s.Rejects != nil {
+		a.Rejected = s.Rejects.Rejected.Load()
+	}
+	a.In = a.Evaluated + a.Filtered + a.Late + a.Rejected + a.Lost
+	a.Waiting = max(in.Seen-a.In, 0)
 	return a
 }
 
-func (l *Live) log(msg string, args ...any) {
+// Counts are what a run counts besides events.
+type Counts struct {
+	Engine     detect.Stats
+	Table      enrich.Stats
+	Repeated   int64 // alerts that an earlier run had raised, and this one would have
+	ClockSteps int64 // times that the clock was set back
+	Now        time.Time
+}
+
+// Counts returns the counters so far.
+func (l *Live) Counts() Counts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Counts{Engine: l.Engine.Stats(), Table: l.enricher.Stats(), Repeated: l.repeated, ClockSteps: l.steps, Now: l.now}
+}
+
+func (l *Live) log(level slog.Level, msg string, args ...any) {
 	if l.Log != nil {
-		l.Log.Info(msg, args...)
+		l.Log.Log(context.Background(), level, msg, args...)
 	}
 }

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/internal/config"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check and show configurations of orlop run",
+		Long: `Config checks and shows the file that orlop run --config reads. It is YAML, every
+mistake is told with its place, and ${NAME} or ${NAME:-default} in a value is a
+variable of the environment.
+
+` + exitCodes,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a configuration, its filters, rules and tuning",
+		Long:  "Check reads a configuration and all that it names, and opens nothing.\n\n" + exitCodes,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := loadConfig(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := goodRules(c.Rules); err != nil {
+				return &failure{exitUsage, err}
+			}
+			s := event.NewSchema()
+			if _, err := loadTuning(c.Tuning, s); err != nil {
+				return err
+			}
+			for _, src := range c.Sources {
+				for name, query := range map[string]string{"include": src.Include, "exclude": src.Exclude} {
+					if query == "" {
+						continue
+					}
+					if _, err := agent.NewFilter("source "+src.Label()+": "+name, query, s); err != nil {
+						return &failure{exitUsage, err}
+					}
+				}
+			}
+			return nil
+		},
+	})
+	cmd.AddCommand(&cobra.Command{
+		Use:   "show [FILE]",
+		Short: "Show a configuration with its defaults and variables, without its secrets",
+		Long:  "Show prints what a configuration comes to; without a file, the defaults.\n\n" + exitCodes,
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c := agent.NewConfig()
+			if len(args) > 0 {
+				var err error
+				if c, err = loadConfig(args[0]); err != nil {
+					return err
+				}
+			}
+			if _, err := cmd.OutOrStdout().Write(config.Show(c)); err != nil {
+				return &failure{exitIO, err}
+			}
+			return nil
+		},
+	})
+	cmd.AddCommand(&cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of configurations, for editors",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := cmd.OutOrStdout().Write(agent.Schema()); err != nil {
+				return &failure{exitIO, err}
+			}
+			return nil
+		},
+	})
+	return cmd
+}
+
+// loadConfig reads a configuration.
+func loadConfig(name string) (*agent.Config, error) {
+	c, err := agent.LoadConfig(name)
+	if err == nil {
+		return c, nil
+	}
+	code := exitUsage
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		code = exitIO
+	}
+	return nil, &failure{code, err}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orlop/orlop/internal/agent"
+)
+
+func newStatus() *cobra.Command {
+	const help = `Status asks a run what became of every event: of each source, what came in is what
+was evaluated, filtered, late, rejected and lost. It asks over the socket in the run's
+state directory, or at the address that it listens at.
+
+It exits with 1 if the run is not ready, or a reload of its rules was refused.`
+	var state, listen, output string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Ask a run how it is",
+		Long:  help + "\n\n" + exitCodes,
+		Example: `  orlop status --state /var/lib/orlop
+  orlop status --listen 127.0.0.1:7070 --output json`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&state, "state", "", "state `DIR` of the run")
+	cmd.Flags().StringVar(&listen, "listen", "", "`ADDRESS` that the run listens at")
+	addOutput(cmd, &output)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if (state == "") == (listen == "") {
+			return usage("one of --state and --listen says whom to ask")
+		}
+		doc, err := ask(cmd.Context(), state, listen)
+		if err != nil {
+			return &failure{exitIO, err}
+		}
+		var s agent.Status
+		if err := json.Unmarshal(doc, &s); err != nil {
+			return &failure{exitIO, fmt.Errorf("the answer is not of an orlop: %w", err)}
+		}
+		out, err := newPrinter(cmd, output)
+		if err != nil {
+			return err
+		}
+		if out.form == "table" {
+			out.write([]byte(printStatus(&s)))
+		} else {
+			out.print(doc, nil)
+		}
+		if err := out.close(); err != nil {
+			return err
+		}
+		if !s.Ready || s.Refusal != "" {
+			return errFindings
+		}
+		return nil
+	}
+	return cmd
+}
+
+// ask gets the status of a run.
+func ask(ctx context.Context, state, listen string) ([]byte, error) {
+	network, address := "tcp", listen
+	if state != "" {
+		network, address = "unix", filepath.Join(state, agent.SocketName)
+	}
+	var dial net.Dialer
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dial.DialContext(ctx, network, address)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://orlop/status", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op
+		}
+		return nil, fmt.Errorf("no run answers: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the answer is %s", resp.Status)
+	}
+	return io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+}
+
+func printStatus(s *agent.Status) string {
+	var b []byte
+	line := func(name, format string, args ...any) {
+		b = fmt.Appendf(b, "%-12s%s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
+	state := "ready"
+	if !s.Ready {
+		state = "not ready"
+	}
+	line("state", "%s since %s, pid %d", state, s.Started.Format(time.RFC3339), s.PID)
+	for _, a := range s.Sources {
+		line("events", "%s: %s", a.Source, a)
+	}
+	line("alerts", "%d, and %d that an earlier run had raised", s.Alerts, s.Repeated)
+	line("rules", "%d run, %d do not; %d reloads, %d refused", s.Rules, s.Idle, s.Reloads, s.Refused)
+	if s.Refusal != "" {
+		line("refused", "%s", s.Refusal)
+	}
+	line("processes", "%d, in %d kB", s.Processes, s.TableBytes>>10)
+	if s.Evicted+s.Untimed > 0 || s.ClockSteps > 0 {
+		line("also", "%d partial sequences given up, %d events without a time, the clock was set back %d times", s.Evicted, s.Untimed, s.ClockSteps)
+	}
+	if c := s.Checkpoint; c != nil {
+		line("checkpoint", "%d written, the last at %s of %d kB; %d failures", c.Checkpoints, c.Time.Format(time.RFC3339), c.Bytes>>10, c.Failures)
+	}
+	return string(b)
+}

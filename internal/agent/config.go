@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orlop/orlop/internal/config"
+)
+
+// A Config is all that a run can be told. orlop run --config reads it from a file.
+type Config struct {
+	Sources    []SourceConfig `yaml:"sources" doc:"Where events come from; without any, the best source that works here."`
+	Rules      []string       `yaml:"rules" doc:"Rule files, and folders of them, which are watched for changes; without any, the built-in pack."`
+	Tuning     string         `yaml:"tuning" doc:"File that says who is exempt from what; without it, the kubelet and the runtimes themselves are."`
+	State      string         `yaml:"state" doc:"Directory for what outlives a run: pending sequences, places in files, alerts that were raised. Without it a restart begins anew."`
+	Checkpoint time.Duration  `yaml:"checkpoint" doc:"How often the state is written."`
+	Listen     string         `yaml:"listen" doc:"Address of /metrics, /healthz, /readyz and /status, such as 127.0.0.1:7070. Without it nothing listens but a socket in the state directory."`
+	Output     string         `yaml:"output" enum:"ndjson|json|table|none" doc:"How alerts are printed on standard output."`
+	Drain      time.Duration  `yaml:"drain" doc:"How long an end may take, for judging what has happened until then."`
+	Log        LogConfig      `yaml:"log" doc:"The log, on standard error."`
+	Sinks      []SinkConfig   `yaml:"sinks" doc:"Where alerts go besides standard output."`
+}
+
+// A LogConfig says how a run logs.
+type LogConfig struct {
+	Format string `yaml:"format" enum:"text|json" doc:"How a line is written."`
+	Level  string `yaml:"level" enum:"debug|info|warn|error" doc:"The least level that is written."`
+}
+
+// A SourceConfig is one source of events.
+type SourceConfig struct {
+	Kind     string        `yaml:"kind" doc:"What kind of source it is; auto is the best that works here."`
+	Name     string        `yaml:"name" doc:"Its name in counters, log and alerts; without it, its kind."`
+	Path     string        `yaml:"path" doc:"The file that it reads, of a kind that reads one."`
+	LoginUID *uint32       `yaml:"loginuid" doc:"Only processes of this login uid; without it, all."`
+	Lateness time.Duration `yaml:"lateness" doc:"How much older than its newest event one may be and still be seen in order by sequences; 0 is the default."`
+	Include  string        `yaml:"include" doc:"EQL event query: only events that match it are judged."`
+	Exclude  string        `yaml:"exclude" doc:"EQL event query: events that match it are not judged."`
+}
+
+// Check implements [config.Checker].
+func (c *SourceConfig) Check() (key, msg, hint string) {
+	switch {
+	case c.Kind == "":
+		return "kind", "it has no kind", "one of " + strings.Join(LiveKinds(), ", ")
+	case !slices.Contains(LiveKinds(), c.Kind):
+		return "kind", "kind: expected " + strings.Join(LiveKinds(), ", "), ""
+	case c.Lateness < 0:
+		return "lateness", "lateness: expected at least 0s", ""
+	case c.LoginUID != nil && *c.LoginUID == 1<<32-1:
+		return "loginuid", "loginuid: 4294967295 stands for none", "leave the key out to watch all"
+	}
+	return "", "", ""
+}
+
+// Label is the source's name.
+func (c *SourceConfig) Label() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Kind
+}
+
+// Check implements [config.Checker].
+func (c *Config) Check() (key, msg, hint string) {
+	seen := map[string]bool{}
+	for i := range c.Sources {
+		name := c.Sources[i].Label()
+		if seen[name] {
+			return "sources", "two sources have the name " + name, "give one of them another name"
+		}
+		seen[name] = true
+	}
+	switch {
+	case c.Checkpoint < time.Second:
+		return "checkpoint", "checkpoint: expected at least 1s", ""
+	case c.Drain < time.Second:
+		return "drain", "drain: expected at least 1s", ""
+	}
+	if c.Listen != "" {
+		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+			return "listen", "listen: " + err.Error(), "for example 127.0.0.1:7070"
+		}
+	}
+	return "", "", ""
+}
+
+// NewConfig returns the defaults.
+func NewConfig() *Config {
+	return &Config{Checkpoint: DefaultCheckpoint, Drain: 10 * time.Second, Log: LogConfig{"text", "info"}}
+}
+
+// LoadConfig reads a file on top of the defaults. The error has all its mistakes.
+func LoadConfig(name string) (*Config, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	c := NewConfig()
+	if err := config.Read(name, text, os.LookupEnv, c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// A SinkConfig is one sink: its kind, and what that kind wants to know.
+type SinkConfig struct {
+	Kind string `yaml:"kind" doc:"What kind of sink it is."`
+	Name string `yaml:"name" doc:"Its name in counters, log and outbox; without it, its kind."`
+
+	options any
+}
+
+// Kinds implements [config.Variant].
+func (c *SinkConfig) Kinds() []string {
+	names := make([]string, len(sinkKinds))
+	for i, k := range sinkKinds {
+		names[i] = k.name
+	}
+	return names
+}
+
+// Options implements [config.Variant].
+func (c *SinkConfig) Options(kind string) any {
+	if c.options == nil {
+		for _, k := range sinkKinds {
+			if k.name == kind {
+				c.options = k.options()
+			}
+		}
+	}
+	return c.options
+}
+
+// Label is the sink's name.
+func (c *SinkConfig) Label() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Kind
+}
+
+// A sinkKind is a kind of sink: what its keys in a configuration are, and how one is
+// made of them.
+type sinkKind struct {
+	name    string
+	options func() any // a pointer to the struct that the keys go into, with defaults
+}
+
+// Schema is the JSON Schema of a Config.
+func Schema() []byte { return config.Schema("orlop run --config", NewConfig()) }

@@ -1,0 +1,344 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/gob"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/enrich"
+)
+
+// What a run leaves to the next one is in two files of its state directory.
+//
+// checkpoint is everything of one moment: what the rules keep, the process table and
+// the places in files. It is written every few seconds, and when a run ends, to a
+// new file that takes the place of the old one.
+//
+// raised is the ids of the alerts since then, 32 bytes each; raised.old those before,
+// while a checkpoint is being written. A run that was killed is
+// followed by one that goes on from the checkpoint: it sees events of files again,
+// makes the same alerts of them, and knows by their ids which have been raised. An
+// id is written once the alert has been handed on, so a kill at that very moment
+// repeats one alert, with the same id, and loses none.
+
+// A State is a state directory in use.
+type State struct {
+	dir    string
+	lock   *os.File
+	raised *os.File
+	seen   map[alertID]bool
+	order  []alertID // of seen, the oldest first
+	since  int       // how many of order are newer than the checkpoint
+	log    *slog.Logger
+
+	at      *Checkpoint // of the earlier run; nil if there was none
+	written Written
+	ailing  string // the last error, so that it is logged once
+}
+
+type alertID [32]byte
+
+// keepIDs is how many alerts before the checkpoint are remembered: for a source that
+// tells again what it told before.
+const keepIDs = 16384
+
+// A Checkpoint is what a run leaves to the next one.
+type Checkpoint struct {
+	Host    string // the machine's id
+	Time    time.Time
+	Engine  *detect.State
+	Table   *enrich.State
+	Sources map[string]Position // by name of the stream
+	Raised  []byte              // ids of alerts, 32 bytes each
+}
+
+// A Position is where to go on with a source.
+type Position struct {
+	About string // what the stream reads: of something else the place means nothing
+	At    []byte
+}
+
+// Written says what has been written to a state directory.
+type Written struct {
+	Checkpoints int64     `json:"written"`
+	Failures    int64     `json:"failures"`
+	Bytes       int64     `json:"bytes"` // of the last checkpoint
+	Time        time.Time `json:"time"`
+}
+
+// magic is the first line of a checkpoint, before its SHA-256. Its number changes
+// with the meaning of any State in it.
+const magic = "orlop checkpoint 1 "
+
+// OpenState takes a directory into use, and makes it if it is not there. What an
+// earlier run left is read; what cannot be is told to log, and nothing is restored.
+func OpenState(dir string, log *slog.Logger) (*State, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("state directory %s: another orlop uses it", dir)
+		}
+		return nil, fmt.Errorf("state directory %s: lock: %w", dir, err)
+	}
+	s := &State{dir: dir, lock: lock, seen: map[alertID]bool{}, log: log}
+	c, err := s.read()
+	switch {
+	case err == nil:
+		s.at = c
+		s.remember(c.Raised)
+	case errors.Is(err, fs.ErrNotExist):
+	default:
+		s.tell(slog.LevelError, "the checkpoint is not used, the run begins anew", "file", s.path("checkpoint"), "reason", err)
+	}
+	if err := s.readRaised(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *State) path(name string) string { return filepath.Join(s.dir, name) }
+
+// readRaised reads the ids since the checkpoint, and opens their file. A last one
+// that is not whole is as if it had not been written.
+func (s *State) readRaised() error {
+	old, err := os.ReadFile(s.path("raised.old"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if s.raised, err = s.openRaised(); err != nil {
+		return err
+	}
+	b, err := io.ReadAll(s.raised)
+	if err != nil {
+		return err
+	}
+	whole := len(b) / len(alertID{}) * len(alertID{})
+	if whole < len(b) {
+		if err := s.raised.Truncate(int64(whole)); err != nil {
+			return err
+		}
+	}
+	s.since = s.remember(old) + s.remember(b[:whole])
+	return nil
+}
+
+func (s *State) openRaised() (*os.File, error) {
+	return os.OpenFile(s.path("raised"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+// remember adds ids, and returns how many were new.
+func (s *State) remember(b []byte) int {
+	n := 0
+	for id := (alertID{}); len(b) >= len(id); b = b[len(id):] {
+		if copy(id[:], b); !s.seen[id] {
+			s.seen[id] = true
+			s.order = append(s.order, id)
+			n++
+		}
+	}
+	return n
+}
+
+// read reads the checkpoint.
+func (s *State) read() (*Checkpoint, error) {
+	b, err := os.ReadFile(s.path("checkpoint"))
+	if err != nil {
+		return nil, err
+	}
+	head, body, ok := bytes.Cut(b, []byte("\n"))
+	sum, ours := strings.CutPrefix(string(head), magic)
+	switch {
+	case !ok || !strings.HasPrefix(string(head), "orlop checkpoint "):
+		return nil, errors.New("it is not a checkpoint")
+	case !ours:
+		return nil, fmt.Errorf("it is %q, this program reads %q", strings.TrimSpace(string(head[:min(len(head), 24)])), strings.TrimSpace(magic))
+	case sum != digest(body):
+		return nil, errors.New("it is damaged: its checksum differs")
+	}
+	c := &Checkpoint{}
+	if err := gob.NewDecoder(bytes.NewReader(body)).Decode(c); err != nil {
+		return nil, err
+	}
+	if c.Host != machine() {
+		return nil, errors.New("it is of another host")
+	}
+	return c, nil
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// machine is the id of this machine, or "".
+func machine() string {
+	b, _ := os.ReadFile("/etc/machine-id")
+	return strings.TrimSpace(string(b))
+}
+
+// Position is where an earlier run stopped reading a stream, if it was about the same.
+func (s *State) Position(stream, about string) []byte {
+	if s == nil || s.at == nil {
+		return nil
+	}
+	if p := s.at.Sources[stream]; p.About == about {
+		return p.At
+	}
+	return nil
+}
+
+// Raised reports whether the alert of that id has been handed on.
+func (s *State) Raised(id string) bool { return s.seen[numberOf(id)] }
+
+// Note remembers an alert that has been handed on.
+func (s *State) Note(id string) {
+	b := numberOf(id)
+	s.seen[b] = true
+	s.order = append(s.order, b)
+	s.since++
+	if _, err := s.raised.Write(b[:]); err != nil {
+		s.fail(err)
+	}
+}
+
+func numberOf(id string) (b alertID) {
+	if n, err := hex.Decode(b[:], []byte(id[:min(len(id), 2*len(b))])); err == nil && n == len(b) {
+		return b
+	}
+	return sha256.Sum256([]byte(id))
+}
+
+// begin completes a checkpoint of this moment with the ids of what has been raised.
+// Those that are raised until it is written go to a new file. One checkpoint is
+// written at a time.
+func (s *State) begin(c *Checkpoint) {
+	if drop := len(s.order) - s.since - keepIDs; drop > 0 {
+		for _, id := range s.order[:drop] {
+			delete(s.seen, id)
+		}
+		s.order = append([]alertID(nil), s.order[drop:]...)
+	}
+	c.Host = machine()
+	c.Raised = make([]byte, 0, len(s.order)*len(alertID{}))
+	for _, id := range s.order {
+		c.Raised = append(c.Raised, id[:]...)
+	}
+	s.since = 0
+	if _, err := os.Stat(s.path("raised.old")); err == nil {
+		return // The last one could not be written. Ids that are in two files do no harm.
+	}
+	if err := os.Rename(s.path("raised"), s.path("raised.old")); err != nil {
+		s.fail(err)
+		return
+	}
+	f, err := s.openRaised()
+	if err != nil {
+		s.fail(err) // and go on with the file that has another name now
+		return
+	}
+	s.raised.Close()
+	s.raised = f
+}
+
+// finish writes a checkpoint. It is called without any lock, for a disk may be slow.
+func (s *State) finish(c *Checkpoint) (bytes int64, err error) {
+	if bytes, err = s.write(c); err == nil {
+		err = os.Remove(s.path("raised.old"))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	return bytes, err
+}
+
+// finished notes how that went.
+func (s *State) finished(c *Checkpoint, bytes int64, err error) {
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.ailing = ""
+	s.written.Checkpoints++
+	s.written.Bytes, s.written.Time = bytes, c.Time
+}
+
+func (s *State) write(c *Checkpoint) (int64, error) {
+	var body bytes.Buffer
+	if err := gob.NewEncoder(&body).Encode(c); err != nil {
+		return 0, fmt.Errorf("bug: %w", err)
+	}
+	name := s.path("checkpoint.new")
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	_, err = fmt.Fprintf(f, "%s%s\n", magic, digest(body.Bytes()))
+	if err == nil {
+		_, err = f.Write(body.Bytes())
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(name, s.path("checkpoint"))
+	}
+	if err != nil {
+		os.Remove(name) // A full disk has better use for the space.
+		return 0, err
+	}
+	if d, e := os.Open(s.dir); e == nil {
+		d.Sync()
+		d.Close()
+	}
+	return int64(body.Len()), nil
+}
+
+// fail notes that something could not be written. The run goes on: what a crash
+// costs now is alerts that are repeated, not ones that are lost.
+func (s *State) fail(err error) {
+	s.written.Failures++
+	if text := err.Error(); text != s.ailing {
+		s.ailing = text
+		s.tell(slog.LevelError, "the state cannot be written; after a crash alerts would be repeated", "directory", s.dir, "reason", err)
+	}
+}
+
+func (s *State) tell(level slog.Level, msg string, args ...any) {
+	if s.log != nil {
+		s.log.Log(context.Background(), level, msg, args...)
+	}
+}
+
+// Close gives the directory up.
+func (s *State) Close() error {
+	var err error
+	if s.raised != nil {
+		err = s.raised.Close()
+	}
+	return errors.Join(err, s.lock.Close())
+}
