@@ -1,0 +1,63 @@
+package agent_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orlop/orlop/internal/agent"
+)
+
+// Metrics and status say the same of every event, and the probes whether time passes.
+func TestServer(t *testing.T) {
+	r := start(t, nil)
+	h := r.Handler()
+	get := func(path string, code int) string {
+		t.Helper()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		b, _ := io.ReadAll(w.Result().Body)
+		if w.Code != code {
+			t.Errorf("%s: %d, want %d: %s", path, w.Code, code, b)
+		}
+		return string(b)
+	}
+	get("/healthz", 200)
+	get("/readyz", 503) // Nothing has been read yet.
+	r.tick(clock("10:00:00"))
+	get("/readyz", 200)
+	if r.Alive(time.Now().Add(time.Minute)) {
+		t.Error("alive though time does not pass")
+	}
+	r.send(process("10:00:09", "ctr"), process("10:00:01", "a"), `{"event":{"category":"file"}}`, `{"broken`)
+	r.lost.Store(5)
+	metrics := get("/metrics", 200)
+	sum := 0
+	for _, m := range regexp.MustCompile(`(?m)^orlop_events_total\{outcome="\w+",source="s"\} (\d+)$`).FindAllStringSubmatch(metrics, -1) {
+		n, _ := strconv.Atoi(m[1])
+		sum += n
+	}
+	for _, want := range []string{
+		"orlop_events_in_total{source=\"s\"} " + strconv.Itoa(sum), `orlop_events_total{outcome="lost",source="s"} 5`,
+		`orlop_alerts_total{rule_id="one"} 1`, `orlop_rules{state="running"} 2`, "orlop_ready 1",
+	} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	var s agent.Status
+	if err := json.Unmarshal([]byte(get("/status", 200)), &s); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.Sources[0]; a.In != int64(sum) || sum != 9 || s.Alerts != 1 || !s.Ready {
+		t.Errorf("status %+v", s)
+	}
+	get("/", 404)
+	get("/debug/pprof/", 404)
+	r.stop()
+}
