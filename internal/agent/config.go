@@ -21,7 +21,6 @@ type Config struct {
 	Output     string         `yaml:"output" enum:"ndjson|json|table|none" doc:"How alerts are printed on standard output."`
 	Drain      time.Duration  `yaml:"drain" doc:"How long an end may take, for judging what has happened until then."`
 	Log        LogConfig      `yaml:"log" doc:"The log, on standard error."`
-	Sinks      []SinkConfig   `yaml:"sinks" doc:"Where alerts go besides standard output."`
 }
 
 // A LogConfig says how a run logs.
@@ -104,50 +103,6 @@ func LoadConfig(name string) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// A SinkConfig is one sink: its kind, and what that kind wants to know.
-type SinkConfig struct {
-	Kind string `yaml:"kind" doc:"What kind of sink it is."`
-	Name string `yaml:"name" doc:"Its name in counters, log and outbox; without it, its kind."`
-
-	options any
-}
-
-// Kinds implements [config.Variant].
-func (c *SinkConfig) Kinds() []string {
-	names := make([]string, len(sinkKinds))
-	for i, k := range sinkKinds {
-		names[i] = k.name
-	}
-	return names
-}
-
-// Options implements [config.Variant].
-func (c *SinkConfig) Options(kind string) any {
-	if c.options == nil {
-		for _, k := range sinkKinds {
-			if k.name == kind {
-				c.options = k.options()
-			}
-		}
-	}
-	return c.options
-}
-
-// Label is the sink's name.
-func (c *SinkConfig) Label() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return c.Kind
-}
-
-// A sinkKind is a kind of sink: what its keys in a configuration are, and how one is
-// made of them.
-type sinkKind struct {
-	name    string
-	options func() any // a pointer to the struct that the keys go into, with defaults
 }
 
 // Schema is the JSON Schema of a Config.

@@ -56,6 +56,3 @@ func (s bpfSource) Intake() Intake {
 		Waiting:  max(st.Sent.Total()-st.Received.Total(), 0),
 	}
 }
-
-// sinkKinds are the kinds of sink.
-var sinkKinds = []sinkKind{}

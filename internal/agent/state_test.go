@@ -87,7 +87,6 @@ func TestAccountsAddUp(t *testing.T) {
 // A life is a run of a daemon with a state directory over some of the documents.
 type life struct {
 	from, to int    // it is given documents from where the last one stopped up to to
-	kill     bool   // the next one finds the directory as it is before this one ends
 	dir      string // of the next one
 	alerts   []string
 }

@@ -154,11 +154,7 @@ func (r *reader) place(t *token.Token) syntax.Range {
 	return syntax.Range{Start: start, End: end}
 }
 
-var (
-	durationType = reflect.TypeFor[time.Duration]()
-	variantType  = reflect.TypeFor[Variant]()
-	checkerType  = reflect.TypeFor[Checker]()
-)
+var durationType = reflect.TypeFor[time.Duration]()
 
 // value reads a node. The path is that of its key, for messages.
 func (r *reader) value(n ast.Node, path string, to reflect.Value) {

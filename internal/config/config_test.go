@@ -31,7 +31,6 @@ type ship struct {
 	Boats  []boat            `yaml:"boats"`
 	Key    string            `yaml:"key" secret:"true"`
 	Common `yaml:",inline"`
-	secret string
 }
 
 // Common is inlined.
