@@ -414,9 +414,8 @@ func TestConnect(t *testing.T) {
 // What was there before is there first, and is the same process in what follows.
 func TestSeed(t *testing.T) {
 	w := open(t, bpf.Options{})
-	w.start()
-	w.run(nil, "/bin/true")
-	docs := w.end()
+	w.run(nil, "/bin/true") // before the processes that are there are looked at
+	docs := w.start().end()
 	self := one(t, docs, "existing_process", "process.pid", float64(os.Getpid()))
 	if exe := get(self, "process.executable"); exe != must(os.Executable()) {
 		t.Errorf("executable %v", exe)
@@ -427,6 +426,12 @@ func TestSeed(t *testing.T) {
 	d := one(t, docs, "exec", "process.executable", must(filepath.EvalSymlinks("/bin/true")))
 	if get(d, "process.parent.entity_id") != get(self, "process.entity_id") {
 		t.Errorf("we are %v, and as a parent %v", get(self, "process.entity_id"), get(d, "process.parent.entity_id"))
+	}
+	when := func(doc map[string]any) time.Time {
+		return must(time.Parse(time.RFC3339Nano, get(doc, "@timestamp").(string)))
+	}
+	if !when(self).Before(when(d)) {
+		t.Errorf("we are there since %v, and our child since %v", when(self), when(d))
 	}
 	seen := map[any]bool{}
 	for i, d := range docs {

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// seed writes a document for each process that /proc shows, parents first. All are
-// of the moment that it began, before anything that the kernel tells later.
-func seed(w *writer, put func(doc []byte) error) error {
-	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
-	now := uint64(ts.Nano())
+// seed writes a document for each process that /proc shows, parents first. since is a
+// moment before the kernel told the first event. What was there by then is of that
+// moment, so that an event of its child finds it, even one from before now; what began
+// since has events of its own, and is of this moment.
+func seed(w *writer, since uint64, put func(doc []byte) error) error {
+	now := bootTime()
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return err
@@ -41,11 +41,22 @@ func seed(w *writer, put func(doc []byte) error) error {
 	}
 	slices.SortFunc(all, func(a, b *process) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.pid, b.pid)) })
 	for _, p := range all {
-		if err := put(w.existing(p, now, starts)); err != nil {
+		at := since
+		if p.start > since {
+			at = now
+		}
+		if err := put(w.existing(p, at, starts)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// bootTime is what the kernel program states times in: nanoseconds since boot.
+func bootTime() uint64 {
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
+	return uint64(ts.Nano())
 }
 
 // process is what /proc says of one.

@@ -34,6 +34,7 @@ type Sensor struct {
 	about string
 	coll  *ebpf.Collection
 	links []link.Link
+	since uint64 // boot time before anything was attached
 	loose sync.Once
 	ring  *ringbuf.Reader
 
@@ -71,6 +72,7 @@ func Open(o Options) (*Sensor, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
+	s.since = bootTime()
 	if err := s.attach(how); err != nil {
 		s.Close()
 		return nil, explain(err)
@@ -179,7 +181,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 	w.tool = s.content.tool
 	out := &output{o: &s.o.Options, dec: event.NewDecoder(s.o.Schema), emit: emit}
 	if !s.o.NoSeed {
-		err := seed(w, func(doc []byte) error {
+		err := seed(w, s.since, func(doc []byte) error {
 			s.seeded.Add(1)
 			return out.put(doc, w.seq)
 		})
