@@ -26,8 +26,13 @@ func (l *Live) Restore() {
 	l.log(slog.LevelInfo, "going on from the checkpoint", "of", c.Time, "events", len(c.Engine.Events), "processes", len(c.Table.Processes))
 }
 
-// resumed notes the time in which nobody watched, at the first tick of a run.
+// resumed notes the time in which nobody watched, when the run sees its first event
+// or tick. The caller holds mu.
 func (l *Live) resumed(now time.Time) {
+	if l.awake {
+		return
+	}
+	l.awake = true
 	if l.State == nil || l.State.at == nil || l.State.at.Time.IsZero() || !l.State.at.Time.Before(now) {
 		return
 	}

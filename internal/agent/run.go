@@ -77,6 +77,7 @@ type Live struct {
 	enricher *enrich.Enricher
 	f        struct{ truncated event.Field }
 	ledger   ledger
+	awake    bool      // an event or tick has come
 	now      time.Time // of the last tick
 	saved    time.Time // of the last checkpoint
 	logged   time.Time // of the last account in the log
@@ -227,6 +228,9 @@ func (l *Live) judge(s *Stream, e *event.Event, raise func(*alert.Alert)) error 
 	if e.Time.After(s.newest) {
 		s.newest = e.Time
 	}
+	if _, ok := s.Source.(Resumer); !ok && !e.Time.IsZero() {
+		l.resumed(e.Time)
+	}
 	l.enricher.Apply(e)
 	if e.Get(l.f.truncated).Bool() {
 		l.ledger.note(entry{from: e.Time, to: e.Time, truncated: 1})
@@ -260,9 +264,9 @@ func (l *Live) tick(now time.Time, raise func(*alert.Alert)) (due bool) {
 		l.log(slog.LevelWarn, "the clock was set back", "from", l.now, "to", wall)
 		l.Engine.SetBack(wall, raise)
 	}
+	l.resumed(wall)
 	if l.now.IsZero() {
 		l.logged, l.saved = wall, wall
-		l.resumed(wall)
 	}
 	l.now = wall
 	l.beat.Store(time.Now().UnixNano())
