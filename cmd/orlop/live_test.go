@@ -90,7 +90,7 @@ func newUID() string {
 func watch(t testing.TB, uid, verb string, args ...string) *daemon {
 	t.Helper()
 	needsKernel(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(times(t, 45))*time.Second)
 	t.Cleanup(cancel)
 	d := &daemon{t: t, ctx: ctx, uid: uid, done: make(chan struct{}), log: make(chan string, 1000)}
 	d.cmd = exec.CommandContext(ctx, program(t), append([]string{verb, "--loginuid", uid}, args...)...)
