@@ -119,7 +119,11 @@ func printStatus(s *agent.Status) string {
 	if s.Evicted+s.Untimed > 0 || s.ClockSteps > 0 {
 		line("also", "%d partial sequences given up, %d events without a time, the clock was set back %d times", s.Evicted, s.Untimed, s.ClockSteps)
 	}
-	if c := s.Checkpoint; c != nil {
+	switch c := s.Checkpoint; {
+	case c == nil:
+	case c.Checkpoints == 0:
+		line("checkpoint", "none written yet; %d failures", c.Failures)
+	default:
 		line("checkpoint", "%d written, the last at %s of %d kB; %d failures", c.Checkpoints, c.Time.Format(time.RFC3339), c.Bytes>>10, c.Failures)
 	}
 	return string(b)

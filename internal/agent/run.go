@@ -42,9 +42,14 @@ type Stream struct {
 // An Account says what became of all that happened. In is Evaluated + Filtered + Late
 // + Rejected + Lost, at any moment; what the source has seen is In and Waiting.
 type Account struct {
-	Source                                        string
-	In, Evaluated, Filtered, Late, Rejected, Lost int64
-	Waiting                                       int64 // neither judged nor lost yet
+	Source    string `json:"source"`
+	In        int64  `json:"in"`
+	Evaluated int64  `json:"evaluated"`
+	Filtered  int64  `json:"filtered"`
+	Late      int64  `json:"late"`
+	Rejected  int64  `json:"rejected"`
+	Lost      int64  `json:"lost"`
+	Waiting   int64  `json:"waiting"` // neither judged nor lost yet
 }
 
 func (a Account) String() string {

@@ -57,6 +57,9 @@ func TestServer(t *testing.T) {
 	if a := s.Sources[0]; a.In != int64(sum) || sum != 9 || s.Alerts != 1 || !s.Ready {
 		t.Errorf("status %+v", s)
 	}
+	if text := get("/status", 200); !strings.Contains(text, `"sources":[{"source":"s","in":9,"evaluated":`) {
+		t.Errorf("status %s", text)
+	}
 	get("/", 404)
 	get("/debug/pprof/", 404)
 	r.stop()

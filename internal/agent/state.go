@@ -77,7 +77,7 @@ type Written struct {
 	Checkpoints int64     `json:"written"`
 	Failures    int64     `json:"failures"`
 	Bytes       int64     `json:"bytes"` // of the last checkpoint
-	Time        time.Time `json:"time"`
+	Time        time.Time `json:"time,omitzero"`
 }
 
 // magic is the first line of a checkpoint, before its SHA-256. Its number changes
