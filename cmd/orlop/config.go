@@ -36,21 +36,8 @@ variable of the environment.
 			if _, err := goodRules(c.Rules); err != nil {
 				return &failure{exitUsage, err}
 			}
-			s := event.NewSchema()
-			if _, err := loadTuning(c.Tuning, s); err != nil {
-				return err
-			}
-			for _, src := range c.Sources {
-				for name, query := range map[string]string{"include": src.Include, "exclude": src.Exclude} {
-					if query == "" {
-						continue
-					}
-					if _, err := agent.NewFilter("source "+src.Label()+": "+name, query, s); err != nil {
-						return &failure{exitUsage, err}
-					}
-				}
-			}
-			return nil
+			_, err = loadTuning(c.Tuning, event.NewSchema())
+			return err
 		},
 	})
 	cmd.AddCommand(&cobra.Command{

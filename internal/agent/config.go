@@ -1,12 +1,16 @@
 package agent
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/orlop/orlop/eql/syntax"
+	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/config"
 )
 
@@ -46,11 +50,22 @@ func (c *SourceConfig) Check() (key, msg, hint string) {
 	case c.Kind == "":
 		return "kind", "it has no kind", "one of " + strings.Join(LiveKinds(), ", ")
 	case !slices.Contains(LiveKinds(), c.Kind):
-		return "kind", "kind: expected " + strings.Join(LiveKinds(), ", "), ""
+		return "kind", "kind: expected " + strings.Join(LiveKinds(), ", "), syntax.DidYouMean(c.Kind, LiveKinds())
 	case c.Lateness < 0:
 		return "lateness", "lateness: expected at least 0s", ""
 	case c.LoginUID != nil && *c.LoginUID == 1<<32-1:
 		return "loginuid", "loginuid: 4294967295 stands for none", "leave the key out to watch all"
+	}
+	for _, f := range []struct{ key, query string }{{"include", c.Include}, {"exclude", c.Exclude}} {
+		if f.query == "" {
+			continue
+		}
+		_, err := NewFilter("", f.query, event.NewSchema())
+		var mistakes syntax.Errors
+		if errors.As(err, &mistakes) {
+			line, col := mistakes[0].Src.Position(mistakes[0].Range.Start)
+			return f.key, fmt.Sprintf("%s: line %d, column %d of the query: %s", f.key, line, col, mistakes[0].Msg), mistakes[0].Hint
+		}
 	}
 	return "", "", ""
 }
