@@ -108,8 +108,9 @@ func newRoot() *cobra.Command {
 		Short: "Threat detection below the Kubernetes API",
 		Long: `Orlop finds what happens below the Kubernetes API: container runtime clients
 that create, enter, mount or delete containers past RBAC, admission and the
-audit log. It runs detection rules in Elastic's format over recorded events.
+audit log. It runs detection rules in Elastic's format, live and over recorded events.
 
+  orlop run                            watch this host
   orlop scan audit.log                 run the rules over a log
   orlop query 'process where …' FILE   print the events that match a query
   orlop rules list                     show the rules

@@ -1,16 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"strings"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
 
 	"github.com/orlop/orlop/event"
@@ -23,22 +17,39 @@ func newRecord() *cobra.Command {
 instead of judging it. Scan and query read the file back with the same answers.
 
 The file begins with the processes that are there already. Interrupt and SIGTERM
-end it once all that has happened is written.`
+end it once all that has happened is written.
+
+With --rotate, a file that has grown so large is renamed after the time of its last
+event, events.20260429T100000.000Z.ndjson.zst, and a new one begins. Give scan all of
+them: it puts them in order.`
 	var (
 		in   watching
 		name string
+		max  size
+		keep int
 	)
 	cmd := &cobra.Command{
 		Use:   "record",
 		Short: "Watch this host and write every event to a file",
 		Long:  help + "\n\n" + exitCodes,
 		Example: `  orlop record --out events.ndjson.zst
+  orlop record --out events.ndjson.zst --rotate 100MB --keep 10
   orlop record --loginuid 1000 | orlop query 'process where process.name == "ctr"'`,
 		Args: cobra.NoArgs,
 	}
 	in.add(cmd)
 	cmd.Flags().StringVar(&name, "out", "-", "where to (`FILE`; - is standard output; a name that ends in .zst is compressed)")
+	cmd.Flags().Var(&max, "rotate", "begin another file when one has this `SIZE`, such as 100MB (default: never)")
+	cmd.Flags().IntVar(&keep, "keep", 0, "rotated files to keep, `N`; the oldest go (default: all)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case keep < 0:
+			return usage("--keep %d: expected at least 0", keep)
+		case name == "-" && (max > 0 || keep > 0):
+			return usage("--rotate and --keep are about a file: name it with --out")
+		case keep > 0 && max == 0:
+			return usage("--keep is about rotated files: say with --rotate when to")
+		}
 		c, err := in.config()
 		if err != nil {
 			return err
@@ -48,8 +59,8 @@ end it once all that has happened is written.`
 			return &failure{exitUsage, err}
 		}
 		defer src.Close()
-		out, err := newRecording(name, cmd.OutOrStdout())
-		if err != nil {
+		out := &recording{name: name, limit: int64(max), keep: keep}
+		if err := out.open(cmd.OutOrStdout()); err != nil {
 			return &failure{exitIO, err}
 		}
 		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
@@ -64,49 +75,4 @@ end it once all that has happened is written.`
 		return nil
 	}
 	return cmd
-}
-
-// A recording is a file of events.
-type recording struct {
-	w       *bufio.Writer
-	closers []io.Closer
-}
-
-func newRecording(name string, stdout io.Writer) (*recording, error) {
-	w := stdout
-	r := &recording{}
-	if name != "-" {
-		f, err := os.Create(name)
-		if err != nil {
-			return nil, err
-		}
-		w, r.closers = f, []io.Closer{f}
-	}
-	if strings.HasSuffix(name, ".zst") {
-		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		w, r.closers = z, append([]io.Closer{z}, r.closers...)
-	}
-	r.w = bufio.NewWriterSize(w, 64<<10)
-	return r, nil
-}
-
-func (r *recording) add(e *event.Event) error {
-	if bytes.IndexByte(e.Raw, '\n') >= 0 {
-		return errors.New("bug: a document of two lines")
-	}
-	if _, err := r.w.Write(e.Raw); err != nil {
-		return err
-	}
-	return r.w.WriteByte('\n')
-}
-
-func (r *recording) close() error {
-	errs := []error{r.w.Flush()}
-	for _, c := range r.closers {
-		errs = append(errs, c.Close())
-	}
-	return errors.Join(errs...)
 }

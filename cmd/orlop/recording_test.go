@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/source"
+)
+
+// A recording that is rotated is read back whole and in order, and only the newest
+// of its files are kept.
+func TestRecordingIsRotated(t *testing.T) {
+	const n = 3000
+	f := func(name string, keep, files, first int) {
+		t.Helper()
+		dir := t.TempDir()
+		other := filepath.Join(dir, "events.mine.ndjson.zst")
+		if err := os.WriteFile(other, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := &recording{name: filepath.Join(dir, name), limit: 64 << 10, keep: keep}
+		if err := r.open(nil); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Date(2026, 4, 29, 10, 0, 0, 0, time.UTC)
+		for i := range n {
+			// Several files end in the same millisecond.
+			if i > n/2 {
+				at = at.Add(time.Second)
+			}
+			raw := fmt.Appendf(nil, `{"@timestamp":%q,"event":{"category":"process"},"n":%d,"text":%q}`, at.Format(time.RFC3339), i, noise(i))
+			if err := r.add(&event.Event{Time: at, Raw: raw}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(other); err != nil {
+			t.Errorf("a file that is not of the recording: %v", err)
+		}
+		names, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(names) < files || keep > 0 && len(names) != keep+1 {
+			t.Errorf("%s: %d files: %q", name, len(names), names)
+		}
+		ins, err := source.Open(names, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := event.NewSchema()
+		number := s.Field("n")
+		var got []int64
+		err = (&agent.Replay{Schema: s, Inputs: ins}).Run(context.Background(), func(e *event.Event) error {
+			got = append(got, e.Get(number).Int())
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) == 0 || !slices.IsSorted(got) || got[len(got)-1] != n-1 || int(got[len(got)-1]-got[0])+1 != len(got) || first == 0 && got[0] != 0 {
+			t.Errorf("%s: %d events from %d to %d", name, len(got), got[0], got[len(got)-1])
+		}
+	}
+	f("events.ndjson", 0, 5, 0)
+	f("events.ndjson.zst", 0, 3, 0)
+	f("events", 0, 5, 0)
+	f("events.ndjson.zst", 2, 3, -1)
+}
+
+// noise is text that does not compress well.
+func noise(i int) string {
+	var b strings.Builder
+	for j := range 20 {
+		fmt.Fprintf(&b, "%x", uint32(i*31+j)*2654435761)
+	}
+	return b.String()
+}
+
+// A file that cannot be made ends the recording, with the reason.
+func TestRecordingWithoutAFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	r := &recording{name: filepath.Join(dir, "x")}
+	if err := r.open(nil); err == nil || !strings.Contains(err.Error(), "no such file or directory") {
+		t.Errorf("got %v", err)
+	}
+}
