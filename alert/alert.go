@@ -26,7 +26,7 @@ import (
 type Alert struct {
 	ID           string    // the same whenever the same rule meets the same events
 	Time         time.Time // when the alert was made
-	OriginalTime time.Time // when the event happened, or the last of them; may be zero
+	OriginalTime time.Time // when the event happened, or the last of them; may be zero. The document has it up to 9999
 
 	RuleID    string
 	RuleName  string // after rule_name_override

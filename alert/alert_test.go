@@ -281,6 +281,7 @@ func FuzzNew(f *testing.F) {
 	for _, doc := range []string{
 		`{}`, `{"event":{"kind":{"x":1}},"event.kind":["a"],"process":[{"name":"a"},{"name":"b"}]}`,
 		`{"":{"":1},".":2,"a.":3,".a":{"b":[]}, "kibana":1,"orlop":[1],"process.parent":null,"@timestamp":1e12}`,
+		`{"@timestamp":99999999999999999}`, `{"@timestamp":-99999999999999999}`,
 		`{"kibana.alert.uuid":"x","kibana.alert.depth":"y","kibana.alert.ancestors":{},"\u0065vent":{"x.y":{"z":"\ud83d\ude00"}}}`,
 	} {
 		f.Add([]byte(doc), []byte(`{"process":{"name":"ctr"},"event":{"x.y":1}}`), "process.parent.name", "x")
@@ -318,6 +319,9 @@ func FuzzNew(f *testing.F) {
 			}
 			if got := back.Get(uuid).Str(); got != a.ID {
 				t.Fatalf("uuid %q, want %q: %s", got, a.ID, out)
+			}
+			if _, err := alert.Parse(out); err != nil {
+				t.Fatalf("%v: %s", err, out)
 			}
 			if !alert.Descends(&back, r.ID) {
 				t.Fatalf("does not descend from its own rule: %s", out)

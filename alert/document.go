@@ -202,7 +202,7 @@ func (a *Alert) write(r *rule.Rule, h *hit, m Match) {
 	put("alert.risk_score", a.RiskScore)
 	put("alert.depth", a.Depth)
 	put("alert.ancestors", a.Ancestors)
-	if !a.OriginalTime.IsZero() {
+	if t := a.OriginalTime; !t.IsZero() && t.Year() >= 0 && t.Year() <= 9999 { // of others no date can be written
 		put("alert.original_time", stamp(a.OriginalTime))
 	}
 	put("alert.start", now)

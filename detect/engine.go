@@ -64,7 +64,7 @@ type Stats struct {
 	Evaluated uint64 // tried on at least one rule
 	Filtered  uint64 // of a category that no rule asks for
 	Late      uint64 // of Evaluated: too old for the sequences that it could be part of
-	Untimed   uint64 // of Evaluated: without a time that sequences could order it by
+	Untimed   uint64 // of Evaluated: rejected by sequences, which cannot order it by its time; see event.Orders
 	Evicted   uint64 // partial sequences given up for want of memory
 	Alerts    uint64
 	Blocks    uint64 // building blocks, which are not among Alerts

@@ -93,8 +93,7 @@ func (o *order) clockOf(source string) *clock {
 // is not waited for any more.
 const maxSources = 4096
 
-// timeOf is when e happened. It is not ok if the event does not say, or at a
-// time that nanoseconds since 1970 do not reach.
+// timeOf is when e happened. It is not ok if sequences cannot order events by it.
 func (o *order) timeOf(e *event.Event) (at time.Time, ok bool) {
 	at = e.Time
 	if o.field != 0 {
@@ -103,7 +102,7 @@ func (o *order) timeOf(e *event.Event) (at time.Time, ok bool) {
 			at, _ = event.TimeOf(v.At(0))
 		}
 	}
-	return at, !at.IsZero() && at.Unix() >= 0 && at.Year() <= 2261
+	return at, event.Orders(at)
 }
 
 // saw moves the watermark: it is the least of what the sources have reached,

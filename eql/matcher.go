@@ -165,7 +165,8 @@ func (m *Matcher) Pending() int {
 func millis(e *event.Event) int64 { return e.Time.UnixMilli() }
 
 // Add feeds e to the query and calls emit for each match that it completes.
-// Events must come in order (see [Query.Compare]) and have a time. The events
+// Events must come in order (see [Query.Compare]) and have a time by which they can
+// be ordered (see [event.Orders]). The events
 // of a Match are copies and stay valid.
 func (m *Matcher) Add(e *event.Event, emit func(Match)) {
 	now := millis(e)

@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// Orders reports whether sequences can order events by t: whether it is known, and
+// of the years 1970 to 2261, which nanoseconds since 1970 reach. An event without
+// such a time takes no part in a sequence, and who runs the sequence counts it as
+// rejected. To everything else it is an event like any other.
+func Orders(t time.Time) bool { return !t.IsZero() && t.Unix() >= 0 && t.Year() <= 2261 }
+
 // TimeOf reads a date as Elasticsearch's date fields do: text in the form
 // strict_date_optional_time with any number of fraction digits, or a number of
 // milliseconds since 1970.

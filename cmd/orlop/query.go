@@ -92,9 +92,12 @@ func (q *queryFlags) run(cmd *cobra.Command, text string, files []string) error 
 	if err != nil {
 		return err
 	}
-	err = q.print(cmd, query, schema, replay, out)
+	untimed, err := q.print(cmd, query, schema, replay, out)
 	if err := errors.Join(err, out.close(), done()); err != nil {
 		return err
+	}
+	if untimed > 0 {
+		warn(cmd.ErrOrStderr(), "%s rejected by the sequence: no time from 1970 to 2261 in %s", count(untimed, "event"), q.timestamp)
 	}
 	if n := replay.Stats.Rejected.Load(); n > 0 {
 		warn(cmd.ErrOrStderr(), "%d of %d lines or documents could not be read; --dead-letter FILE keeps them", n, n+replay.Stats.Events.Load())
@@ -157,12 +160,13 @@ func (q *queryFlags) mapping(cmd *cobra.Command, c *eql.Compiler, src syntax.Sou
 // errSeen ends a look at the events early.
 var errSeen = errors.New("seen enough")
 
-// print runs the query and writes its results.
-func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.Schema, replay *agent.Replay, out *printer) error {
+// print runs the query and writes its results. It returns how many events a
+// sequence could not order.
+func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.Schema, replay *agent.Replay, out *printer) (untimed int, err error) {
 	spool := agent.NewSpool(schema, query.Tiebreaker)
 	defer spool.Close()
 	at := schema.Field(q.timestamp)
-	err := replay.Run(cmd.Context(), func(e *event.Event) error {
+	err = replay.Run(cmd.Context(), func(e *event.Event) error {
 		if q.timestamp != "@timestamp" {
 			e.Time = time.Time{}
 			if v := e.Get(at); v.Exists() {
@@ -172,10 +176,14 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 		if !query.Wants(e) {
 			return nil
 		}
+		if query.Kind() == eql.Sequences && !event.Orders(e.Time) {
+			untimed++
+			return nil
+		}
 		return spool.Add(e)
 	})
 	if err != nil {
-		return &failure{exitIO, err}
+		return 0, &failure{exitIO, err}
 	}
 	spool.Sort(query.Compare)
 	rows := newEventRows(out.table)
@@ -196,9 +204,9 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 		})
 	}
 	if err != nil {
-		return &failure{exitIO, err}
+		return 0, &failure{exitIO, err}
 	}
-	return nil
+	return untimed, nil
 }
 
 // results runs a sequence or sample over events that are in order.
@@ -220,13 +228,7 @@ func (q *queryFlags) results(query *eql.Query, spool *agent.Spool, emit func(eql
 	} else {
 		m := query.NewMatcher()
 		add := func(x eql.Match) { all = append(all, x) }
-		err := spool.Each(func(e *event.Event) error {
-			if !e.Time.IsZero() {
-				m.Add(e, add)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := spool.Each(func(e *event.Event) error { m.Add(e, add); return nil }); err != nil {
 			return err
 		}
 		m.Flush(add)

@@ -241,7 +241,7 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 		fmt.Fprintf(w, "audit     %d events lack records, %d records repeated or too late\n", a.Incomplete, a.Late)
 	}
 	if st.Late+st.Untimed+st.Evicted > 0 {
-		fmt.Fprintf(w, "sequences %d events late, %d without a time, %d partial matches given up\n", st.Late, st.Untimed, st.Evicted)
+		fmt.Fprintf(w, "sequences %d events late, %d rejected: no time from 1970 to 2261, %d partial matches given up\n", st.Late, st.Untimed, st.Evicted)
 	}
 	blocks := ""
 	if st.Blocks > 0 {

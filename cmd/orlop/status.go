@@ -117,7 +117,7 @@ func printStatus(s *agent.Status) string {
 	}
 	line("processes", "%d, in %d kB", s.Processes, s.TableBytes>>10)
 	if s.Evicted+s.Untimed > 0 || s.ClockSteps > 0 {
-		line("also", "%d partial sequences given up, %d events without a time, the clock was set back %d times", s.Evicted, s.Untimed, s.ClockSteps)
+		line("also", "%d partial sequences given up, %d events rejected by sequences for want of a time from 1970 to 2261, the clock was set back %d times", s.Evicted, s.Untimed, s.ClockSteps)
 	}
 	switch c := s.Checkpoint; {
 	case c == nil:

@@ -155,7 +155,7 @@ var (
 	descRules      = describe("rules", "Rules that are loaded.", "state")
 	descReloads    = describe("reloads_total", "Reloads of rules and tuning.", "result")
 	descEvicted    = describe("sequences_evicted_total", "Partial sequences given up for want of memory.")
-	descUntimed    = describe("events_untimed_total", "Events without a time, which sequences cannot use.")
+	descUntimed    = describe("events_untimed_total", "Events that sequences rejected: they have no time from 1970 to 2261.")
 	descSteps      = describe("clock_steps_total", "Times that the clock was set back.")
 	descProcesses  = describe("process_table_processes", "Processes that are remembered.")
 	descTable      = describe("process_table_bytes", "Memory of the process table.")
