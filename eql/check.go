@@ -53,7 +53,11 @@ func (c *checker) text(x syntax.Expr) string {
 }
 
 func (c *checker) check(x syntax.Expr) info {
+	known := len(c.errs)
 	i := c.find(x)
+	if len(c.errs) > known {
+		i.typ = unknownType // what is around it is not to blame for its type
+	}
 	c.infos[x] = i
 	return i
 }
@@ -78,7 +82,11 @@ func (c *checker) find(x syntax.Expr) info {
 	case *syntax.Neg:
 		i := c.check(x.X)
 		c.numeric(x.X, i, "argument of ["+x.Op+"]")
-		return c.fold(x, i.typ, i)
+		typ := i.typ
+		if typ == unknownType {
+			typ = numberType
+		}
+		return c.fold(x, typ, i)
 	case *syntax.Binary:
 		return c.binary(x)
 	case *syntax.In:
@@ -211,6 +219,7 @@ func (c *checker) boolean(x syntax.Expr, i info) {
 	c.fail(syntax.Verification, x.Span(), "compare it with something", "argument of a logical operator must be [boolean], found value [%s] type [%s]", c.text(x), i.typ)
 }
 
+// numeric checks that an operand may be a number.
 func (c *checker) numeric(x syntax.Expr, i info, what string) {
 	if i.typ.isNumeric() || i.typ == unknownType || i.typ == nullType {
 		return
@@ -228,6 +237,7 @@ func ordinal(n int) string {
 }
 
 func (c *checker) binary(x *syntax.Binary) info {
+	known := len(c.errs)
 	a, b := c.check(x.X), c.check(x.Y)
 	switch x.Op {
 	case "+", "-", "*", "/", "%":
@@ -245,7 +255,8 @@ func (c *checker) binary(x *syntax.Binary) info {
 	}
 	c.exact(a, x, "first")
 	c.exact(b, x, "second")
-	if !a.konst && !b.konst && hasField(x.X) {
+	// Elasticsearch says this of what has no other mistakes.
+	if len(c.errs) == known && !a.konst && !b.konst && hasField(x.X) {
 		if f := firstField(x.Y); f != nil {
 			hint := "compare a field with a constant"
 			if word := strings.ToLower(f.Path); word != f.Path && syntax.IsKeyword(word) {
@@ -274,12 +285,12 @@ func firstField(x syntax.Expr) (f *syntax.Field) {
 
 func commonNumber(a, b dataType) dataType {
 	switch {
-	case a == unknownType || b == unknownType:
-		return unknownType
-	case a == nullType || b == nullType:
-		return nullType
 	case a.isFraction() || b.isFraction():
 		return doubleType
+	case a == unknownType || b == unknownType || a == numberType || b == numberType:
+		return numberType
+	case a == nullType || b == nullType:
+		return nullType
 	case small(a) && small(b):
 		return intType
 	}
@@ -295,6 +306,7 @@ func (c *checker) in(x *syntax.In) info {
 	all := []info{a}
 	if x.Fold && !a.typ.isString() && a.typ != unknownType && a.typ != nullType {
 		c.fail(syntax.Verification, x.X.Span(), "use in", "first argument of [in~] must be [string], found value [%s] type [%s]", c.text(x.X), a.typ)
+		return info{typ: boolType}
 	}
 	for n, y := range x.List {
 		b := c.check(y)
@@ -383,7 +395,7 @@ func (c *checker) call(x *syntax.Call) info {
 		return info{typ: f.result}
 	}
 	typ := f.result
-	if typ == unknownType && len(args) == 2 && f.name != "number" {
+	if typ == numberType && len(args) == 2 && f.name != "number" {
 		typ = commonNumber(args[0].typ, args[1].typ)
 	}
 	return c.fold(x, typ, args...)
@@ -402,7 +414,7 @@ func (c *checker) argument(x *syntax.Call, f *function, i int, a info) bool {
 	case numberParam:
 		ok = ok || t.isNumeric()
 	case intParam:
-		ok = ok || t.isInteger()
+		ok = ok || t.isInteger() || t == numberType
 	case boolParam:
 		ok = ok || t == boolType
 	case ipParam:

@@ -227,9 +227,11 @@ func (c *Compiler) checkKeys(chk *checker, tree *syntax.Query) {
 // pipe reads the argument of head or tail.
 func (c *checker) pipe(p *syntax.Pipe) window {
 	arg := p.Args[0]
+	known := len(c.errs)
 	i := c.check(arg)
 	w := window{tail: p.Name == "tail"}
 	if !i.konst || !i.typ.isInteger() || i.value.Int() < 0 || i.value.Int() > 1<<31-1 {
+		c.errs = c.errs[:known] // they come to this
 		c.fail(syntax.Parsing, arg.Span(), "", "Pipe [%s] expects a constant integer of at least 0, found [%s]", p.Name, c.text(arg))
 		return w
 	}

@@ -58,7 +58,7 @@ var (
 
 var functions = []*function{
 	{
-		name: "add", params: []param{numberParam, numberParam}, result: unknownType,
+		name: "add", params: []param{numberParam, numberParam}, result: numberType,
 		doc:      "The sum, as the operator +.",
 		examples: []example{{`add(1, 2)`, `3`}, {`add(1, 0.5)`, `1.5`}, {`add(1, null)`, `null`}},
 		eval:     func(_ bool, a []event.Value) (event.Value, error) { return arithmetic("+", a[0], a[1]) },
@@ -116,7 +116,7 @@ var functions = []*function{
 		},
 	},
 	{
-		name: "divide", params: []param{numberParam, numberParam}, result: unknownType,
+		name: "divide", params: []param{numberParam, numberParam}, result: numberType,
 		doc:      "The quotient, as the operator /: two integers give an integer, cut towards zero.",
 		examples: []example{{`divide(4, 2)`, `2`}, {`divide(4, 3)`, `1`}, {`divide(0.5, 2)`, `0.25`}},
 		eval:     func(_ bool, a []event.Value) (event.Value, error) { return arithmetic("/", a[0], a[1]) },
@@ -145,19 +145,19 @@ var functions = []*function{
 		},
 	},
 	{
-		name: "modulo", params: []param{numberParam, numberParam}, result: unknownType,
+		name: "modulo", params: []param{numberParam, numberParam}, result: numberType,
 		doc:      "The remainder, as the operator %, with the sign of the dividend.",
 		examples: []example{{`modulo(10, 6)`, `4`}, {`modulo(-10, -6)`, `-4`}, {`modulo(10, 0.5)`, `0.0`}},
 		eval:     func(_ bool, a []event.Value) (event.Value, error) { return arithmetic("%", a[0], a[1]) },
 	},
 	{
-		name: "multiply", params: []param{numberParam, numberParam}, result: unknownType,
+		name: "multiply", params: []param{numberParam, numberParam}, result: numberType,
 		doc:      "The product, as the operator *.",
 		examples: []example{{`multiply(2, 3)`, `6`}, {`multiply(-2, 0.5)`, `-1.0`}},
 		eval:     func(_ bool, a []event.Value) (event.Value, error) { return arithmetic("*", a[0], a[1]) },
 	},
 	{
-		name: "number", params: []param{stringParam, intParam}, optional: 1, result: unknownType,
+		name: "number", params: []param{stringParam, intParam}, optional: 1, result: numberType,
 		doc:      "The number that the text writes, in base 10 or, behind 0x or where the base says so, another.",
 		examples: []example{{`number("1337")`, `1337`}, {`number("42.5")`, `42.5`}, {`number("0xff")`, `255`}, {`number("ff", 16)`, `255`}, {`number("52403", 7)`, `12890`}, {`number(null)`, `null`}},
 		eval:     toNumber,
@@ -194,7 +194,7 @@ var functions = []*function{
 		eval:     substring,
 	},
 	{
-		name: "subtract", params: []param{numberParam, numberParam}, result: unknownType,
+		name: "subtract", params: []param{numberParam, numberParam}, result: numberType,
 		doc:      "The difference, as the operator -.",
 		examples: []example{{`subtract(10, 2)`, `8`}, {`subtract(-2, 4)`, `-6`}},
 		eval:     func(_ bool, a []event.Value) (event.Value, error) { return arithmetic("-", a[0], a[1]) },

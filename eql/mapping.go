@@ -17,6 +17,7 @@ type dataType string
 
 const (
 	unknownType dataType = ""
+	numberType  dataType = "numeric" // computed, and it depends on the event of what kind
 	nullType    dataType = "null"
 	boolType    dataType = "boolean"
 	intType     dataType = "integer"
@@ -36,7 +37,7 @@ func (t dataType) isString() bool {
 	return false
 }
 
-func (t dataType) isNumeric() bool { return t.isInteger() || t.isFraction() }
+func (t dataType) isNumeric() bool { return t.isInteger() || t.isFraction() || t == numberType }
 
 func (t dataType) isInteger() bool {
 	switch t {
@@ -58,7 +59,7 @@ func (t dataType) isDate() bool { return t == "date" || t == "date_nanos" }
 
 // usable reports whether EQL can read a field of the type.
 func (t dataType) usable() bool {
-	return t.isString() || t.isNumeric() || t.isDate() || t == boolType || t == ipType || t == versionType || t == "binary"
+	return t.isString() || t.isInteger() || t.isFraction() || t.isDate() || t == boolType || t == ipType || t == versionType || t == "binary"
 }
 
 // matches reports whether values of the two types can be told apart at all;

@@ -115,6 +115,7 @@ type parser struct {
 	tokens []token
 	at     int
 	depth  int
+	kind   tokenKind // sequence, sample, join, or something else for an event query
 	errs   Errors
 
 	lexErrs Errors
@@ -202,8 +203,12 @@ func (p *parser) hint(t token, words []string) string {
 		return "? stands before the whole name"
 	case t.kind == tokComma && (before.kind == tokString || before.kind == tokInt || before.kind == tokDecimal):
 		return "a list stands in parentheses"
-	case t.kind == tokBy || t.kind == tokWith || t.kind == tokUntil:
+	case p.kind == tokSequence && t.kind == tokUntil:
+		return "one until stands behind all events"
+	case p.kind != tokSequence && (t.kind == tokBy || t.kind == tokWith || t.kind == tokUntil):
 		return "only a sequence has it: sequence by … with maxspan=… […] […]"
+	case t.kind >= tokEq && t.kind <= tokGe && before.kind >= tokIdent && before.kind <= tokDecimal:
+		return "a comparison has two sides: 1 < x and x < 5"
 	case t.kind == tokIdent && t.text == "is":
 		return "x == null asks whether x is missing"
 	case t.kind == tokIdent && (t.text == "head" || t.text == "tail"):
@@ -285,7 +290,8 @@ func (p *parser) isWord(w string) bool { return p.is(tokIdent) && p.peek().text 
 func (p *parser) query() *Query {
 	q := &Query{Src: p.src}
 	p.recovered(func() {
-		switch p.peek().kind {
+		p.kind = p.peek().kind
+		switch p.kind {
 		case tokSequence:
 			q.Sequence = p.sequence()
 		case tokSample:
@@ -458,6 +464,9 @@ func (p *parser) terms(want string, words []string, f func(*Term)) (terms []*Ter
 					hint = brackets
 				case tokMaxspan:
 					hint = "write with maxspan=…"
+					if p.kind == tokSample {
+						hint = "a sample has no maxspan"
+					}
 				case tokIdent, tokString, tokAny:
 					before := p.tokens[p.at-1].kind
 					hint = p.hint(p.peek(), words)
@@ -470,11 +479,17 @@ func (p *parser) terms(want string, words []string, f func(*Term)) (terms []*Ter
 						}
 					case len(terms) == 0 && p.peekAt(1).kind == tokDot:
 						hint = "keys stand behind by"
-					case len(terms) > 0 || p.peekAt(1).kind == tokWhere:
+					case p.isWord("runs") && p.peekAt(1).kind == tokAssign:
+						hint = "write with runs=…"
+					case p.peekAt(1).kind == tokWhere:
 						hint = brackets
+					case p.peekAt(1).kind == tokLBrack || p.peekAt(1).kind == tokMissing:
+						hint = "nothing stands between two events"
 					}
 				case tokWith:
 					hint = "maxspan stands before the first event, and by before runs"
+				case tokBy:
+					hint = "by stands before with"
 				}
 				p.fail(p.peek().Range, hint, "mismatched input %s expecting %s", clip(p.spelling(p.peek())), want)
 			}, tokLBrack, tokMissing, tokUntil, tokPipe)
@@ -496,9 +511,7 @@ func (p *parser) sample() *Sample {
 		}
 	}, tokWith, tokLBrack, tokMissing, tokUntil, tokPipe)
 	p.recovered(func() {
-		if p.is(tokWith) {
-			p.fail(p.peek().Range, "a sequence has", "a sample has no maxspan")
-		}
+		p.noWith()
 	}, tokBy, tokLBrack, tokMissing, tokUntil, tokPipe)
 	p.recovered(func() {
 		if s.By == nil && p.is(tokBy) {
@@ -509,9 +522,6 @@ func (p *parser) sample() *Sample {
 		if t.Missing {
 			p.report(Range{t.Start, t.Start + len("![")}, "a sequence has", "a sample has no missing events")
 		}
-		if t.Runs > 0 {
-			p.report(t.Range, "a sequence has", "a sample has no runs")
-		}
 	})
 	s.End = p.tokens[p.at-1].End
 	if p.is(tokUntil) {
@@ -519,8 +529,8 @@ func (p *parser) sample() *Sample {
 		if p.is(tokLBrack) || p.is(tokMissing) {
 			p.safeTerm()
 		}
-		if !p.is(tokPipe) && len(p.errs) == 1 {
-			p.end("| or the end of the query")
+		for !p.is(tokPipe) && !p.is(tokEOF) { // no mistake of its own
+			p.next()
 		}
 	}
 	switch {
@@ -535,10 +545,25 @@ func (p *parser) sample() *Sample {
 	return s
 }
 
+// noWith fails at what a sample does not have.
+func (p *parser) noWith() {
+	if !p.is(tokWith) {
+		return
+	}
+	what := "maxspan"
+	if n := p.peekAt(1); n.kind == tokIdent && n.text == "runs" {
+		what = "runs"
+	}
+	p.fail(p.peek().Range, "a sequence has", "a sample has no %s", what)
+}
+
 // maxspan reads with maxspan=5m.
 func (p *parser) maxspan() time.Duration {
 	p.next()
 	if !p.is(tokMaxspan) {
+		if p.isWord("runs") {
+			p.fail(p.peek().Range, "runs stands behind an event: […] with runs=3", "mismatched input 'runs' expecting maxspan")
+		}
 		p.unexpected("maxspan", "maxspan")
 	}
 	p.next()
@@ -656,6 +681,9 @@ func (p *parser) term(runs bool) *Term {
 func (p *parser) termTail(t *Term, runs bool) {
 	if p.is(tokBy) {
 		t.By = p.by()
+	}
+	if p.kind == tokSample {
+		p.noWith()
 	}
 	if runs && p.is(tokWith) {
 		p.next()
