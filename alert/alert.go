@@ -57,6 +57,11 @@ type Match struct {
 	Now      time.Time // the alert's Time
 	Explain  any       // why it matched, as orlop.explain; any value that encoding/json takes
 	Evidence any       // what was lost around it, as orlop.evidence
+
+	// Keys are the values of a sequence's keys, if its events have others as well:
+	// then they are part of the alerts' IDs. Kibana's are of the events alone, so
+	// that of several sequences of the same events it keeps one.
+	Keys []event.Value
 }
 
 // AppendJSON appends the document, on one line.
@@ -110,6 +115,10 @@ func NewSequence(r *rule.Rule, events []*event.Event, s *event.Schema, m Match) 
 	if len(hits) == 0 {
 		return nil, nil, fmt.Errorf("alert: a sequence without events")
 	}
+	var keys []byte
+	for _, k := range m.Keys {
+		keys = append(k.AppendJSON(keys), '\n')
+	}
 	start := func(h *hit) *Alert {
 		return &Alert{
 			Time: m.Now, OriginalTime: h.event.Time,
@@ -120,7 +129,7 @@ func NewSequence(r *rule.Rule, events []*event.Event, s *event.Schema, m Match) 
 	all = start(hits[len(hits)-1])
 	for i, h := range hits {
 		b := start(h)
-		b.ID = digest(base.String(), fmt.Sprint(i))
+		b.ID = digest(base.String(), string(keys), fmt.Sprint(i))
 		b.Depth = h.self().Depth + 1
 		b.Ancestors = append(slices.Clone(h.ancestors), h.self())
 		b.BuildingBlock, b.GroupIndex = true, i
@@ -137,7 +146,7 @@ func NewSequence(r *rule.Rule, events []*event.Event, s *event.Schema, m Match) 
 	for _, a := range all.Ancestors {
 		up.WriteString(a.ID + a.Index)
 	}
-	all.ID = digest(up.String(), r.ID)
+	all.ID = digest(up.String(), r.ID, string(keys))
 	all.Group = all.ID
 	all.BuildingBlock = r.BuildingBlockType != ""
 	if shell.doc == nil {

@@ -24,6 +24,10 @@ import (
 //     delivered twice is one event. Two events that are equal to the last byte
 //     are therefore one as well; a source that could make such should number them.
 //
+// A sequence is named by its events. If a key of one of them has several values,
+// other sequences may be of the same events, and the values of the keys count as
+// well; Kibana would keep one of them.
+//
 // Derived fields do not count either, since a replay may derive more or less.
 
 const (

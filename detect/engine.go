@@ -601,6 +601,9 @@ func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) 
 		}
 	}
 	match := alert.Match{Now: g.opts.Now(), Explain: explainSequence(a.query, m)}
+	if severalKeys(a.query, m) {
+		match.Keys = m.Keys
+	}
 	from, to, absent := a.window(m.Events)
 	if ev := g.evidence(from, to); m.Evicted > 0 || ev != (Evidence{}) {
 		ev.Evicted = m.Evicted
@@ -617,6 +620,22 @@ func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) 
 	}
 	g.count(a, all)
 	emit(all)
+}
+
+// severalKeys reports whether events of a match have other keys as well, by
+// which they could make another one.
+func severalKeys(q *eql.Query, m eql.Match) bool {
+	for i, e := range m.Events {
+		if e == nil {
+			continue
+		}
+		for _, k := range q.Items[i].Keys {
+			if v := e.Get(k.Field); slices.ContainsFunc(v.List(), func(x event.Value) bool { return !x.Equal(v.At(0)) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // count counts an alert, or a building block apart.

@@ -48,6 +48,53 @@ func TestSequenceAlerts(t *testing.T) {
 	}
 }
 
+// Sequences of the same events by several keys are several alerts. Where a key
+// has one value the ids are Kibana's: of the ancestors and the rule alone.
+func TestSequenceIdentity(t *testing.T) {
+	type ids struct{ all, blocks []string }
+	f := func(query string, docs ...string) (x ids) {
+		t.Helper()
+		b := newBench(t, detect.Options{Lateness: -1}, eql("s", query))
+		for _, d := range docs {
+			b.see("s", d)
+		}
+		b.Flush(b.emit)
+		for _, a := range b.alerts {
+			if a.BuildingBlock {
+				x.blocks = append(x.blocks, a.ID)
+			} else {
+				x.all = append(x.all, a.ID)
+			}
+		}
+		return x
+	}
+	distinct := func(x ids, n, blocks int) {
+		t.Helper()
+		slices.Sort(x.all)
+		slices.Sort(x.blocks)
+		if len(x.all) != n || len(slices.Compact(x.all)) != n || len(x.blocks) != blocks || len(slices.Compact(x.blocks)) != blocks {
+			t.Errorf("want %d alerts and %d building blocks, each with its own id: %q", n, blocks, x)
+		}
+	}
+	by, none := `sequence by user.id [process where true] [network where true]`, `sequence [process where true] [network where true]`
+	list := []string{doc(0, `"event.category":"process","user.id":["1","2"]`), doc(1, `"event.category":"network","user.id":["2","1"]`)}
+	distinct(f(by, list...), 2, 4)
+	distinct(f(none, list...), 1, 2)
+	sample := `sample by user.id [process where true] [network where true]`
+	distinct(f(sample, list...), 2, 4)
+	again, same := f(by, list...), f(by, list...)
+	if !slices.Equal(again.all, same.all) || !slices.Equal(again.blocks, same.blocks) {
+		t.Errorf("a replay has other ids: %q and %q", again, same)
+	}
+	// One value, also if it is written twice: what Kibana would hash.
+	for _, id := range []string{`"1"`, `["1"]`, `["1","1"]`} {
+		one := []string{doc(0, `"event.category":"process","user.id":`+id), doc(1, `"event.category":"network","user.id":"1"`)}
+		if x, y := f(by, one...), f(none, one...); !slices.Equal(x.all, y.all) || !slices.Equal(x.blocks, y.blocks) {
+			t.Errorf("user.id %s: the key counts: %q and %q", id, x, y)
+		}
+	}
+}
+
 // One act is one alert: a rule is silent where one that supersedes it matches.
 func TestSupersedes(t *testing.T) {
 	over := func(r *rule.Rule, ids ...string) *rule.Rule { r.Orlop.Supersedes = ids; return r }
