@@ -1,7 +1,8 @@
 // Package alert is an alert: Elastic Security's document, its identity, and what
 // led to it.
 //
-//	a, err := alert.New(r, e, schema, alert.Match{Now: now})
+//	m := alert.NewMaker(schema)
+//	a, err := m.Event(r, e, alert.Match{Now: now})
 //	doc := a.AppendJSON(nil)
 //
 // The document is the source event, with the fields that enrichment derived put
@@ -70,11 +71,33 @@ func (a *Alert) AppendJSON(dst []byte) []byte { return append(dst, a.doc...) }
 // MarshalJSON is the document.
 func (a *Alert) MarshalJSON() ([]byte, error) { return a.doc, nil }
 
-// New makes the alert of a rule that has matched an event. The schema is that
-// of the event, and names its derived fields. An error says that the event's
-// Raw is not a document.
-func New(r *rule.Rule, e *event.Event, s *event.Schema, m Match) (*Alert, error) {
-	h, err := newHit(e, s, r)
+// A Maker makes alerts. What they say of a rule it writes once, so rules must not
+// change while it is in use. It is not safe for concurrent use.
+type Maker struct {
+	schema *event.Schema // of the events
+	about  map[*rule.Rule]*about
+
+	checker *event.Decoder // for no field: whether a document is one
+	fields  *event.Schema  // those of the reason, and of the rules' overrides
+	reader  *event.Decoder // for fields
+	buf     []byte         // of the last document
+}
+
+// NewMaker returns a Maker for events of a schema, which names their derived fields.
+func NewMaker(s *event.Schema) *Maker {
+	m := &Maker{schema: s, about: map[*rule.Rule]*about{}, checker: event.NewDecoder(event.NewSchema()), fields: event.NewSchema()}
+	for _, name := range reasonFields {
+		m.fields.Field(name)
+	}
+	m.reader = event.NewDecoder(m.fields)
+	return m
+}
+
+// Event makes the alert of a rule that has matched an event. An error says that
+// the event's Raw is not a document.
+func (mk *Maker) Event(r *rule.Rule, e *event.Event, m Match) (*Alert, error) {
+	text := mk.of(r)
+	h, err := mk.hit(e)
 	if err != nil {
 		return nil, err
 	}
@@ -86,23 +109,24 @@ func New(r *rule.Rule, e *event.Event, s *event.Schema, m Match) (*Alert, error)
 		BuildingBlock: r.BuildingBlockType != "",
 	}
 	a.override(r, h)
-	a.write(r, h, m)
+	mk.write(a, text, h, m)
 	return a, nil
 }
 
-// NewSequence makes the alerts of a rule that has matched a sequence: a building
+// Sequence makes the alerts of a rule that has matched a sequence: a building
 // block for each event, in order, and one alert for all of them that has the
 // fields that all events have in common. An event that is nil stands for one
 // whose absence was asked for, and is left out. Overrides do not apply. The
 // Match's explanation and evidence go to the alert for all.
-func NewSequence(r *rule.Rule, events []*event.Event, s *event.Schema, m Match) (all *Alert, blocks []*Alert, err error) {
+func (mk *Maker) Sequence(r *rule.Rule, events []*event.Event, m Match) (all *Alert, blocks []*Alert, err error) {
+	text := mk.of(r)
 	var hits []*hit
 	var base strings.Builder
 	for _, e := range events {
 		if e == nil {
 			continue
 		}
-		h, err := newHit(e, s, r)
+		h, err := mk.hit(e)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -125,7 +149,7 @@ func NewSequence(r *rule.Rule, events []*event.Event, s *event.Schema, m Match) 
 			RuleID: r.ID, RuleName: r.Name, Severity: r.Severity, RiskScore: float64(r.RiskScore),
 		}
 	}
-	shell := &hit{doc: hits[0].doc}
+	shell := &hit{doc: hits[0].doc, fields: mk.fields}
 	all = start(hits[len(hits)-1])
 	for i, h := range hits {
 		b := start(h)
@@ -155,14 +179,14 @@ func NewSequence(r *rule.Rule, events []*event.Event, s *event.Schema, m Match) 
 	// A copy: the blocks' documents are still to be written.
 	shell.doc = parse(shell.doc.append(nil))
 	shell.derived = slices.DeleteFunc(shell.derived, func(name string) bool { return shell.doc.find(name) == nil })
-	if err := shell.read(r); err != nil {
+	if err := shell.read(mk.reader); err != nil {
 		return nil, nil, err
 	}
 	for i, b := range blocks {
 		b.Group = all.ID
-		b.write(r, hits[i], Match{Now: m.Now})
+		mk.write(b, text, hits[i], Match{Now: m.Now})
 	}
-	all.write(r, shell, m)
+	mk.write(all, text, shell, m)
 	return all, blocks, nil
 }
 
@@ -208,7 +232,7 @@ func Parse(doc []byte) (*Alert, error) {
 // Ask it only of events from such a source: anybody who may write events freely
 // could write this into them to go unseen.
 func Descends(e *event.Event, ruleID string) bool {
-	h, err := newHit(e, nil, nil)
+	h, err := NewMaker(event.NewSchema()).hit(e)
 	if err != nil {
 		return false
 	}

@@ -69,14 +69,15 @@ func TestDocuments(t *testing.T) {
 				m.Explain = json.RawMessage(in["explain.json"])
 			}
 			var alerts []*alert.Alert
+			mk := alert.NewMaker(s)
 			if len(events) == 1 {
-				a, err := alert.New(r, events[0], s, m)
+				a, err := mk.Event(r, events[0], m)
 				if err != nil {
 					t.Fatal(err)
 				}
 				alerts = append(alerts, a)
 			} else {
-				all, blocks, err := alert.NewSequence(r, events, s, m)
+				all, blocks, err := mk.Sequence(r, events, m)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -165,7 +166,7 @@ query = "process where true"
 func newAlert(t testing.TB, r *rule.Rule, doc string, m alert.Match) *alert.Alert {
 	t.Helper()
 	s := event.NewSchema()
-	a, err := alert.New(r, decode(t, s, doc), s, m)
+	a, err := alert.NewMaker(s).Event(r, decode(t, s, doc), m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +202,7 @@ func TestIdentity(t *testing.T) {
 	e := decode(t, s, `{"process": {"name": "ctr"}}`)
 	e.Origin = event.Origin{Source: "other", Offset: 99}
 	e.Set(s.Field("process.pid"), event.Int(1))
-	a, err := alert.New(r, e, s, alert.Match{Now: now.Add(time.Hour), Explain: "x", Evidence: "y"})
+	a, err := alert.NewMaker(s).Event(r, e, alert.Match{Now: now.Add(time.Hour), Explain: "x", Evidence: "y"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +269,7 @@ func TestExplainThatFails(t *testing.T) {
 
 func TestNotADocument(t *testing.T) {
 	s := event.NewSchema()
-	_, err := alert.New(testRule(t, ""), &event.Event{Raw: []byte(`{"a":1,"a":2}`)}, s, alert.Match{})
+	_, err := alert.NewMaker(s).Event(testRule(t, ""), &event.Event{Raw: []byte(`{"a":1,"a":2}`)}, alert.Match{})
 	var se *event.SyntaxError
 	if !errors.As(err, &se) {
 		t.Errorf("got %v, want a syntax error", err)
@@ -294,13 +295,14 @@ func FuzzNew(f *testing.F) {
 			t.Skip()
 		}
 		e.Set(s.Field(name), event.String(value))
-		a, err := alert.New(r, &e, s, alert.Match{Now: now})
+		mk := alert.NewMaker(s)
+		a, err := mk.Event(r, &e, alert.Match{Now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
 		alerts := []*alert.Alert{a}
 		if event.NewDecoder(s).Decode(second, &e2) == nil {
-			all, blocks, err := alert.NewSequence(r, []*event.Event{&e, &e2}, s, alert.Match{Now: now})
+			all, blocks, err := mk.Sequence(r, []*event.Event{&e, &e2}, alert.Match{Now: now})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -330,15 +332,79 @@ func FuzzNew(f *testing.F) {
 	})
 }
 
-func BenchmarkNew(b *testing.B) {
+// A Maker is as good for the second alert, of whatever rule, as for the first.
+func TestMakerForgetsNothingAndKeepsNothing(t *testing.T) {
+	a, b := testRule(t, ""), testRule(t, `note = "b"
+rule_name_override = "process.title"
+severity_mapping = [{field = "x.y", operator = "equals", value = "1", severity = "high"}]
+`)
+	b.ID = "another"
+	docs := []string{
+		`{"process":{"name":"ctr","title":"T"},"x.y":1}`, `{"a":"` + strings.Repeat("x", 3000) + `"}`, `{}`,
+		`{"process":{"name":"ctr","title":"\u0041"},"x":{"y":"1"}}`,
+	}
+	s := event.NewSchema()
+	mk := alert.NewMaker(s)
+	m := alert.Match{Now: now}
+	for range 3 {
+		for _, r := range []*rule.Rule{a, b} {
+			for _, doc := range docs {
+				e := decode(t, s, doc)
+				got, err := mk.Event(r, e, m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, err := alert.NewMaker(s).Event(r, e, m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(want, got, cmp.AllowUnexported(alert.Alert{})); d != "" {
+					t.Errorf("%s: want -, got +:\n%s", doc, d)
+				}
+			}
+			all, blocks, err := mk.Sequence(r, []*event.Event{decode(t, s, docs[0]), nil, decode(t, s, docs[3])}, m)
+			if err != nil || len(blocks) != 2 {
+				t.Fatalf("%d blocks, %v", len(blocks), err)
+			}
+			if want := "event with process ctr, created medium alert ctr runs."; all.Reason != want || blocks[0].Reason != want {
+				t.Errorf("got %q and %q, want %q", all.Reason, blocks[0].Reason, want)
+			}
+		}
+	}
+}
+
+// An alert of a rule that has alerted before, against a JSON encoder that writes
+// the rule alone, which each alert carries.
+func BenchmarkMaker(b *testing.B) {
 	r := testRule(b, "note = '"+strings.Repeat("x", 4000)+"'\n")
 	s := event.NewSchema()
 	e := decode(b, s, `{"@timestamp":"2026-04-29T10:00:00Z","event":{"action":"exec","category":["process"]},"host":{"name":"w"},"process":{"name":"ctr","args":["ctr","t","exec"]}}`)
 	e.Set(s.Field("process.parent.name"), event.String("bash"))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := alert.New(r, e, s, alert.Match{Now: now}); err != nil {
-			b.Fatal(err)
+	m := alert.Match{Now: now}
+	run := func(b *testing.B, f func() error) float64 {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := f(); err != nil {
+				b.Fatal(err)
+			}
 		}
+		return float64(b.Elapsed()) / float64(b.N)
 	}
+	var encode float64
+	b.Run("rule=encode", func(b *testing.B) {
+		encode = run(b, func() error { _, err := json.Marshal(r); return err })
+	})
+	b.Run("alert=first", func(b *testing.B) {
+		each := run(b, func() error { _, err := alert.NewMaker(s).Event(r, e, m); return err })
+		if encode > 0 {
+			b.ReportMetric(each/encode, "of-encode")
+		}
+	})
+	b.Run("alert=again", func(b *testing.B) {
+		mk := alert.NewMaker(s)
+		each := run(b, func() error { _, err := mk.Event(r, e, m); return err })
+		if encode > 0 {
+			b.ReportMetric(each/encode, "of-encode")
+		}
+	})
 }

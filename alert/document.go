@@ -153,8 +153,95 @@ var kinds = map[string][2]string{
 // maxFlatten bounds how deep objects are taken apart.
 const maxFlatten = 16
 
-// write makes the document out of the hit's.
-func (a *Alert) write(r *rule.Rule, h *hit, m Match) {
+// about is what alerts say of their rule, as JSON: members that follow others.
+type about struct {
+	first []byte // up to the name, which the event may say
+	kind  []byte // up to the time of the execution
+	rest  []byte // behind it
+}
+
+// of returns what alerts say of a rule, and makes sure that the fields of its
+// overrides are read.
+func (mk *Maker) of(r *rule.Rule) *about {
+	if a := mk.about[r]; a != nil {
+		return a
+	}
+	if r.RuleNameOverride != "" {
+		mk.fields.Field(r.RuleNameOverride)
+	}
+	for _, m := range r.SeverityMapping {
+		mk.fields.Field(m.Field)
+	}
+	for _, m := range r.RiskScoreMapping {
+		mk.fields.Field(m.Field)
+	}
+	a := &about{}
+	to := &a.first
+	put := func(key string, v any) { *to = appendMember(*to, "rule."+key, encode(v)) }
+	// Kibana leaves out what a rule does not have.
+	some := func(key, v string) {
+		if v != "" {
+			put(key, v)
+		}
+	}
+	kind := kinds[r.Type]
+	put("uuid", r.ID)
+	put("rule_id", r.ID)
+	to = &a.kind
+	put("type", r.Type)
+	some("rule_type_id", kind[0])
+	some("category", kind[1])
+	put("producer", "siem")
+	put("consumer", "siem")
+	put("execution.type", "scheduled")
+	to = &a.rest
+	put("version", max(r.Version, 1))
+	put("revision", r.Revision)
+	put("enabled", r.Enabled)
+	put("immutable", false)
+	put("interval", r.Interval)
+	put("from", r.From)
+	put("to", r.To)
+	put("max_signals", r.MaxSignals)
+	put("severity", r.Severity)
+	put("risk_score", r.RiskScore)
+	put("author", list(r.Author))
+	some("license", r.License)
+	put("description", r.Description)
+	some("note", r.Note)
+	put("references", list(r.References))
+	put("false_positives", list(r.FalsePositives))
+	put("tags", list(r.Tags))
+	put("threat", list(r.Threat))
+	put("indices", list(r.Index))
+	put("exceptions_list", list(r.ExceptionsList))
+	put("actions", list(r.Actions))
+	put("severity_mapping", list(r.SeverityMapping))
+	put("risk_score_mapping", list(r.RiskScoreMapping))
+	some("created_at", date(r.Metadata.CreationDate))
+	some("updated_at", date(r.Metadata.UpdatedDate))
+	some("timestamp_override", r.TimestampOverride)
+	some("rule_name_override", r.RuleNameOverride)
+	some("building_block_type", r.BuildingBlockType)
+	some("timeline_id", r.TimelineID)
+	some("timeline_title", r.TimelineTitle)
+	put("parameters", r.Parameters())
+	mk.about[r] = a
+	return a
+}
+
+// appendMember appends a member that follows others, of kibana.alert.
+func appendMember(dst []byte, key string, raw []byte) []byte {
+	dst = append(dst, `,"kibana.alert.`...)
+	dst = append(dst, key...)
+	return append(append(dst, `":`...), raw...)
+}
+
+// maxBuffer bounds the memory that a Maker keeps between documents.
+const maxBuffer = 1 << 20
+
+// write makes the document of a out of the hit's.
+func (mk *Maker) write(a *Alert, r *about, h *hit, m Match) {
 	a.Reason = a.reason(h)
 	d := h.doc
 	for _, key := range slices.Clone(d.keys) {
@@ -164,8 +251,8 @@ func (a *Alert) write(r *rule.Rule, h *hit, m Match) {
 			flatten(d, "kibana.alert.original_event", d.vals[key], 0)
 		}
 	}
-	now := stamp(a.Time)
-	d.set("@timestamp", encode(now))
+	now := encode(stamp(a.Time))
+	d.set("@timestamp", now)
 	d.remove("event.kind") // which may be there in more than one spelling
 	d.set("event.kind", encode("signal"))
 	if len(h.derived) > 0 {
@@ -182,85 +269,46 @@ func (a *Alert) write(r *rule.Rule, h *hit, m Match) {
 			d.set("orlop.evidence.truncated", truncated)
 		}
 	}
+	d.put("kibana.space_ids", &member{raw: encode([]string{space})})
 
-	put := func(key string, v any) { d.put("kibana."+key, &member{raw: encode(v)}) }
-	// Kibana leaves out what a rule does not have.
-	some := func(key, v string) {
-		if v != "" {
-			put(key, v)
-		}
-	}
-	put("space_ids", []string{space})
-	put("alert.uuid", a.ID)
-	put("alert.instance.id", a.ID)
-	put("alert.status", "active")
-	put("alert.workflow_status", "open")
-	put("alert.workflow_tags", []string{})
-	put("alert.workflow_assignee_ids", []string{})
-	put("alert.reason", a.Reason)
-	put("alert.severity", a.Severity)
-	put("alert.risk_score", a.RiskScore)
-	put("alert.depth", a.Depth)
-	put("alert.ancestors", a.Ancestors)
+	// The rest is behind it all, and no key of the document is like one of it.
+	doc := d.append(mk.buf[:0])
+	doc = doc[:len(doc)-1]
+	put := func(key string, raw []byte) { doc = appendMember(doc, key, raw) }
+	id := encode(a.ID)
+	put("uuid", id)
+	put("instance.id", id)
+	doc = append(doc, `,"kibana.alert.status":"active","kibana.alert.workflow_status":"open","kibana.alert.workflow_tags":[],"kibana.alert.workflow_assignee_ids":[]`...)
+	put("reason", encode(a.Reason))
+	put("severity", encode(a.Severity))
+	put("risk_score", encode(a.RiskScore))
+	put("depth", encode(a.Depth))
+	put("ancestors", encode(a.Ancestors))
 	if t := a.OriginalTime; !t.IsZero() && t.Year() >= 0 && t.Year() <= 9999 { // of others no date can be written
-		put("alert.original_time", stamp(a.OriginalTime))
+		put("original_time", encode(stamp(t)))
 	}
-	put("alert.start", now)
-	put("alert.last_detected", now)
-	put("alert.intended_timestamp", now)
+	put("start", now)
+	put("last_detected", now)
+	put("intended_timestamp", now)
 	if a.BuildingBlock {
-		put("alert.building_block_type", "default")
+		put("building_block_type", encode("default"))
 	}
 	if a.Group != "" {
-		put("alert.group.id", a.Group)
+		put("group.id", encode(a.Group))
 		if a.Group != a.ID {
-			put("alert.group.index", a.GroupIndex)
+			put("group.index", encode(a.GroupIndex))
 		}
 	}
-
-	kind := kinds[r.Type]
-	put("alert.rule.uuid", r.ID)
-	put("alert.rule.rule_id", r.ID)
-	put("alert.rule.name", a.RuleName)
-	put("alert.rule.type", r.Type)
-	some("alert.rule.rule_type_id", kind[0])
-	some("alert.rule.category", kind[1])
-	put("alert.rule.producer", "siem")
-	put("alert.rule.consumer", "siem")
-	put("alert.rule.execution.type", "scheduled")
-	put("alert.rule.execution.timestamp", now)
-	put("alert.rule.version", max(r.Version, 1))
-	put("alert.rule.revision", r.Revision)
-	put("alert.rule.enabled", r.Enabled)
-	put("alert.rule.immutable", false)
-	put("alert.rule.interval", r.Interval)
-	put("alert.rule.from", r.From)
-	put("alert.rule.to", r.To)
-	put("alert.rule.max_signals", r.MaxSignals)
-	put("alert.rule.severity", r.Severity)
-	put("alert.rule.risk_score", r.RiskScore)
-	put("alert.rule.author", list(r.Author))
-	some("alert.rule.license", r.License)
-	put("alert.rule.description", r.Description)
-	some("alert.rule.note", r.Note)
-	put("alert.rule.references", list(r.References))
-	put("alert.rule.false_positives", list(r.FalsePositives))
-	put("alert.rule.tags", list(r.Tags))
-	put("alert.rule.threat", list(r.Threat))
-	put("alert.rule.indices", list(r.Index))
-	put("alert.rule.exceptions_list", list(r.ExceptionsList))
-	put("alert.rule.actions", list(r.Actions))
-	put("alert.rule.severity_mapping", list(r.SeverityMapping))
-	put("alert.rule.risk_score_mapping", list(r.RiskScoreMapping))
-	some("alert.rule.created_at", date(r.Metadata.CreationDate))
-	some("alert.rule.updated_at", date(r.Metadata.UpdatedDate))
-	some("alert.rule.timestamp_override", r.TimestampOverride)
-	some("alert.rule.rule_name_override", r.RuleNameOverride)
-	some("alert.rule.building_block_type", r.BuildingBlockType)
-	some("alert.rule.timeline_id", r.TimelineID)
-	some("alert.rule.timeline_title", r.TimelineTitle)
-	put("alert.rule.parameters", r.Parameters())
-	a.doc = d.append(nil)
+	doc = append(doc, r.first...)
+	put("rule.name", encode(a.RuleName))
+	doc = append(doc, r.kind...)
+	put("rule.execution.timestamp", now)
+	doc = append(doc, r.rest...)
+	doc = append(doc, '}')
+	a.doc = bytes.Clone(doc)
+	if mk.buf = doc; cap(doc) > maxBuffer {
+		mk.buf = nil
+	}
 }
 
 // flatten puts the leaves of m into d, under dotted keys.

@@ -9,7 +9,7 @@ import (
 	"github.com/orlop/orlop/rule"
 )
 
-func ExampleNew() {
+func ExampleMaker() {
 	r := &rule.Rule{
 		ID: "0e1d7c6a-1f0b-4c0e-9d57-3a6a3c1f2b11", Name: "ctr runs",
 		Type: "eql", Severity: "low", RiskScore: 21,
@@ -23,7 +23,7 @@ func ExampleNew() {
 	}
 	e.Set(s.Field("process.parent.name"), event.String("bash")) // as enrichment does
 
-	a, err := alert.New(r, &e, s, alert.Match{Now: time.Date(2026, 4, 29, 10, 0, 0, 0, time.UTC)})
+	a, err := alert.NewMaker(s).Event(r, &e, alert.Match{Now: time.Date(2026, 4, 29, 10, 0, 0, 0, time.UTC)})
 	if err != nil {
 		fmt.Println(err)
 		return

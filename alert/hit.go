@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/orlop/orlop/event"
-	"github.com/orlop/orlop/rule"
 )
 
 // Identity. Kibana hashes where a document is and which rule it met, so a second
@@ -57,12 +56,12 @@ type hit struct {
 	ancestors []Ancestor
 	derived   []string // names of fields
 
-	schema *event.Schema
-	event  event.Event // doc, for get
+	fields *event.Schema
+	event  event.Event // doc, of fields, for get
 }
 
-// newHit reads an event for a rule. Without a schema, derived fields are left out.
-func newHit(e *event.Event, s *event.Schema, r *rule.Rule) (*hit, error) {
+// hit reads an event.
+func (mk *Maker) hit(e *event.Event) (*hit, error) {
 	var compact bytes.Buffer
 	raw := e.Raw
 	if len(raw) == 0 {
@@ -70,13 +69,13 @@ func newHit(e *event.Event, s *event.Schema, r *rule.Rule) (*hit, error) {
 	}
 	// The decoder is stricter than encoding/json: one object, no key twice.
 	var checked event.Event
-	if err := event.NewDecoder(event.NewSchema()).Decode(raw, &checked); err != nil {
+	if err := mk.checker.Decode(raw, &checked); err != nil {
 		return nil, fmt.Errorf("alert: event: %w", err)
 	}
 	if err := json.Compact(&compact, raw); err != nil {
 		return nil, fmt.Errorf("alert: event: %w", err)
 	}
-	h := &hit{doc: parse(compact.Bytes())}
+	h := &hit{doc: parse(compact.Bytes()), fields: mk.fields}
 	h.id, h.index = h.text("_id"), h.text("_index")
 	if uuid := h.text("kibana.alert.uuid"); uuid != "" {
 		h.signal, h.depth, h.rule = true, 1, h.text("kibana.alert.rule.uuid")
@@ -103,11 +102,12 @@ func newHit(e *event.Event, s *event.Schema, r *rule.Rule) (*hit, error) {
 		h.doc.set("orlop.evidence.truncated", []byte("true"))
 	}
 	for _, f := range e.Derived() {
-		if s == nil || e.Get(f).Kind() == event.KindMissing || slices.Contains(h.derived, s.Name(f)) {
+		name := mk.schema.Name(f)
+		if name == "" || e.Get(f).Kind() == event.KindMissing || slices.Contains(h.derived, name) {
 			continue
 		}
-		h.derived = append(h.derived, s.Name(f))
-		h.doc.set(s.Name(f), e.Get(f).AppendJSON(nil))
+		h.derived = append(h.derived, name)
+		h.doc.set(name, e.Get(f).AppendJSON(nil))
 	}
 	if h.id == "" {
 		text := compact.Bytes()
@@ -119,7 +119,7 @@ func newHit(e *event.Event, s *event.Schema, r *rule.Rule) (*hit, error) {
 	if h.index == "" {
 		h.index = ourIndex
 	}
-	return h, h.read(r)
+	return h, h.read(mk.reader)
 }
 
 // self is the hit as an ancestor.
@@ -137,32 +137,16 @@ func (h *hit) text(path string) (s string) {
 	return s
 }
 
-// read makes fields of the document available to get: those of the reason and
-// of the rule's overrides.
-func (h *hit) read(r *rule.Rule) error {
-	schema := event.NewSchema()
-	d := event.NewDecoder(schema)
-	for _, name := range reasonFields {
-		schema.Field(name)
-	}
-	if r != nil {
-		schema.Field(r.RuleNameOverride)
-		for _, m := range r.SeverityMapping {
-			schema.Field(m.Field)
-		}
-		for _, m := range r.RiskScoreMapping {
-			schema.Field(m.Field)
-		}
-	}
-	h.schema = schema
+// read makes the document's fields available to get.
+func (h *hit) read(d *event.Decoder) error {
 	if err := d.Decode(h.doc.append(nil), &h.event); err != nil {
 		return fmt.Errorf("alert: event: %w", err)
 	}
 	return nil
 }
 
-// get is the value of a field that read was told of.
+// get is the value of a field of the reason, or of the rule's overrides.
 func (h *hit) get(name string) event.Value {
-	f, _ := h.schema.Lookup(name)
+	f, _ := h.fields.Lookup(name)
 	return h.event.Get(f)
 }

@@ -79,6 +79,7 @@ type Engine struct {
 	wanted map[string]bool // categories that a rule asks for
 	any    bool            // a rule asks for any
 	index  *index
+	maker  *alert.Maker
 	hits   []*active // that want the event which is being processed
 	mine   []*active // of hits, those of one order
 
@@ -206,6 +207,7 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 		}
 	}
 	g.index = newIndex(running)
+	g.maker = alert.NewMaker(g.opts.Schema)
 	if len(errs) > 0 {
 		return errs
 	}
@@ -586,7 +588,7 @@ func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
 	if ev := g.evidence(e.Time, e.Time); ev != (Evidence{}) {
 		match.Evidence = ev
 	}
-	al, err := alert.New(a.rule, e, g.opts.Schema, match)
+	al, err := g.maker.Event(a.rule, e, match)
 	if err != nil {
 		panic("detect: bug: " + err.Error()) // a decoder has read the document
 	}
@@ -610,7 +612,7 @@ func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) 
 		ev.AbsenceUncertain = absent && ev.Lost+ev.Late+ev.Unwatched > 0
 		match.Evidence = ev
 	}
-	all, blocks, err := alert.NewSequence(a.rule, m.Events, g.opts.Schema, match)
+	all, blocks, err := g.maker.Sequence(a.rule, m.Events, match)
 	if err != nil {
 		panic("detect: bug: " + err.Error())
 	}
