@@ -124,8 +124,8 @@ func (c *Const) compareText(v event.Value) (int, bool) {
 	s := c.V.Str()
 	switch v.Kind() {
 	case event.KindString:
-		if c.isAt { // both are dates, as dynamic mapping would find
-			if at, ok := event.ParseTime(v.Str()); ok && len(v.Str()) >= len("2006-01-02") {
+		if c.isAt {
+			if at, ok := instant(v.Str()); ok {
 				return at.Compare(c.at), true
 			}
 		}
@@ -144,6 +144,23 @@ func (c *Const) compareText(v event.Value) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// instant reads text that stands beside a date as one: a date, as dynamic mapping
+// would find it, or as a field mapped as a date would read it, a time since 1970
+// that has the ten digits which seconds have had since 2001. Fewer are rather text.
+func instant(s string) (time.Time, bool) {
+	const digits = len("1000000000")
+	if len(s) < digits {
+		return time.Time{}, false
+	}
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return event.ParseTime(s)
+		}
+	}
+	n := event.ParseNumber(s)
+	return event.TimeOf(n)
 }
 
 func boolean(v event.Value) (val, ok bool) {
