@@ -126,7 +126,29 @@ audit log. It runs detection rules in Elastic's format, live and over recorded e
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(newScan(), newQuery(), newRules(), newFmt(), newVersion(), newMan())
 	root.AddCommand(newRun(), newRecord(), newDoctor(), newStatus(), newConfig())
+	refuseShells(root)
 	return root
+}
+
+// refuseShells makes completion refuse a shell that it does not know: cobra's own
+// command prints its help and is content.
+func refuseShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	completion, _, err := root.Find([]string{"completion"})
+	if err != nil {
+		panic("orlop: bug: " + err.Error())
+	}
+	var shells []string
+	for _, c := range completion.Commands() {
+		shells = append(shells, c.Name())
+	}
+	completion.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage("no completion for %q: the shells are %s", args[0], strings.Join(shells, ", "))
+		}
+		return nil
+	}
+	completion.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
 
 // openInputs opens what the arguments name.
