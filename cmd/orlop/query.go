@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/source"
 )
 
 // queryFlags are what a request to _eql/search would carry.
@@ -33,7 +35,8 @@ where null stands for an event whose absence was asked for. It reads what scan
 reads. The query means what it means to Elasticsearch's _eql/search.
 
 With a schema, fields that neither it nor the events have are errors, and so are
-tests that do not fit a field's type. A schema is a file of the form
+tests that do not fit a field's type. To know what the events have, files are read
+twice, and pipes are kept until their end. A schema is a file of the form
 
   {"fields": {"process.name": {"type": "keyword"}, "process.pid": {"type": "long"}}}
 `
@@ -79,23 +82,26 @@ func (q *queryFlags) run(cmd *cobra.Command, text string, files []string) error 
 	schema := event.NewSchema()
 	c := &eql.Compiler{Schema: schema, Category: q.category, Timestamp: q.timestamp, Tiebreaker: q.tiebreaker}
 	src := syntax.Source{Text: text}
+	var in replayed
 	if q.schema != "" {
-		if err := q.mapping(cmd, c, src, files); err != nil {
+		if in, err = q.mapping(cmd, c, src, files); err != nil {
 			return err
 		}
 	}
 	query, err := c.Compile(src)
 	if err != nil {
-		return &failure{exitUsage, err}
+		return errors.Join(&failure{exitUsage, err}, in.close())
 	}
-	replay, done, err := q.in.replay(cmd, schema, files)
-	if err != nil {
+	if in.replay == nil {
+		if in.replay, in.done, err = q.in.replay(cmd, schema, files); err != nil {
+			return err
+		}
+	}
+	untimed, err := q.print(cmd, query, schema, &in, out)
+	if err := errors.Join(err, out.close(), in.close()); err != nil {
 		return err
 	}
-	untimed, err := q.print(cmd, query, schema, replay, out)
-	if err := errors.Join(err, out.close(), done()); err != nil {
-		return err
-	}
+	replay := in.replay
 	if untimed > 0 {
 		warn(cmd.ErrOrStderr(), "%s rejected by the sequence: no time from 1970 to 2261 in %s", count(untimed, "event"), q.timestamp)
 	}
@@ -105,21 +111,46 @@ func (q *queryFlags) run(cmd *cobra.Command, text string, files []string) error 
 	return nil
 }
 
+// replayed is the events that a query is asked of. Those that could be read only
+// once, and have been, are in a spool.
+type replayed struct {
+	replay *agent.Replay
+	done   func() error // ends the dead letter file
+	seen   *agent.Spool
+}
+
+func (r *replayed) run(ctx context.Context, emit func(*event.Event) error) error {
+	if r.seen != nil {
+		return r.seen.Each(emit)
+	}
+	return r.replay.Run(ctx, emit)
+}
+
+func (r *replayed) close() error {
+	if r.replay == nil {
+		return nil
+	}
+	if r.seen != nil {
+		return errors.Join(r.seen.Close(), r.done())
+	}
+	return r.done()
+}
+
 // mapping reads the schema and adds the fields that only the events have, as an
-// index that maps dynamically does. Standard input is read once, for the answer,
-// so that with it the schema has to be whole.
-func (q *queryFlags) mapping(cmd *cobra.Command, c *eql.Compiler, src syntax.Source, files []string) error {
+// index that maps dynamically does. If that took events that cannot be read again
+// it returns them.
+func (q *queryFlags) mapping(cmd *cobra.Command, c *eql.Compiler, src syntax.Source, files []string) (in replayed, err error) {
 	f, err := os.Open(q.schema)
 	if err != nil {
-		return &failure{exitIO, err}
+		return in, &failure{exitIO, err}
 	}
 	defer f.Close()
 	if c.Mapping, err = eql.ReadMapping(f); err != nil {
-		return usage("%s: %v", q.schema, err)
+		return in, usage("%s: %v", q.schema, err)
 	}
 	tree, err := syntax.Parse(src)
 	if err != nil {
-		return &failure{exitUsage, err}
+		return in, &failure{exitUsage, err}
 	}
 	unknown := map[string]event.Field{}
 	ask := func(name string) {
@@ -130,31 +161,38 @@ func (q *queryFlags) mapping(cmd *cobra.Command, c *eql.Compiler, src syntax.Sou
 	tree.Fields(func(f *syntax.Field) { ask(f.Path) })
 	ask(q.category)
 	ask(q.tiebreaker)
-	if len(unknown) == 0 || len(files) == 0 || slices.Contains(files, "-") {
-		return nil
+	if len(unknown) == 0 {
+		return in, nil
 	}
-	look := q.in
-	look.deadLetter = ""
-	replay, done, err := look.replay(cmd, c.Schema, files)
-	if err != nil {
-		return err
+	if in.replay, in.done, err = q.in.replay(cmd, c.Schema, files); err != nil {
+		return in, err
 	}
-	defer done()
-	err = replay.Run(cmd.Context(), func(e *event.Event) error {
+	if slices.ContainsFunc(in.replay.Inputs, func(in *source.Input) bool { return in.Name() == "-" || in.Size() < 0 }) {
+		in.seen = agent.NewSpool(c.Schema, 0)
+	} else {
+		in.replay.Reject = nil // the second time it counts
+	}
+	err = in.replay.Run(cmd.Context(), func(e *event.Event) error {
 		for name, f := range unknown {
 			if c.Mapping.Observe(name, e.Get(f)) {
 				delete(unknown, name)
 			}
 		}
-		if len(unknown) == 0 {
+		switch {
+		case in.seen != nil:
+			return in.seen.Add(e)
+		case len(unknown) == 0:
 			return errSeen
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, errSeen) {
-		return &failure{exitIO, err}
+		return in, errors.Join(&failure{exitIO, err}, in.close())
 	}
-	return nil
+	if in.seen == nil {
+		return replayed{}, in.close()
+	}
+	return in, nil
 }
 
 // errSeen ends a look at the events early.
@@ -162,11 +200,11 @@ var errSeen = errors.New("seen enough")
 
 // print runs the query and writes its results. It returns how many events a
 // sequence could not order.
-func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.Schema, replay *agent.Replay, out *printer) (untimed int, err error) {
+func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.Schema, in *replayed, out *printer) (untimed int, err error) {
 	spool := agent.NewSpool(schema, query.Tiebreaker)
 	defer spool.Close()
 	at := schema.Field(q.timestamp)
-	err = replay.Run(cmd.Context(), func(e *event.Event) error {
+	err = in.run(cmd.Context(), func(e *event.Event) error {
 		if q.timestamp != "@timestamp" {
 			e.Time = time.Time{}
 			if v := e.Get(at); v.Exists() {
