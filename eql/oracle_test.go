@@ -351,6 +351,14 @@ func text(v any) string {
 	case string:
 		return v
 	case float64:
+		switch {
+		case math.IsInf(v, 1):
+			return "Infinity"
+		case math.IsInf(v, -1):
+			return "-Infinity"
+		case math.IsNaN(v):
+			return "NaN"
+		}
 		s := strconv.FormatFloat(v, 'f', -1, 64)
 		if !strings.Contains(s, ".") {
 			s += ".0"
