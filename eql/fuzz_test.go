@@ -106,10 +106,6 @@ func FuzzMapping(f *testing.F) {
 			f.Add(text)
 		}
 	})
-	f.Add(fuzzMapping)
-	f.Add(`{"mappings":{"properties":{"a":{"type":"text","fields":{"k":null,"l":{"type":"keyword"}}}}}}`)
-	f.Add(`{"process":{"a":"string","b":["number"],"c":{"d":"boolean"}}}`)
-	f.Add(`{"fields":{"a":{"type":"alias","path":"b"},"b":{"type":"alias","path":"a"}}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := eql.ReadMapping(strings.NewReader(text))
 		if err != nil {

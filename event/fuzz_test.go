@@ -13,14 +13,6 @@ import (
 // other may accept only where the decoder is stricter on purpose, and a value
 // that is read must be the value that is written.
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{
-		`{"a":{"b":"x"},"a.b":["y",null,1e3]}`,
-		`{"a":[{"b":1},{"b":-2.5}],"c":"\ud83d\ude00\u0000"}`,
-		`{"a":"\\\"\/","b":true,"c":[[],{}]}`,
-		"{\"a\":\"\xff\"}", `{"a":1,"a":2}`, `{"a":01}`, ``, `[`, `{"a":"\u12`,
-	} {
-		f.Add([]byte(seed))
-	}
 	s := event.NewSchema()
 	fields := []event.Field{s.Field("a"), s.Field("a.b"), s.Field("c")}
 	d := event.NewDecoder(s)

@@ -310,10 +310,6 @@ var (
 // regexp reads a pattern the same way, both match the same; and the automaton
 // gives what the Go expression gives.
 func FuzzLucene(f *testing.F) {
-	for _, p := range []string{"a.*b", "(a|b)+c?", "a~(b)", "[^a-z]&@", `"a.b"<1-20>`, `\d{2,3}#|\.`, "((a{3}){3}){3}", "a|", "[]a]", "<007-12>"} {
-		f.Add(p, "aab", true)
-		f.Add(p, "a.b7", false)
-	}
 	f.Fuzz(func(t *testing.T, pattern, value string, fold bool) {
 		if !utf8.ValidString(pattern) || !utf8.ValidString(value) {
 			return // queries and documents are checked

@@ -29,9 +29,6 @@ func FuzzParse(f *testing.F) {
 			f.Add(file.Data)
 		}
 	}
-	f.Add([]byte("a.b = 1\n[a.c]\nx = {y.z = 1}\n[[d]]\n[d.e]\n[[d]]\n[d.e]\n"))
-	f.Add([]byte("\xEF\xBB\xBF[rule]\nname = \"a\xff\""))
-	f.Add([]byte("x = " + strings.Repeat("[", 200) + strings.Repeat("]", 200)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, warnings, err := rule.Parse("f.toml", text)
 		if (r == nil) != (err != nil) {
@@ -78,19 +75,6 @@ type = "eql"
 // The place of each character of a query is where the file has the bytes that
 // it is made of, in each of TOML's four kinds of string.
 func FuzzPlace(f *testing.F) {
-	for _, token := range []string{
-		`"process where true"`,
-		`'process where process.args : "*\foo"'`,
-		`"a\\b\"c\nd\u00e9e\U0001F600f\tg\x41\e"`,
-		"\"\"\"\nprocess where\n  x == \"y\\\\z\\\"\" \\\n\n   and true\\u00e9\"\"\"",
-		"\"\"\"a \"\"b\\\n   \"\"\"",
-		"\"\"\"\r\nprocess where\r\n  true\r\n\"\"\"",
-		"'''\nprocess where x == \"\\\\\"\n  é and 'b' \n'''",
-		"''' ''a'''''",
-		`"""\` + "\n" + `"""`,
-	} {
-		f.Add(token)
-	}
 	f.Fuzz(func(t *testing.T, token string) {
 		text := before + "query = " + token + "\n"
 		r, _, err := rule.Parse("f.toml", []byte(text))
