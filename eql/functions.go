@@ -301,15 +301,18 @@ func find(s, sub string, start int) int {
 		}
 		return -1
 	}
+	if sub == "" { // it also stands between the halves of a pair
+		if start > units(s) {
+			return -1
+		}
+		return start
+	}
 	at := 0
 	for i, r := range s {
 		if at >= start && strings.HasPrefix(s[i:], sub) {
 			return at
 		}
 		at += utf16.RuneLen(r)
-	}
-	if at >= start && sub == "" {
-		return at
 	}
 	return -1
 }
