@@ -1,0 +1,275 @@
+package spool
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/orlop/orlop/event"
+)
+
+// A level is a file of runs that were written at the same depth of merging.
+type level struct {
+	file *os.File // without a name
+	end  int64
+	runs []*run
+}
+
+// write returns a writer behind what is in the file.
+func (l *level) write() *bufio.Writer {
+	return bufio.NewWriterSize(io.NewOffsetWriter(l.file, l.end), 256<<10)
+}
+
+// drop forgets a run that has been read.
+func (l *level) drop(r *run) error {
+	l.runs = slices.DeleteFunc(l.runs, func(x *run) bool { return x == r })
+	if len(l.runs) == 0 {
+		return l.empty()
+	}
+	return nil
+}
+
+// empty gives the room on disk back.
+func (l *level) empty() error {
+	l.runs, l.end = nil, 0
+	return l.file.Truncate(0)
+}
+
+// A run is events on disk that are in order, and how far it has been read.
+type run struct {
+	level     *level
+	from, end int64
+	r         *bufio.Reader // nil until it is open
+
+	head    event.Event // the time and the tiebreaker of the next event
+	arrival uint64
+	header  [headerSize]byte
+	key     []byte
+	body    int // its length; it has not been read yet
+}
+
+// A record is a header, a key and a body. The header has the lengths of both,
+// the checksum of lengths and key, and that of the body: a disk that gives back
+// something else is found out before it makes a wrong order or event.
+const headerSize = 16
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+var errDamaged = errors.New("what was written there has changed")
+
+// next reads the header and the key of the next record.
+func (r *run) next(tie event.Field) (bool, error) {
+	if _, err := io.ReadFull(r.r, r.header[:]); err == io.EOF {
+		r.r = nil
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	h := r.header[:]
+	n := binary.LittleEndian.Uint32(h)
+	r.body = int(binary.LittleEndian.Uint32(h[4:]))
+	if n > maxTie+64 || int64(r.body) > r.end-r.from {
+		return false, errDamaged
+	}
+	r.key = slices.Grow(r.key[:0], int(n))[:n]
+	if _, err := io.ReadFull(r.r, r.key); err != nil {
+		return false, unexpected(err)
+	}
+	if crc32.Update(crc32.Checksum(h[:8], castagnoli), castagnoli, r.key) != binary.LittleEndian.Uint32(h[8:]) {
+		return false, errDamaged
+	}
+	r.head.Reset()
+	k := decoding{r.key, &r.head}
+	r.arrival = k.uvarint()
+	sec := k.varint()
+	r.head.Time = time.Unix(sec, int64(k.uvarint())).UTC()
+	if v := k.value(); v.Exists() {
+		r.head.Set(tie, v)
+	}
+	return true, nil
+}
+
+// readBody reads the body of the record that r is at.
+func (r *run) readBody(b []byte) error {
+	if _, err := io.ReadFull(r.r, b); err != nil {
+		return unexpected(err)
+	}
+	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(r.header[12:]) {
+		return errDamaged
+	}
+	return nil
+}
+
+// copy writes the record that r is at, unread.
+func (r *run) copy(w *bufio.Writer) error {
+	if _, err := w.Write(r.header[:]); err != nil {
+		return err
+	}
+	if _, err := w.Write(r.key); err != nil {
+		return err
+	}
+	_, err := io.CopyN(w, r.r, int64(r.body))
+	return unexpected(err)
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// appendRecord writes an event: its order as key; as body where it was read, its
+// tags, the document, and the values that were not read from that.
+func appendRecord(b []byte, tie event.Field, w *waiting) ([]byte, error) {
+	start := len(b)
+	b = append(b, make([]byte, headerSize)...)
+	b = binary.AppendUvarint(b, w.arrival)
+	b = binary.AppendVarint(b, w.e.Time.Unix())
+	b = binary.AppendUvarint(b, uint64(w.e.Time.Nanosecond()))
+	var v event.Value
+	if tie != 0 && w.e.Get(tie).Exists() {
+		v = w.e.Get(tie).At(0)
+		if s := v.Str(); len(s) > maxTie {
+			v = event.String(s[:maxTie])
+		}
+	}
+	b = appendValue(b, v)
+	body := len(b)
+
+	b = appendText(b, w.e.Origin.Source)
+	b = binary.AppendVarint(b, w.e.Origin.Offset)
+	b = binary.AppendUvarint(b, uint64(len(w.tags)))
+	for _, t := range w.tags {
+		b = binary.AppendUvarint(b, uint64(t))
+	}
+	b = binary.AppendUvarint(b, uint64(len(w.e.Raw)))
+	b = append(b, w.e.Raw...)
+	for _, f := range w.e.Derived() {
+		b = binary.AppendUvarint(b, uint64(f))
+		b = appendValue(b, w.e.Get(f))
+	}
+	if int64(len(b)) > math.MaxInt32 {
+		return nil, fmt.Errorf("an event of %d bytes is too long", len(w.e.Raw))
+	}
+	h, key := b[start:start+headerSize], b[start+headerSize:body]
+	binary.LittleEndian.PutUint32(h, uint32(len(key)))
+	binary.LittleEndian.PutUint32(h[4:], uint32(len(b)-body))
+	binary.LittleEndian.PutUint32(h[8:], crc32.Update(crc32.Checksum(h[:8], castagnoli), castagnoli, key))
+	binary.LittleEndian.PutUint32(h[12:], crc32.Checksum(b[body:], castagnoli))
+	return b, nil
+}
+
+// restore makes q.e and q.tags of a body, which they borrow.
+func (q *Queue) restore(b []byte, at time.Time) error {
+	d := decoding{b, &q.e}
+	if name := d.bytes(); string(name) != q.source {
+		q.source = string(name) // copies of the event share it
+	}
+	offset := d.varint()
+	q.tags = q.tags[:0]
+	for range d.uvarint() {
+		q.tags = append(q.tags, uint32(d.uvarint()))
+	}
+	raw := d.bytes()
+	if len(raw) == 0 {
+		q.e.Reset() // put together without a document
+	} else if err := q.decoder.Decode(raw, &q.e); err != nil {
+		return fmt.Errorf("spool: bug: a document that was read cannot be read again: %w", err)
+	}
+	q.e.Time, q.e.Origin = at, event.Origin{Source: q.source, Offset: offset}
+	for len(d.b) > 0 {
+		f := event.Field(d.uvarint())
+		q.e.Set(f, d.value())
+	}
+	return nil
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendValue writes a value so that it comes back as it was: JSON would make an
+// integer of 1.0.
+func appendValue(b []byte, v event.Value) []byte {
+	b = append(b, byte(v.Kind()))
+	switch v.Kind() {
+	case event.KindBool:
+		if v.Bool() {
+			return append(b, 1)
+		}
+		return append(b, 0)
+	case event.KindInt:
+		return binary.AppendVarint(b, v.Int())
+	case event.KindFloat:
+		return binary.LittleEndian.AppendUint64(b, math.Float64bits(v.Float()))
+	case event.KindString:
+		return appendText(b, v.Str())
+	case event.KindList:
+		b = binary.AppendUvarint(b, uint64(v.Len()))
+		for _, w := range v.List() {
+			b = appendValue(b, w)
+		}
+	}
+	return b
+}
+
+// decoding reads what appendRecord has written; its checksum has been seen to.
+type decoding struct {
+	b []byte
+	e *event.Event // whose memory the text of values is in
+}
+
+func (d *decoding) uvarint() uint64 {
+	n, w := binary.Uvarint(d.b)
+	d.b = d.b[w:]
+	return n
+}
+
+func (d *decoding) varint() int64 {
+	n, w := binary.Varint(d.b)
+	d.b = d.b[w:]
+	return n
+}
+
+func (d *decoding) bytes() []byte {
+	n := d.uvarint()
+	b := d.b[:n:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *decoding) value() event.Value {
+	k := event.Kind(d.b[0])
+	d.b = d.b[1:]
+	switch k {
+	case event.KindNull:
+		return event.Null()
+	case event.KindBool:
+		v := event.Bool(d.b[0] != 0)
+		d.b = d.b[1:]
+		return v
+	case event.KindInt:
+		return event.Int(d.varint())
+	case event.KindFloat:
+		v := event.Float(math.Float64frombits(binary.LittleEndian.Uint64(d.b)))
+		d.b = d.b[8:]
+		return v
+	case event.KindString:
+		return event.String(d.e.Text(d.bytes()))
+	case event.KindList:
+		list := make([]event.Value, d.uvarint())
+		for i := range list {
+			list[i] = d.value()
+		}
+		return event.List(list)
+	}
+	return event.Value{}
+}
