@@ -284,13 +284,21 @@ func (q *Query) Limit(size int) (n int, tail bool) {
 // Window applies the size of a request (negative: no limit) and the query's
 // pipes to results that are in order.
 func Window[T any](q *Query, size int, results []T) []T {
+	from, to := q.Range(size, len(results))
+	return results[from:to]
+}
+
+// Range is Window for results that nobody has in one place: of n, those from one
+// place up to another are kept.
+func (q *Query) Range(size, n int) (from, to int) {
+	to = n
 	cut := func(n int, tail bool) {
 		switch {
-		case n < 0 || n >= len(results):
+		case n < 0 || n >= to-from:
 		case tail:
-			results = results[len(results)-n:]
+			from = to - n
 		default:
-			results = results[:n]
+			to = from + n
 		}
 	}
 	cut(q.Limit(size))
@@ -299,7 +307,7 @@ func Window[T any](q *Query, size int, results []T) []T {
 			cut(p.n, p.tail)
 		}
 	}
-	return results
+	return from, to
 }
 
 // Compare orders events as results are: by time, then by tiebreaker, where none
