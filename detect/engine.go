@@ -6,9 +6,10 @@
 //	g.Flush(func(a *alert.Alert) { … })
 //
 // Rules of single events are answered at once. An event that may be part of a
-// sequence or sample waits until no earlier one can come any more (see
-// [Options]), and is then given to the rule in the order of time: of the rule's
-// timestamp_field and tiebreaker_field, then of arrival.
+// sequence or sample waits until no earlier one can come any more, and is then
+// given to the rule in the order of time: of the rule's timestamp_field and
+// tiebreaker_field, then of arrival. How long it waits is said by the lateness of
+// the sources: see [Options] and [Engine.Expect].
 //
 // A sample is raised when its last event comes, if all happened within the
 // rule's look-back (from and to), and again for the same keys only after as much
@@ -18,6 +19,7 @@ package detect
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ import (
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/expr"
+	"github.com/orlop/orlop/internal/spool"
 	"github.com/orlop/orlop/rule"
 )
 
@@ -39,9 +42,9 @@ type Options struct {
 	Now func() time.Time
 
 	// Lateness is how much older than the newest event of its source an event
-	// may be and still be seen in order by sequences. Negative is no bound, for
-	// recorded files: then events wait for Flush, or until those that wait need
-	// more than Budget.
+	// may be and still be seen in order by sequences, for sources that were not
+	// announced by Expect. Negative is no bound, for recorded files: then events
+	// wait for Flush, on disk (TMPDIR) if they are many, and none is late.
 	Lateness time.Duration
 
 	// Evidence says what is not known of the time between two moments; nil is
@@ -63,7 +66,8 @@ type Stats struct {
 	In        uint64
 	Evaluated uint64 // tried on at least one rule
 	Filtered  uint64 // of a category that no rule asks for
-	Late      uint64 // of Evaluated: too old for the sequences that it could be part of
+	Late      uint64 // of Evaluated: too old for the sequences that it could be part of; see Engine.Late
+	Early     uint64 // of Evaluated: did not wait for as long as they should, for want of memory
 	Untimed   uint64 // of Evaluated: rejected by sequences, which cannot order it by its time; see event.Orders
 	Evicted   uint64 // partial sequences given up for want of memory
 	Alerts    uint64
@@ -81,14 +85,18 @@ type Engine struct {
 	index  *index
 	maker  *alert.Maker
 	hits   []*active // that want the event which is being processed
-	mine   []*active // of hits, those of one order
+	mine   []uint32  // of hits, the ids of those of one order
 
 	expected map[string]time.Duration // sources, and their lateness
+	late     map[string]uint64        // by source
 
-	stateful []*active // in the order of rules
+	stateful []*active          // in the order of rules
+	byID     map[uint32]*active // those
+	lastID   uint32
 	orders   []*order
 	kept     int64 // bytes that all stateful rules keep
 	stats    Stats
+	err      error
 }
 
 // active is a rule and its query. One that does not run has no query.
@@ -99,6 +107,7 @@ type active struct {
 	category []string // that its events may have; nil is any
 	alerts   uint64
 
+	id    uint32 // of a stateful rule, the same as that of the one it follows
 	place int    // among the rules
 	hit   uint64 // the last event that it wanted; the index's
 
@@ -163,7 +172,10 @@ func New(o Options) *Engine {
 	if o.RuleBudget == 0 {
 		o.RuleBudget = o.Budget
 	}
-	return &Engine{opts: o, category: o.Schema.Field("event.category"), index: newIndex(nil)}
+	return &Engine{
+		opts: o, category: o.Schema.Field("event.category"), index: newIndex(nil),
+		expected: map[string]time.Duration{}, late: map[string]uint64{},
+	}
 }
 
 // SetRules gives the engine its rules, the first or new ones. A rule that stays
@@ -224,12 +236,12 @@ func (g *Engine) inherit(rules []*active) {
 	for _, a := range g.stateful {
 		states[a.identity()] = append(states[a.identity()], a)
 	}
-	follow := map[*active]*active{}
 	orders := map[string]*order{}
 	for _, a := range g.stateful {
 		orders[a.rule.TimestampField+"\x00"+a.rule.TiebreakerField] = a.order
 	}
-	g.stateful, g.orders, g.kept = nil, nil, 0
+	was := g.orders
+	g.stateful, g.orders, g.kept, g.byID = nil, nil, 0, map[uint32]*active{}
 	for _, a := range rules {
 		a.alerts = alerts[a.rule.ID]
 		if a.state == nil {
@@ -237,20 +249,29 @@ func (g *Engine) inherit(rules []*active) {
 		}
 		if was := states[a.identity()]; len(was) > 0 {
 			states[a.identity()] = was[1:]
-			a.state, a.query = was[0].state, was[0].query
-			follow[was[0]] = a
+			a.state, a.query, a.id = was[0].state, was[0].query, was[0].id
+		} else {
+			g.lastID++
+			a.id = g.lastID
 		}
+		g.byID[a.id] = a
 		fields := a.rule.TimestampField + "\x00" + a.rule.TiebreakerField
 		o := orders[fields]
 		if o == nil {
-			o = newOrder(g.opts.Lateness, g.expected)
+			o = &order{
+				usual: g.opts.Lateness, sources: map[string]*clock{},
+				waiting: spool.New(g.opts.Schema, a.query.Tiebreaker, a.query.Compare),
+			}
+			for source, lateness := range g.expected {
+				o.expect(source, lateness)
+			}
 			if f := a.rule.TimestampField; f != "" && f != "@timestamp" {
 				o.field = g.opts.Schema.Field(f)
 			}
 			orders[fields] = o
 		}
 		if !slices.Contains(g.orders, o) {
-			o.compare, o.live = a.query.Compare, nil
+			o.live = nil
 			g.orders = append(g.orders, o)
 		}
 		a.order = o
@@ -265,9 +286,14 @@ func (g *Engine) inherit(rules []*active) {
 			g.stats.Evicted += uint64(a.state.Evicted())
 		}
 	}
+	for _, o := range was {
+		if !slices.Contains(g.orders, o) {
+			o.waiting.Close() // It has no rules any more.
+		}
+	}
 	for _, o := range g.orders {
 		o.budget = g.opts.Budget / int64(len(g.orders))
-		o.retain(follow)
+		o.room = min(g.opts.Budget, spool.Enough) / int64(len(g.orders))
 	}
 }
 
@@ -352,6 +378,15 @@ func (g *Engine) Stats() Stats {
 	return s
 }
 
+// Late is how many events of each source came too late for sequences, all in all
+// Stats.Late. Of more than 4096 sources, the others are under "".
+func (g *Engine) Late() map[string]uint64 { return maps.Clone(g.late) }
+
+// Err is why events that waited to be put in order could not be kept, if they could
+// not: the disk is full, say. Rules of single events go on; the others have
+// stopped, and what they would have found is not among the alerts.
+func (g *Engine) Err() error { return g.err }
+
 // An Outcome is what became of an event.
 type Outcome uint8
 
@@ -391,6 +426,11 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) Outcome {
 	if late {
 		was = Late
 		g.stats.Late++
+		source := e.Origin.Source
+		if _, known := g.late[source]; !known && len(g.late) >= maxSources {
+			source = ""
+		}
+		g.late[source]++
 	}
 	if untimed {
 		g.stats.Untimed++
@@ -434,17 +474,18 @@ func (g *Engine) enqueue(o *order, e *event.Event) (late, untimed bool) {
 	g.mine = g.mine[:0]
 	for _, a := range g.hits {
 		if a.order == o {
-			g.mine = append(g.mine, a)
+			g.mine = append(g.mine, a.id)
 		}
 	}
-	if len(g.mine) == 0 {
+	if len(g.mine) == 0 || g.err != nil {
 		return false, false
 	}
 	at, ok := o.timeOf(e)
 	if !ok {
 		return false, true
 	}
-	return !o.add(e, at, g.mine), false
+	late, g.err = o.add(e, at, g.mine)
+	return late, false
 }
 
 // Advance says that the time is now: events older than now less the lateness
@@ -456,16 +497,23 @@ func (g *Engine) Advance(now time.Time, emit func(*alert.Alert)) {
 	}
 }
 
-// Expect makes sequences wait for a source, which is how far behind the clock or
-// its newest event at most, from now on; it is named as the Origin of its events.
-// Without that, a source counts from its first event on.
+// Expect makes sequences wait for a source, named as the Origin of its events, which
+// is so far behind the clock or its newest event at most; negative is no bound, until
+// it has Ended. Without that, a source counts from its first event on.
 func (g *Engine) Expect(source string, lateness time.Duration) {
-	if g.expected == nil {
-		g.expected = map[string]time.Duration{}
-	}
 	g.expected[source] = lateness
 	for _, o := range g.orders {
 		o.expect(source, lateness)
+	}
+}
+
+// Ended says that a source will bring no events any more.
+func (g *Engine) Ended(source string, emit func(*alert.Alert)) {
+	delete(g.expected, source)
+	for _, o := range g.orders {
+		o.ended(source)
+		o.settle()
+		g.release(o, emit)
 	}
 }
 
@@ -491,11 +539,15 @@ func (g *Engine) SetBack(now time.Time, emit func(*alert.Alert)) {
 	}
 }
 
-// Flush says that no event will come any more.
+// Flush says that no event will come any more. Look at Err then.
 func (g *Engine) Flush(emit func(*alert.Alert)) {
 	for _, o := range g.orders {
 		o.closed = true
 		g.release(o, emit)
+		o.waiting.Close() // It is empty, or has failed.
+	}
+	if g.err != nil {
+		return
 	}
 	for _, a := range g.stateful {
 		before := a.state.Size()
@@ -506,12 +558,19 @@ func (g *Engine) Flush(emit func(*alert.Alert)) {
 
 // release hands the events whose turn has come to their rules.
 func (g *Engine) release(o *order, emit func(*alert.Alert)) {
-	for {
-		e, rules, ok := o.next()
-		if !ok {
+	for g.err == nil {
+		e, rules, early, err := o.next()
+		if g.err = err; e == nil {
 			break
 		}
-		for _, a := range rules {
+		if early {
+			g.stats.Early++
+		}
+		for _, id := range rules {
+			a := g.byID[id]
+			if a == nil {
+				continue // The rule is gone.
+			}
 			before := a.state.Size()
 			a.state.Add(e, func(m eql.Match) { g.raiseSequence(a, m, emit) })
 			after := a.state.Size()
@@ -523,7 +582,7 @@ func (g *Engine) release(o *order, emit func(*alert.Alert)) {
 		g.trim()
 		g.tick(o, o.done, emit)
 	}
-	if o.mark.After(o.done) {
+	if g.err == nil && o.mark.After(o.done) {
 		g.tick(o, o.mark, emit)
 	}
 }

@@ -6,91 +6,115 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/spool"
 )
 
-// order puts the events that stateful rules want into the order of their time.
-// It holds each back until the watermark has passed it: until no source can
-// bring an older one, as far as its lateness goes. Rules that order by the same
-// fields share one.
+// How events are put in the order of their time.
+//
+// An order holds each event that stateful rules want until the watermark has
+// passed it: until no source can bring an older one, as far as its lateness goes.
+// The watermark is the least over the sources of the time that each has reached,
+// less its lateness. A source without a bound holds it where it is, for as long as
+// that source lasts.
+//
+// While one does, what does not fit into memory waits on disk, and nothing is late.
+// Else memory is the bound: the oldest goes to its rules early, and what is older
+// than that and comes afterwards is late.
+
+// order is one for all rules that order by the same fields.
 type order struct {
-	lateness time.Duration // of sources that were not expected
-	budget   int64
-	field    event.Field                 // that says when; zero is the event's own Time
-	compare  func(a, b *event.Event) int // by Time, then by tiebreaker
+	usual   time.Duration // lateness of sources that nobody expects; negative is no bound
+	budget  int64         // of memory for what waits, where lateness is bounded
+	room    int64         // and where it is not, before it goes to disk
+	field   event.Field   // that says when; zero is the event's own Time
+	waiting *spool.Queue
 
 	live []*active // rules that keep something, in the order of rules
 
-	waiting waitingEvents
-	size    int64
-	arrival uint64
-	sources map[string]*clock
-	clocks  clocks    // the slowest first
-	last    *clock    // of the last event
-	now     time.Time // that advance has said
-	mark    time.Time // the watermark: all before it are released
-	ticked  time.Time // of the last tick
-	done    time.Time // time of the last event that was released
-	closed  bool
+	sources   map[string]*clock
+	clocks    clocks    // of sources with a bound, the one that is furthest behind first
+	unbounded int       // sources that are expected and have no bound
+	endless   bool      // one without a bound came that nobody expected, and whose end nobody will tell
+	last      *clock    // of the last event
+	now       time.Time // that advance has said
+	mark      time.Time // the watermark: all before it are released
+	ticked    time.Time // of the last tick
+	done      time.Time // time of the last event that was released
+	closed    bool
 }
-
-// pending is an event that waits, and the rules that want it.
-type pending struct {
-	e       *event.Event
-	arrival uint64
-	rules   []*active
-	size    int64
-}
-
-// pendingOverhead is what an event that waits takes besides its Size, in bytes.
-const pendingOverhead = 200
 
 // clock is how far a source has come. One of which nothing is known yet is at the
 // zero time, and holds the watermark.
 type clock struct {
 	source   string
 	at       time.Time
-	lateness time.Duration
-	index    int // in clocks
+	lateness time.Duration // negative is no bound
+	index    int           // in clocks
 }
 
 // reach is the moment before which nothing is to come from the source.
 func (c *clock) reach() time.Time { return c.at.Add(-c.lateness) }
 
-func newOrder(lateness time.Duration, expected map[string]time.Duration) *order {
-	o := &order{lateness: lateness, sources: map[string]*clock{}}
-	for source, lateness := range expected {
-		o.expect(source, lateness)
-	}
-	return o
-}
+// held reports whether the watermark stands still.
+func (o *order) held() bool { return o.endless || o.unbounded > 0 }
+
+// spills reports whether what does not fit into memory goes to disk.
+func (o *order) spills() bool { return o.held() || o.usual < 0 }
 
 // expect makes the watermark wait for a source.
 func (o *order) expect(source string, lateness time.Duration) {
-	c := o.clockOf(source)
-	c.lateness = lateness
-	heap.Fix(&o.clocks, c.index)
+	c := &clock{source: source, lateness: lateness}
+	if was := o.sources[source]; was != nil {
+		c.at = was.at
+		o.ended(source)
+	}
+	o.sources[source] = c
+	if lateness < 0 {
+		o.unbounded++
+	} else {
+		heap.Push(&o.clocks, c)
+	}
 }
 
-// clockOf returns the clock of a source, a new one if there is none.
+// ended makes it wait no longer.
+func (o *order) ended(source string) {
+	c := o.sources[source]
+	if c == nil {
+		return
+	}
+	delete(o.sources, source)
+	o.last = nil
+	if c.lateness < 0 {
+		o.unbounded--
+	} else {
+		heap.Remove(&o.clocks, c.index)
+	}
+}
+
+// clockOf returns the clock of a source, a new one if there is none; nil if it has
+// no bound and nobody expects it.
 func (o *order) clockOf(source string) *clock {
 	c := o.last
 	if c == nil || c.source != source {
 		c = o.sources[source]
 	}
 	if c == nil {
+		if o.usual < 0 {
+			o.endless = true
+			return nil
+		}
 		if len(o.clocks) >= maxSources {
 			delete(o.sources, heap.Pop(&o.clocks).(*clock).source)
 		}
-		c = &clock{source: source, lateness: o.lateness}
-		o.sources[source] = c
-		heap.Push(&o.clocks, c)
+		o.expect(source, o.usual)
+		c = o.sources[source]
 	}
 	o.last = c
 	return c
 }
 
-// maxSources bounds how many sources a watermark waits for. Of more, the slowest
-// is not waited for any more.
+// maxSources bounds how many sources that nobody expects a watermark waits for. Of
+// more, the one that is furthest behind is not waited for any more.
 const maxSources = 4096
 
 // timeOf is when e happened. It is not ok if sequences cannot order events by it.
@@ -105,24 +129,31 @@ func (o *order) timeOf(e *event.Event) (at time.Time, ok bool) {
 	return at, event.Orders(at)
 }
 
-// saw moves the watermark: it is the least of what the sources have reached,
-// less the lateness.
+// saw notes how far the source of e has come.
 func (o *order) saw(e *event.Event) {
-	if o.lateness < 0 {
+	if o.endless {
 		return
 	}
-	at, ok := o.timeOf(e)
-	if !ok {
-		return
+	if at, ok := o.timeOf(e); ok {
+		o.reached(o.clockOf(e.Origin.Source), at)
 	}
-	o.reached(o.clockOf(e.Origin.Source), at)
 }
 
 // reached says that a source has come to a moment.
 func (o *order) reached(c *clock, at time.Time) {
-	if at.After(c.at) {
+	if c != nil && at.After(c.at) {
 		c.at = at
-		heap.Fix(&o.clocks, c.index)
+		if c.lateness >= 0 {
+			heap.Fix(&o.clocks, c.index)
+		}
+	}
+	o.settle()
+}
+
+// settle moves the watermark to where the sources are.
+func (o *order) settle() {
+	if o.held() || len(o.clocks) == 0 {
+		return
 	}
 	least := o.clocks[0].reach()
 	if !o.now.IsZero() && least.After(o.now) {
@@ -134,22 +165,25 @@ func (o *order) reached(c *clock, at time.Time) {
 // advance moves the watermark by the clock, so that a silent source does not
 // hold the others back for ever.
 func (o *order) advance(now time.Time) {
-	if o.lateness >= 0 {
-		o.now = now
-		most := o.lateness
-		for _, c := range o.clocks {
-			most = max(most, c.lateness)
-		}
+	o.now = now
+	if o.held() {
+		return
+	}
+	most := o.usual
+	for _, c := range o.clocks {
+		most = max(most, c.lateness)
+	}
+	if most >= 0 {
 		o.raise(now.Add(-most))
 	}
 }
 
 // advanceSource does so for one source, and the others hold it back as before.
 func (o *order) advanceSource(source string, now time.Time) {
-	if o.lateness >= 0 {
-		if now.After(o.now) {
-			o.now = now
-		}
+	if now.After(o.now) {
+		o.now = now
+	}
+	if !o.endless {
 		o.reached(o.clockOf(source), now)
 	}
 }
@@ -171,35 +205,42 @@ func (o *order) raise(mark time.Time) {
 	}
 }
 
-// add takes an event that rules want. It is false if the event is late: one
-// after it has been released.
-func (o *order) add(e *event.Event, at time.Time, rules []*active) bool {
+// add takes an event that rules, by their ids, want. It is late if one after it
+// has been released.
+func (o *order) add(e *event.Event, at time.Time, rules []uint32) (late bool, err error) {
 	if at.Before(o.done) || at.Before(o.mark) {
-		return false
+		return true, nil
 	}
-	o.arrival++
-	p := &pending{e: e.Clone(), arrival: o.arrival, rules: slices.Clone(rules)}
-	p.e.Time = at
-	p.size = int64(e.Size()) + pendingOverhead
-	o.size += p.size
-	o.waiting.compare = o.compare
-	heap.Push(&o.waiting, p)
-	return true
+	was := e.Time
+	e.Time = at
+	o.waiting.Add(e, rules)
+	e.Time = was
+	if o.spills() {
+		err = o.waiting.Bound(o.room)
+	}
+	return false, err
 }
 
-// next takes the next event whose turn has come.
-func (o *order) next() (*event.Event, []*active, bool) {
-	if len(o.waiting.list) == 0 {
-		return nil, nil, false
+// next takes the next event whose turn has come, and says whether it came early,
+// for want of memory. The event is borrowed until the next call; nil is none.
+func (o *order) next() (e *event.Event, rules []uint32, early bool, err error) {
+	wait := o.spills() || o.waiting.Size() <= o.budget
+	if !o.closed && wait && o.mark.IsZero() { // Fast path: nothing may go yet.
+		return nil, nil, false, nil
 	}
-	p := o.waiting.list[0]
-	if !o.closed && o.size <= o.budget && !p.e.Time.Before(o.mark) {
-		return nil, nil, false
+	at, ok, err := o.waiting.First()
+	if !ok || err != nil {
+		return nil, nil, false, err
 	}
-	heap.Pop(&o.waiting)
-	o.size -= p.size
-	o.done = p.e.Time
-	return p.e, p.rules, true
+	due := o.closed || at.Before(o.mark)
+	if !due && wait {
+		return nil, nil, false, nil
+	}
+	if e, rules, err = o.waiting.Next(); err != nil {
+		return nil, nil, false, err
+	}
+	o.done = at
+	return e, rules, !due, nil
 }
 
 // tick reports, about once for each second that time moves, that it has come to
@@ -220,53 +261,7 @@ func (o *order) keeps(a *active) {
 	}
 }
 
-// retain gives the events that wait to the rules that follow theirs; an event
-// without any is forgotten.
-func (o *order) retain(follow map[*active]*active) {
-	var kept []*pending
-	for _, p := range o.waiting.list {
-		var rules []*active
-		for _, a := range p.rules {
-			if b := follow[a]; b != nil {
-				rules = append(rules, b)
-			}
-		}
-		if p.rules = rules; len(rules) > 0 {
-			kept = append(kept, p)
-		} else {
-			o.size -= p.size
-		}
-	}
-	o.waiting.list = kept
-	heap.Init(&o.waiting)
-}
-
-// waitingEvents is a heap of events, the first in order on top.
-type waitingEvents struct {
-	list    []*pending
-	compare func(a, b *event.Event) int
-}
-
-func (w *waitingEvents) Len() int { return len(w.list) }
-
-func (w *waitingEvents) Less(i, j int) bool {
-	if n := w.compare(w.list[i].e, w.list[j].e); n != 0 {
-		return n < 0
-	}
-	return w.list[i].arrival < w.list[j].arrival
-}
-
-func (w *waitingEvents) Swap(i, j int) { w.list[i], w.list[j] = w.list[j], w.list[i] }
-func (w *waitingEvents) Push(x any)    { w.list = append(w.list, x.(*pending)) }
-func (w *waitingEvents) Pop() any {
-	n := len(w.list) - 1
-	p := w.list[n]
-	w.list[n] = nil
-	w.list = w.list[:n]
-	return p
-}
-
-// clocks is a heap of clocks, the slowest on top.
+// clocks is a heap of clocks, the one that is furthest behind on top.
 type clocks []*clock
 
 func (c clocks) Len() int           { return len(c) }

@@ -58,15 +58,20 @@ func newSamples(q *eql.Query, window time.Duration, budget int64) *samples {
 func (s *samples) Size() int64  { return s.size }
 func (s *samples) Evicted() int { return s.evicted }
 
-// Add takes e, which it may keep, into account. Events come in order.
+// Add takes e into account, and keeps a copy if it may be part of a sample.
+// Events come in order.
 func (s *samples) Add(e *event.Event, emit func(eql.Match)) {
 	s.Advance(e.Time, emit)
+	var kept *event.Event // one copy, shared by all who keep e
 	for i := range s.q.Items {
 		it := &s.q.Items[i]
 		if !it.Pred.Match(e) {
 			continue
 		}
-		eachKey(it.Keys, e, func(key []byte, values []event.Value) {
+		if kept == nil {
+			kept = e.Clone()
+		}
+		eachKey(it.Keys, kept, func(key []byte, values []event.Value) {
 			g := s.groups[string(key)]
 			if g == nil {
 				g = &group{key: string(key), values: slices.Clone(values), events: make([][]*event.Event, len(s.q.Items))}
@@ -78,7 +83,7 @@ func (s *samples) Add(e *event.Event, emit func(eql.Match)) {
 			}
 			s.append(g)
 			g.touched = e.Time
-			g.events[i] = append(g.events[i], e)
+			g.events[i] = append(g.events[i], kept)
 			s.grow(g, eventSize(e))
 			if l := g.events[i]; len(l) > len(s.q.Items) {
 				s.grow(g, -eventSize(l[0]))

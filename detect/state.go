@@ -9,6 +9,7 @@ import (
 
 	"github.com/orlop/orlop/eql"
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/spool"
 )
 
 // A State is what an Engine keeps from event to event, as plain data that
@@ -64,7 +65,8 @@ type GroupState struct {
 	Fired, Touched time.Time
 }
 
-// State returns what g keeps. It does not change with g.
+// State returns what g keeps, but for what waits on disk: no source may be without a
+// bound. It does not change with g.
 func (g *Engine) State() *State {
 	s := &State{}
 	numbers := map[*event.Event]int{}
@@ -77,9 +79,9 @@ func (g *Engine) State() *State {
 		}
 		return n
 	}
-	places := map[*active]int{}
+	places := map[uint32]int{}
 	for i, a := range g.stateful {
-		places[a] = i
+		places[a.id] = i
 		rs := RuleState{Identity: a.identity()}
 		switch st := a.state.(type) {
 		case *eql.Matcher:
@@ -92,14 +94,16 @@ func (g *Engine) State() *State {
 	}
 	for _, o := range g.orders {
 		r := g.stateful[slices.IndexFunc(g.stateful, func(a *active) bool { return a.order == o })].rule
-		os := OrderState{Timestamp: r.TimestampField, Tiebreaker: r.TiebreakerField, Arrival: o.arrival, Now: o.now, Mark: o.mark, Ticked: o.ticked, Done: o.done}
-		for _, p := range o.waiting.list {
-			w := Waiting{Event: number(p.e), Arrival: p.arrival}
-			for _, a := range p.rules {
-				w.Rules = append(w.Rules, places[a])
+		os := OrderState{Timestamp: r.TimestampField, Tiebreaker: r.TiebreakerField, Arrival: o.waiting.Added(), Now: o.now, Mark: o.mark, Ticked: o.ticked, Done: o.done}
+		o.waiting.Memory(func(e spool.Entry) {
+			w := Waiting{Event: number(e.Event), Arrival: e.Arrival}
+			for _, id := range e.Tags {
+				if place, ok := places[id]; ok {
+					w.Rules = append(w.Rules, place)
+				}
 			}
 			os.Waiting = append(os.Waiting, w)
-		}
+		})
 		for _, c := range o.clocks {
 			os.Sources = append(os.Sources, SourceState{c.source, c.at})
 		}
@@ -193,12 +197,11 @@ func (a *active) restored(rs *RuleState, budget int64, get func(int) *event.Even
 // restored is a copy of o that goes on from os. The rules are ours for those of os.
 func (o *order) restored(os *OrderState, rules []*active, get func(int) *event.Event) (*order, error) {
 	n := *o
-	n.arrival, n.now, n.mark, n.ticked, n.done = os.Arrival, os.Now, os.Mark, os.Ticked, os.Done
-	n.waiting = waitingEvents{compare: o.compare}
-	n.size = 0
+	n.now, n.mark, n.ticked, n.done = os.Now, os.Mark, os.Ticked, os.Done
+	var entries []spool.Entry
 	for _, w := range os.Waiting {
-		p := &pending{e: get(w.Event), arrival: w.Arrival}
-		if p.e == nil || p.e.Time.IsZero() {
+		e := spool.Entry{Event: get(w.Event), Arrival: w.Arrival}
+		if e.Event == nil || e.Event.Time.IsZero() {
 			return nil, errState
 		}
 		for _, r := range w.Rules {
@@ -206,27 +209,25 @@ func (o *order) restored(os *OrderState, rules []*active, get func(int) *event.E
 				return nil, errState
 			}
 			if a := rules[r]; a != nil && a.order == o {
-				p.rules = append(p.rules, a)
+				e.Tags = append(e.Tags, a.id)
 			}
 		}
-		if len(p.rules) == 0 {
-			continue
+		if len(e.Tags) > 0 {
+			entries = append(entries, e)
 		}
-		p.size = int64(p.e.Size()) + pendingOverhead
-		n.size += p.size
-		n.waiting.list = append(n.waiting.list, p)
 	}
-	heap.Init(&n.waiting)
-	n.sources, n.clocks, n.last = map[string]*clock{}, nil, nil
-	for _, c := range o.clocks {
+	n.waiting = o.waiting.With(os.Arrival, entries)
+	n.sources, n.clocks, n.unbounded, n.last = map[string]*clock{}, nil, 0, nil
+	for _, c := range o.sources {
 		n.expect(c.source, c.lateness)
 	}
 	for _, was := range os.Sources {
 		// A source that is not expected any more must not hold the others back.
-		if c := n.sources[was.Source]; c != nil || len(o.clocks) == 0 {
-			c = n.clockOf(was.Source)
-			c.at = was.At
-			heap.Fix(&n.clocks, c.index)
+		if c := n.sources[was.Source]; c != nil || len(o.sources) == 0 {
+			if c = n.clockOf(was.Source); c != nil && c.lateness >= 0 {
+				c.at = was.At
+				heap.Fix(&n.clocks, c.index)
+			}
 		}
 	}
 	return &n, nil

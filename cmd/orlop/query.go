@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/internal/spool"
 	"github.com/orlop/orlop/source"
 )
 
@@ -116,12 +118,12 @@ func (q *queryFlags) run(cmd *cobra.Command, text string, files []string) error 
 type replayed struct {
 	replay *agent.Replay
 	done   func() error // ends the dead letter file
-	seen   *agent.Spool
+	seen   *spool.Queue // in the order in which they came
 }
 
 func (r *replayed) run(ctx context.Context, emit func(*event.Event) error) error {
 	if r.seen != nil {
-		return r.seen.Each(emit)
+		return each(r.seen, emit)
 	}
 	return r.replay.Run(ctx, emit)
 }
@@ -168,7 +170,7 @@ func (q *queryFlags) mapping(cmd *cobra.Command, c *eql.Compiler, src syntax.Sou
 		return in, err
 	}
 	if slices.ContainsFunc(in.replay.Inputs, func(in *source.Input) bool { return in.Name() == "-" || in.Size() < 0 }) {
-		in.seen = agent.NewSpool(c.Schema, 0)
+		in.seen = spool.New(c.Schema, 0, func(a, b *event.Event) int { return 0 })
 	} else {
 		in.replay.Reject = nil // the second time it counts
 	}
@@ -180,12 +182,16 @@ func (q *queryFlags) mapping(cmd *cobra.Command, c *eql.Compiler, src syntax.Sou
 		}
 		switch {
 		case in.seen != nil:
-			return in.seen.Add(e)
+			in.seen.Add(e, nil)
+			return in.seen.Bound(spool.Enough)
 		case len(unknown) == 0:
 			return errSeen
 		}
 		return nil
 	})
+	if err == nil && in.seen != nil {
+		err = in.seen.Bound(0) // so that it is decoded again, with the query's fields
+	}
 	if err != nil && !errors.Is(err, errSeen) {
 		return in, errors.Join(&failure{exitIO, err}, in.close())
 	}
@@ -201,8 +207,8 @@ var errSeen = errors.New("seen enough")
 // print runs the query and writes its results. It returns how many events a
 // sequence could not order.
 func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.Schema, in *replayed, out *printer) (untimed int, err error) {
-	spool := agent.NewSpool(schema, query.Tiebreaker)
-	defer spool.Close()
+	ordered := spool.New(schema, query.Tiebreaker, query.Compare)
+	defer ordered.Close()
 	at := schema.Field(q.timestamp)
 	err = in.run(cmd.Context(), func(e *event.Event) error {
 		if q.timestamp != "@timestamp" {
@@ -218,25 +224,28 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 			untimed++
 			return nil
 		}
-		return spool.Add(e)
+		ordered.Add(e, nil)
+		return ordered.Bound(spool.Enough)
 	})
 	if err != nil {
 		return 0, &failure{exitIO, err}
 	}
-	spool.Sort(query.Compare)
 	rows := newEventRows(out.table)
 	if query.Kind() == eql.Events {
-		order := make([]int, spool.Len())
-		for i := range order {
-			order[i] = i
-		}
-		spool.Keep(eql.Window(query, q.size, order))
-		err = spool.Each(func(e *event.Event) error {
+		from, to := query.Range(q.size, ordered.Len())
+		n := 0
+		err = each(ordered, func(e *event.Event) error {
+			if n++; n <= from {
+				return nil
+			}
+			if n > to {
+				return io.EOF
+			}
 			out.print(e.Raw, func() string { return rows.line("", e) })
 			return out.err
 		})
 	} else {
-		err = q.results(query, spool, func(m eql.Match) error {
+		err = q.results(query, ordered, func(m eql.Match) error {
 			out.print(appendMatch(nil, m), func() string { return rows.match(m) })
 			return out.err
 		})
@@ -247,12 +256,29 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 	return untimed, nil
 }
 
+// each calls f for each event, in order, until it returns an error; io.EOF is none.
+// The event is borrowed for the call.
+func each(q *spool.Queue, f func(*event.Event) error) error {
+	for {
+		e, _, err := q.Next()
+		if err == nil {
+			err = f(e)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // results runs a sequence or sample over events that are in order.
-func (q *queryFlags) results(query *eql.Query, spool *agent.Spool, emit func(eql.Match) error) error {
+func (q *queryFlags) results(query *eql.Query, ordered *spool.Queue, emit func(eql.Match) error) error {
 	var all []eql.Match
 	if query.Kind() == eql.Samples {
 		s := query.NewSampler()
-		if err := spool.Each(func(e *event.Event) error { s.Add(e); return nil }); err != nil {
+		if err := each(ordered, func(e *event.Event) error { s.Add(e); return nil }); err != nil {
 			return err
 		}
 		n, _ := query.Limit(q.size)
@@ -266,7 +292,7 @@ func (q *queryFlags) results(query *eql.Query, spool *agent.Spool, emit func(eql
 	} else {
 		m := query.NewMatcher()
 		add := func(x eql.Match) { all = append(all, x) }
-		if err := spool.Each(func(e *event.Event) error { m.Add(e, add); return nil }); err != nil {
+		if err := each(ordered, func(e *event.Event) error { m.Add(e, add); return nil }); err != nil {
 			return err
 		}
 		m.Flush(add)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -115,7 +116,7 @@ not count them.`
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no progress and no summary")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		schema := event.NewSchema()
-		o, err := seqs.options(isPipe(args))
+		o, err := seqs.options()
 		if err != nil {
 			return err
 		}
@@ -142,13 +143,18 @@ not count them.`
 			bar.alert()
 			out.print(a.AppendJSON(nil), func() string { return rows.line(a) })
 		}
+		replay.Ended = seqs.expect(engine, o, replay.Inputs, emit)
 		err = replay.Run(cmd.Context(), func(e *event.Event) error {
 			engine.Process(e, emit)
 			bar.event()
-			return out.err
+			if out.err != nil {
+				return out.err
+			}
+			return engine.Err()
 		})
 		if err == nil {
 			engine.Flush(emit)
+			err = engine.Err()
 		}
 		bar.done()
 		closed := out.close()
@@ -231,7 +237,7 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 	rejected := uint64(replay.Stats.Rejected.Load())
 	fmt.Fprintf(w, "events    %d = %d evaluated + %d filtered + %d rejected\n", st.In+rejected, st.Evaluated, st.Filtered, rejected)
 	classes := replay.Stats.Classes()
-	for _, c := range slices.Sorted(keysOf(classes)) {
+	for _, c := range slices.Sorted(maps.Keys(classes)) {
 		fmt.Fprintf(w, "          %d rejected: %s\n", classes[c], c)
 	}
 	if rejected > 0 && replay.Reject == nil {
@@ -240,8 +246,16 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 	if a := replay.Audit; a.Incomplete+a.Late > 0 {
 		fmt.Fprintf(w, "audit     %d events lack records, %d records repeated or too late\n", a.Incomplete, a.Late)
 	}
-	if st.Late+st.Untimed+st.Evicted > 0 {
+	if st.Late+st.Early+st.Untimed+st.Evicted > 0 {
 		fmt.Fprintf(w, "sequences %d events late, %d rejected: no time from 1970 to 2261, %d partial matches given up\n", st.Late, st.Untimed, st.Evicted)
+		if st.Early > 0 {
+			fmt.Fprintf(w, "          %d events did not wait for others, for want of memory\n", st.Early)
+		}
+		if late := engine.Late(); len(replay.Inputs) > 1 {
+			for _, name := range slices.Sorted(maps.Keys(late)) {
+				fmt.Fprintf(w, "          %d late: %s\n", late[name], printable(name))
+			}
+		}
 	}
 	blocks := ""
 	if st.Blocks > 0 {
@@ -267,14 +281,4 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 		fmt.Fprintf(w, ", %.0f events a second", float64(st.In)/sec)
 	}
 	fmt.Fprintln(w)
-}
-
-func keysOf(m map[string]int64) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }

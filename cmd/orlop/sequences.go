@@ -2,14 +2,15 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/source"
 )
 
 // sequenceFlags are how rules of several events are followed.
@@ -22,30 +23,48 @@ func (s *sequenceFlags) add(cmd *cobra.Command) {
 	s.memory, s.ruleMemory = detect.DefaultBudget, 0
 	cmd.Flags().Var(&s.memory, "sequence-memory", "memory for partial sequences, of all rules together; the oldest are given up for more")
 	cmd.Flags().Var(&s.ruleMemory, "rule-memory", "memory for partial sequences of one rule (default as --sequence-memory)")
-	cmd.Flags().StringVar(&s.lateness, "lateness", "", "how much older than the newest event of its source an event may come and still count in sequences, or \"unbounded\" (default unbounded for files, 10s for standard input)")
+	cmd.Flags().StringVar(&s.lateness, "lateness", "", "how much older than the newest event of its source an event may come and still count in sequences, or \"unbounded\" (default unbounded for files, 10s for what comes through a pipe to standard input)")
 }
 
-// options are those of the engine; pipe says that events come as they happen.
-func (s *sequenceFlags) options(pipe bool) (detect.Options, error) {
+// options are those of the engine.
+func (s *sequenceFlags) options() (detect.Options, error) {
 	o := detect.Options{Budget: int64(s.memory), RuleBudget: int64(s.ruleMemory), Lateness: -1}
-	switch s.lateness {
-	case "":
-		if pipe {
-			o.Lateness = 10 * time.Second
-		}
-	case "unbounded":
-	default:
-		d, err := time.ParseDuration(s.lateness)
-		if err != nil || d < 0 {
-			return o, usage("--lateness %q: expected a duration such as 10s, or unbounded", s.lateness)
-		}
-		o.Lateness = d
+	if s.lateness == "" || s.lateness == "unbounded" {
+		return o, nil
 	}
+	d, err := time.ParseDuration(s.lateness)
+	if err != nil || d < 0 {
+		return o, usage("--lateness %q: expected a duration such as 10s, or unbounded", s.lateness)
+	}
+	o.Lateness = d
 	return o, nil
 }
 
-// isPipe reports whether arguments name standard input.
-func isPipe(args []string) bool { return len(args) == 0 || slices.Contains(args, "-") }
+// pipeLateness is that of a pipe: its events come as they happen.
+const pipeLateness = 10 * time.Second
+
+// expect announces the inputs to the engine before the first is read, and returns
+// what is to be told when one has been. With a lateness, each counts from its first
+// event on.
+func (s *sequenceFlags) expect(g *detect.Engine, o detect.Options, inputs []*source.Input, emit func(*alert.Alert)) func(*source.Input) {
+	if o.Lateness >= 0 {
+		return nil
+	}
+	left := map[string]int{} // a file may be named twice
+	for _, in := range inputs {
+		lateness := o.Lateness
+		if s.lateness == "" && in.Name() == "-" && in.Size() < 0 {
+			lateness = pipeLateness
+		}
+		g.Expect(in.Name(), lateness)
+		left[in.Name()]++
+	}
+	return func(in *source.Input) {
+		if left[in.Name()]--; left[in.Name()] == 0 {
+			g.Ended(in.Name(), emit)
+		}
+	}
+}
 
 // A size is a number of bytes, written with a unit: 64MB, 1GB.
 type size int64

@@ -22,6 +22,8 @@ type Replay struct {
 	Inputs []*source.Input
 	Tuning *Tuning // who is exempt, if events are enriched; may be nil
 
+	Ended func(*source.Input) // told of an input that has been read to its end; may be nil
+
 	Stats source.Stats // may be looked at while Run runs
 	Audit audit.Counts // of the records of audit logs, once Run has returned
 }
@@ -48,6 +50,9 @@ func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
 	for _, in := range inputs {
 		if err := p.read(ctx, in, o, next); err != nil {
 			return err
+		}
+		if p.Ended != nil {
+			p.Ended(in)
 		}
 	}
 	return nil
