@@ -1,14 +1,17 @@
 package detect_test
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/orlop/orlop/alert"
@@ -220,7 +223,7 @@ func TestMistakes(t *testing.T) {
 		idle = append(idle, s.Rule.ID+": "+s.Idle)
 	}
 	want := []string{"bad: its query has mistakes", "good: ", "worse: its query has mistakes", "kql: type query cannot run yet"}
-	if d := cmp.Diff(want, idle); d != "" {
+	if d := gocmp.Diff(want, idle); d != "" {
 		t.Error(d)
 	}
 }
@@ -252,9 +255,10 @@ func TestReplaySameIDs(t *testing.T) {
 	}
 }
 
-// Events in any order of arrival inside the lateness give the alerts of the
-// sorted order, whoever brings them.
+// Events in any order of arrival inside the lateness of their sources give the alerts
+// of the sorted order, whoever brings them and wherever they wait.
 func TestOrderOfArrival(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
 	rules := []*rule.Rule{
 		eql("seq", `sequence by user.id with maxspan=20s [process where true] [network where true] until [file where true]`),
 		eql("missing", `sequence by user.id with maxspan=5s [process where true] ![network where true]`),
@@ -262,15 +266,25 @@ func TestOrderOfArrival(t *testing.T) {
 		eql("runs", `sequence by user.id with maxspan=30s [process where true] with runs=3`),
 		eql("sample", `sample by user.id [process where true] [file where true]`),
 	}
+	for _, r := range rules {
+		r.TiebreakerField = "n"
+	}
 	categories := []string{"process", "network", "file"}
-	alerts := func(t rapid.TB, lateness time.Duration, events []arrival) []string {
+	alerts := func(t rapid.TB, lateness time.Duration, sources map[string]time.Duration, events []arrival) []string {
 		b := newBench(t, detect.Options{Lateness: lateness}, rules...)
+		for s, l := range sources {
+			b.Expect(s, l)
+		}
 		for _, e := range events {
+			if e.doc == "" {
+				b.Ended(e.source, b.emit)
+				continue
+			}
 			b.see(e.source, e.doc)
 		}
 		b.Flush(b.emit)
-		if late := b.Stats().Late; late > 0 {
-			t.Fatalf("%d events late", late)
+		if st := b.Stats(); st.Late > 0 || st.Early > 0 || b.Err() != nil {
+			t.Fatalf("%d events late, %d early, %v", st.Late, st.Early, b.Err())
 		}
 		var ids []string
 		for _, a := range b.alerts {
@@ -280,40 +294,107 @@ func TestOrderOfArrival(t *testing.T) {
 		return ids
 	}
 	rapid.Check(t, func(r *rapid.T) {
-		const lateness = 10
+		// Tenths of seconds, and how late its events are; -1 is not bound to anything.
+		bounds := map[string]int{"a": rapid.IntRange(0, 100).Draw(r, "a"), "b": rapid.IntRange(0, 30).Draw(r, "b"), "c": rapid.SampledFrom([]int{-1, 5}).Draw(r, "c")}
 		var events []arrival
-		sec := 0.0
+		tenths := 0
+		ends := map[string]float64{}
 		for i := range rapid.IntRange(0, 40).Draw(r, "events") {
-			sec += float64(rapid.IntRange(1, 40).Draw(r, "gap")) / 10
-			events = append(events, arrival{
-				at: sec, arrives: sec + float64(rapid.IntRange(0, lateness*10).Draw(r, "delay"))/10,
-				source: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(r, "source"),
+			tenths += rapid.IntRange(0, 40).Draw(r, "gap")
+			sec := float64(tenths) / 10
+			source := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(r, "source")
+			most := bounds[source]
+			if most < 0 {
+				most = 1000
+			}
+			e := arrival{
+				arrives: sec + float64(rapid.IntRange(0, most).Draw(r, "delay"))/10, source: source,
 				doc: doc(sec, fmt.Sprintf(`"event.category":%q,"user.id":"%d","n":%d`,
 					rapid.SampledFrom(categories).Draw(r, "category"), rapid.IntRange(0, 1).Draw(r, "user"), i)),
-			})
-		}
-		want := alerts(t, -1, events)
-		shuffled := slices.Clone(events)
-		slices.SortStableFunc(shuffled, func(a, b arrival) int {
-			switch {
-			case a.arrives < b.arrives:
-				return -1
-			case a.arrives > b.arrives:
-				return 1
 			}
-			return 0
-		})
-		for _, o := range []time.Duration{lateness * time.Second, -1} {
-			if d := cmp.Diff(want, alerts(r, o, shuffled)); d != "" {
-				r.Errorf("lateness %v:\n%s", o, d)
+			ends[source] = max(ends[source], e.arrives)
+			events = append(events, e)
+		}
+		want := alerts(r, -1, nil, events)
+		slowest, sources := 0, map[string]time.Duration{}
+		for s, tenths := range bounds {
+			sources[s] = time.Duration(tenths) * 100 * time.Millisecond
+			if slowest >= 0 {
+				slowest = max(slowest, tenths)
+			}
+			if tenths < 0 {
+				sources[s], slowest = -1, -1
+				// It ends, and the others go on.
+				events = append(events, arrival{arrives: ends[s], source: s})
+			} else if rapid.Bool().Draw(r, "ends") {
+				events = append(events, arrival{arrives: ends[s], source: s})
+			}
+		}
+		slices.SortStableFunc(events, func(a, b arrival) int { return cmp.Compare(a.arrives, b.arrives) })
+		all := time.Duration(slowest) * 100 * time.Millisecond
+		if slowest < 0 {
+			all = -1
+		}
+		defer detect.InMemory(rapid.SampledFrom([]int64{0, 1500, 1 << 20}).Draw(r, "memory"))()
+		for _, o := range []struct {
+			what     string
+			lateness time.Duration
+			sources  map[string]time.Duration
+		}{
+			{"lateness of each source", 0, sources},
+			{"lateness of each source, nobody else has a bound", -1, sources},
+			{"one lateness for all", all, nil},
+			{"no bound", -1, nil},
+		} {
+			if d := gocmp.Diff(want, alerts(r, o.lateness, o.sources, events)); d != "" {
+				r.Errorf("%s:\n%s", o.what, d)
 			}
 		}
 	})
 }
 
+// An arrival is an event of a source, or without one its end.
 type arrival struct {
-	at, arrives float64
+	arrives     float64
 	source, doc string
+}
+
+// A file holds the others up until it has ended; a silent source with a bound only
+// until the clock has passed it.
+func TestEnded(t *testing.T) {
+	b := newBench(t, detect.Options{Lateness: 10 * time.Second},
+		eql("m", `sequence by user.id with maxspan=5s [process where true] ![network where true]`))
+	b.Expect("file", -1)
+	b.see("live", doc(0, `"event.category":"process","user.id":"1"`))
+	b.Advance(at(1000), b.emit)
+	if got := b.raised(); got != "" {
+		t.Errorf("the file may have an answer: got %q", got)
+	}
+	b.see("file", doc(2, `"event.category":"network","user.id":"1"`))
+	b.see("file", doc(-900, `"event.category":"process","user.id":"2"`))
+	b.Ended("file", b.emit)
+	b.Advance(at(1000), b.emit)
+	if got := b.raised(); got != "m@-900" || b.Stats().Late != 0 {
+		t.Errorf("got %q, %d late; want the one of the file", got, b.Stats().Late)
+	}
+}
+
+// Where events cannot wait, the engine says so, and goes on with single events.
+func TestNowhereToWait(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()+"/missing")
+	defer detect.InMemory(0)()
+	b := newBench(t, detect.Options{Lateness: -1},
+		eql("p", `process where true`),
+		eql("s", `sequence by user.id [process where true] [network where true]`))
+	b.see("s", doc(0, `"event.category":"process","user.id":"1"`))
+	b.see("s", doc(1, `"event.category":"process","user.id":"2"`))
+	b.Flush(b.emit)
+	if got := b.raised(); got != "p@0 p@1" {
+		t.Errorf("got %q", got)
+	}
+	if err := b.Err(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // What is later than the bound is counted, and seen by rules of single events.
