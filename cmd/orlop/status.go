@@ -116,8 +116,8 @@ func printStatus(s *agent.Status) string {
 		line("refused", "%s", s.Refusal)
 	}
 	line("processes", "%d, in %d kB", s.Processes, s.TableBytes>>10)
-	if s.Evicted+s.Untimed > 0 || s.ClockSteps > 0 {
-		line("also", "%d partial sequences given up, %d events rejected by sequences for want of a time from 1970 to 2261, the clock was set back %d times", s.Evicted, s.Untimed, s.ClockSteps)
+	if s.Evicted+s.Untimed+s.Early > 0 || s.ClockSteps > 0 {
+		line("also", "%d partial sequences given up, %d events rejected by sequences for want of a time from 1970 to 2261, %d that did not wait for older ones, the clock was set back %d times", s.Evicted, s.Untimed, s.Early, s.ClockSteps)
 	}
 	switch c := s.Checkpoint; {
 	case c == nil:

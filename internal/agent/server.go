@@ -37,6 +37,7 @@ type Status struct {
 	Refusal    string    `json:"reload_error,omitempty"` // why the last one was refused
 	Evicted    uint64    `json:"sequences_evicted"`
 	Untimed    uint64    `json:"events_untimed"`
+	Early      uint64    `json:"events_early"`
 	ClockSteps int64     `json:"clock_steps"`
 	Processes  int       `json:"processes"`
 	TableBytes int       `json:"process_table_bytes"`
@@ -50,7 +51,7 @@ func (l *Live) Status() Status {
 	s.Sources = l.Accounts()
 	c := l.Counts()
 	s.Alerts, s.Repeated = c.Engine.Alerts, c.Repeated
-	s.Evicted, s.Untimed, s.ClockSteps = c.Engine.Evicted, c.Engine.Untimed, c.ClockSteps
+	s.Evicted, s.Untimed, s.Early, s.ClockSteps = c.Engine.Evicted, c.Engine.Untimed, c.Engine.Early, c.ClockSteps
 	s.Processes, s.TableBytes = c.Table.Processes, c.Table.Bytes
 	s.perRule = map[string]uint64{}
 	for _, r := range l.Rules() {
@@ -156,6 +157,7 @@ var (
 	descReloads    = describe("reloads_total", "Reloads of rules and tuning.", "result")
 	descEvicted    = describe("sequences_evicted_total", "Partial sequences given up for want of memory.")
 	descUntimed    = describe("events_untimed_total", "Events that sequences rejected: they have no time from 1970 to 2261.")
+	descEarly      = describe("events_early_total", "Events that sequences saw before older ones could come, for want of memory.")
 	descSteps      = describe("clock_steps_total", "Times that the clock was set back.")
 	descProcesses  = describe("process_table_processes", "Processes that are remembered.")
 	descTable      = describe("process_table_bytes", "Memory of the process table.")
@@ -168,7 +170,7 @@ var (
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descIn, descEvents, descWaiting, descAlerts, descRepeated, descRules, descReloads,
-		descEvicted, descUntimed, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descSize, descTime, descReady} {
+		descEvicted, descUntimed, descEarly, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descSize, descTime, descReady} {
 		ch <- d
 	}
 }
@@ -201,6 +203,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count(descReloads, float64(s.Refused), "refused")
 	count(descEvicted, float64(s.Evicted))
 	count(descUntimed, float64(s.Untimed))
+	count(descEarly, float64(s.Early))
 	count(descSteps, float64(s.ClockSteps))
 	gauge(descProcesses, float64(s.Processes))
 	gauge(descTable, float64(s.TableBytes))
