@@ -25,8 +25,12 @@ type checker struct {
 	src     syntax.Source
 	mapping *Mapping
 	infos   map[syntax.Expr]info
+	regexes int // how large those so far are
 	errs    syntax.Errors
 }
+
+// maxRegexes bounds how large all regular expressions of a query are together.
+const maxRegexes = 10 * expr.MaxRegexSize
 
 // maxMistakes bounds how many mistakes one query is told of.
 const maxMistakes = 100
@@ -35,7 +39,7 @@ func (c *checker) fail(class syntax.Class, r syntax.Range, hint, format string, 
 	if len(c.errs) >= maxMistakes {
 		return
 	}
-	c.errs = append(c.errs, &syntax.Error{Class: class, Src: c.src, Range: r, Msg: fmt.Sprintf(format, args...), Hint: hint})
+	c.errs = append(c.errs, &syntax.Error{Class: class, Src: c.src, Range: r, Msg: syntax.Message(format, args...), Hint: hint})
 }
 
 // text is an expression as the query spells it.
@@ -352,21 +356,38 @@ func (c *checker) stringOp(x *syntax.StringOp) info {
 			continue
 		}
 		if x.Op == "regex" && b.typ != nullType {
-			var err error
-			if _, isField := x.X.(*syntax.Field); isField {
-				_, err = expr.NewRegex(expr.Ref{}, x.Op, x.Fold, l.Str)
-			} else {
-				_, err = javaRegex(l.Str, x.Fold)
-			}
-			if err != nil {
-				c.fail(syntax.IllegalArgument, l.Range, "", "Cannot compile the regular expression: %v", err)
-			}
+			_, isField := x.X.(*syntax.Field)
+			c.regex(l, isField, x.Fold)
 		}
 	}
 	if len(c.errs) > 0 {
 		return info{typ: boolType}
 	}
 	return c.fold(x, boolType, all...)
+}
+
+// regex checks a regular expression, of Lucene on a field and else of Java.
+func (c *checker) regex(l *syntax.Literal, onField, fold bool) {
+	if c.regexes > maxRegexes {
+		return // that has been said
+	}
+	size, err := 0, error(nil)
+	if onField {
+		var p *expr.Regex
+		if p, err = expr.NewRegex(expr.Ref{}, "regex", fold, l.Str); err == nil {
+			size = p.Size()
+		}
+	} else {
+		_, size, err = javaRegex(l.Str, fold)
+	}
+	if err != nil {
+		c.regexes += expr.MaxRegexStates // to find it out took about as long
+		c.fail(syntax.IllegalArgument, l.Range, "", "Cannot compile the regular expression: %v", err)
+		return
+	}
+	if c.regexes += size; c.regexes > maxRegexes {
+		c.fail(syntax.IllegalArgument, l.Range, "", "the regular expressions of the query are larger than the limit of %d characters with their repetitions written out", maxRegexes)
+	}
 }
 
 func (c *checker) call(x *syntax.Call) info {

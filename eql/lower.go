@@ -2,6 +2,7 @@ package eql
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"regexp"
 	syntaxre "regexp/syntax"
@@ -383,7 +384,7 @@ func (l *lowering) scalarString(x *syntax.StringOp) expr.Scalar {
 		}
 		switch {
 		case x.Op == "regex":
-			re, err := javaRegex(y.Str, fold)
+			re, _, err := javaRegex(y.Str, fold)
 			if err != nil {
 				panic("eql: bug: " + err.Error()) // checked before
 			}
@@ -410,23 +411,52 @@ func (l *lowering) scalarString(x *syntax.StringOp) expr.Scalar {
 	}, x.X)
 }
 
-// javaRegex compiles a java.util.regex pattern that has to match as a whole.
-// What cannot run in linear time (back references, look-around, possessive
-// quantifiers) is refused, and so is what Go would read in another way.
-func javaRegex(text string, fold bool) (*regexp.Regexp, error) {
+// javaRegex compiles a java.util.regex pattern that has to match as a whole, and
+// says how large it is. What cannot run in linear time (back references,
+// look-around, possessive quantifiers) is refused, and so is what Go would read in
+// another way.
+func javaRegex(text string, fold bool) (re *regexp.Regexp, size int, err error) {
 	if err := javaOnly(text); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	flags := syntaxre.Perl
 	if fold {
 		flags |= syntaxre.FoldCase
 	}
-	re, err := syntaxre.Parse(text, flags)
-	if err != nil {
-		return nil, err
+	tree, err := syntaxre.Parse(text, flags)
+	var wrong *syntaxre.Error
+	switch {
+	case errors.As(err, &wrong) && len(wrong.Expr) > 60:
+		return nil, 0, errors.New(wrong.Code.String())
+	case errors.As(err, &wrong):
+		return nil, 0, fmt.Errorf("%v: %s", wrong.Code, wrong.Expr)
+	case err != nil:
+		return nil, 0, err
 	}
-	javaDots(re)
-	return regexp.Compile(`\A(?:` + re.String() + `)\z`)
+	if size = javaSize(tree); size > expr.MaxRegexSize {
+		return nil, 0, expr.ErrRegexSize
+	}
+	javaDots(tree)
+	re, err = regexp.Compile(`\A(?:` + tree.String() + `)\z`)
+	return re, size, err
+}
+
+// javaSize is how many characters and sets re has with its repetitions written out,
+// or some number above MaxRegexSize.
+func javaSize(re *syntaxre.Regexp) int {
+	total := max(1, len(re.Rune))
+	if re.Op == syntaxre.OpCharClass {
+		total = 1
+	}
+	for _, sub := range re.Sub {
+		if total += javaSize(sub); total > expr.MaxRegexSize {
+			return total
+		}
+	}
+	if re.Op == syntaxre.OpRepeat {
+		total *= max(re.Min, re.Max, 1)
+	}
+	return total
 }
 
 // javaOnly refuses sets in sets, intersections of sets and a flag, which mean

@@ -30,6 +30,8 @@ const (
 
 var errTooComplex = errors.New("regular expression needs too many states")
 
+func (d *dfa) size() int { return len(d.next) }
+
 func (d *dfa) match(s string) bool {
 	state := uint16(0)
 	for i := 0; i < len(s); {

@@ -101,6 +101,10 @@ type Regex struct {
 	re   matcher
 }
 
+// Size is how much the expressions are to compile and to keep: their characters,
+// with repetitions written out, or the states of those with ~, & or #.
+func (p *Regex) Size() int { return p.re.size() }
+
 // CIDR holds if a value of the field is an address in one of the blocks.
 type CIDR struct {
 	Ref
@@ -482,9 +486,17 @@ func ParseBlock(s string) (netip.Prefix, error) {
 	return b.Masked(), err
 }
 
-type matcher interface{ match(s string) bool }
+type matcher interface {
+	match(s string) bool
+	size() int // characters, repetitions written out, or states
+}
 
-type goRegexp struct{ re *regexp.Regexp }
+type goRegexp struct {
+	re *regexp.Regexp
+	n  int
+}
+
+func (r goRegexp) size() int { return r.n }
 
 func (r goRegexp) match(s string) bool { return r.re.MatchString(s) }
 
@@ -494,6 +506,8 @@ type verbatim struct {
 	fold bool
 }
 
+func (v verbatim) size() int { return len(v.text) }
+
 func (v verbatim) match(s string) bool {
 	if v.fold {
 		return equalLower(s, v.text)
@@ -502,6 +516,13 @@ func (v verbatim) match(s string) bool {
 }
 
 type anyMatcher []matcher
+
+func (l anyMatcher) size() (n int) {
+	for _, m := range l {
+		n += m.size()
+	}
+	return n
+}
 
 func (l anyMatcher) match(s string) bool {
 	for _, m := range l {

@@ -54,6 +54,9 @@ const (
 	maxNesting   = 200   // groups in groups, repetitions of repetitions
 )
 
+// ErrRegexSize is said of a regular expression that is larger than MaxRegexSize.
+var ErrRegexSize = fmt.Errorf("regular expression is larger than %d characters with its repetitions written out", MaxRegexSize)
+
 func compileLucene(texts []string, fold bool) (matcher, error) {
 	var all anyMatcher
 	for _, t := range texts {
@@ -82,7 +85,7 @@ func compileOne(text string, fold bool) (matcher, error) {
 		return nil, err
 	}
 	if n.size() > MaxRegexSize {
-		return nil, fmt.Errorf("regular expression is larger than %d characters with its repetitions written out", MaxRegexSize)
+		return nil, ErrRegexSize
 	}
 	if n.extended() {
 		return buildDFA(n)
@@ -95,7 +98,7 @@ func compileOne(text string, fold bool) (matcher, error) {
 	if err != nil {
 		return nil, errors.New("regular expression is too large")
 	}
-	return goRegexp{re}, nil
+	return goRegexp{re, n.size()}, nil
 }
 
 // withoutOperators is the text that a pattern without operators stands for.

@@ -104,7 +104,7 @@ type lexer struct {
 const maxMistakes = 100
 
 func (l *lexer) fail(class Class, r Range, hint, format string, args ...any) {
-	l.errs = append(l.errs, &Error{Class: class, Src: l.src, Range: r, Msg: fmt.Sprintf(format, args...), Hint: hint})
+	l.errs = append(l.errs, &Error{Class: class, Src: l.src, Range: r, Msg: Message(format, args...), Hint: hint})
 }
 
 func isSpace(c byte) bool  { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
@@ -514,14 +514,26 @@ func (l *lexer) quotedIdent(s string) {
 }
 
 // clip quotes a piece of a query for a message.
-func clip(s string) string {
-	const most = 40
+func clip(s string) string { return "'" + cut(s, 40) + "'" }
+
+// cut is s up to most bytes, and whole characters.
+func cut(s string, most int) string {
 	if len(s) <= most {
-		return "'" + s + "'"
+		return s
 	}
-	n := most
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
 	}
-	return "'" + s[:n] + "…'"
+	return s[:most] + "…"
+}
+
+// Message is fmt.Sprintf for messages about a query: of a string, which may be as long
+// as that, it takes the beginning.
+func Message(format string, args ...any) string {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = cut(s, 200)
+		}
+	}
+	return fmt.Sprintf(format, args...)
 }

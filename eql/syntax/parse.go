@@ -15,6 +15,8 @@ const (
 	MaxText   = 1 << 20 // bytes of a query
 	MaxDepth  = 500     // levels of parentheses, calls, not, signs and operators
 	MaxStages = 500     // terms of a sequence or sample, each counted as often as it runs
+	MaxFields = 1000    // different fields; an index of Elasticsearch has no more by default
+	MaxBy     = 100     // keys of an event
 )
 
 // Parse reads a query. Its error is an Errors with every mistake it could tell
@@ -115,6 +117,7 @@ type parser struct {
 	tokens []token
 	at     int
 	depth  int
+	fields map[string]bool
 	kind   tokenKind // sequence, sample, join, or something else for an event query
 	errs   Errors
 
@@ -137,7 +140,7 @@ func newParser(src Source) (*parser, error) {
 	}
 	l := lexer{src: src, text: src.Text}
 	l.run()
-	return &parser{src: src, tokens: l.tokens, lexErrs: l.errs}, nil
+	return &parser{src: src, tokens: l.tokens, lexErrs: l.errs, fields: map[string]bool{}}, nil
 }
 
 // bail is what fail panics with and try recovers from.
@@ -160,7 +163,7 @@ func (p *parser) try(f func()) (ok bool) {
 }
 
 func (p *parser) report(r Range, hint, format string, args ...any) {
-	p.errs = append(p.errs, &Error{Class: Parsing, Src: p.src, Range: r, Msg: fmt.Sprintf(format, args...), Hint: hint})
+	p.errs = append(p.errs, &Error{Class: Parsing, Src: p.src, Range: r, Msg: Message(format, args...), Hint: hint})
 }
 
 func (p *parser) fail(r Range, hint, format string, args ...any) {
@@ -613,7 +616,9 @@ func (p *parser) by() []*Field {
 		if !ok {
 			p.fail(at.Range.to(x.Span()), "", "Unsupported join key [%s]", clip(p.src.Text[x.Span().Start:x.Span().End]))
 		}
-		keys = append(keys, f)
+		if keys = append(keys, f); len(keys) > MaxBy {
+			p.fail(f.Range, "", "more than the limit of %d keys", MaxBy)
+		}
 		if !p.accept(tokComma) {
 			return keys
 		}
@@ -802,6 +807,9 @@ func (p *parser) comparison() Expr {
 			p.unexpected("an operator")
 		}
 		p.report(op.Range, p.hint(op, nil), "mismatched input '=' expecting an operator")
+		if len(p.errs) >= maxMistakes {
+			panic(bail{})
+		}
 		p.next()
 		op.text = "=="
 		y := p.sum()
@@ -1001,5 +1009,14 @@ func (p *parser) field() *Field {
 	}
 	f.Path = path.String()
 	f.End = p.tokens[p.at-1].End
+	if strings.Count(f.Path, ".") >= MaxDepth {
+		p.fail(f.Range, "", "a name of more than the limit of %d levels", MaxDepth)
+	}
+	if !p.fields[f.Path] {
+		if len(p.fields) == MaxFields {
+			p.fail(f.Range, "", "more than the limit of %d different fields", MaxFields)
+		}
+		p.fields[f.Path] = true
+	}
 	return f
 }
