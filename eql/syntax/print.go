@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // String prints q on one line, so that parsing it gives q again.
@@ -175,7 +176,7 @@ func canBeRaw(s, quoted string) bool {
 	return plain > 0 && len(quoted) == len(s)+plain+2 && !strings.Contains(s, `"""`)
 }
 
-// QuoteString prints s as a string constant.
+// QuoteString prints s as a string constant, in which nothing is invisible.
 func QuoteString(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -185,7 +186,7 @@ func QuoteString(s string) string {
 			b.WriteByte(`btnfr"\`[i])
 			continue
 		}
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if !unicode.IsPrint(r) {
 			h := strconv.FormatInt(int64(r), 16)
 			if len(h) < 2 {
 				h = "0" + h
