@@ -173,6 +173,7 @@ func limitTable() string {
 	row("different fields", syntax.MaxFields, "the query is refused")
 	row("keys behind one `by`", syntax.MaxBy, "the query is refused")
 	row("terms of a sequence or sample, runs written out", syntax.MaxStages, "the query is refused")
+	row("days of `maxspan`", 106751, "the query is refused")
 	row("characters of a regular expression, repetitions written out", expr.MaxRegexSize, "the query is refused")
 	row("repetitions in repetitions of a regular expression, multiplied", 1000, "the query is refused")
 	row("states of a regular expression with `~`, `&` or `#`", expr.MaxRegexStates, "the query is refused")
