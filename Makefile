@@ -1,9 +1,9 @@
-# make test is all that CI runs. It needs Go and nothing else.
+# make test is all that CI runs. It needs Go; what some tests need beside it, see deps.
 
 GO ?= go
 export GOFLAGS ?= -mod=readonly
 
-.PHONY: all build test check race fuzz bench clean
+.PHONY: all build deps test check race fuzz bench clean
 
 all: build
 
@@ -11,10 +11,35 @@ all: build
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o orlop ./cmd/orlop
 
-test: check
+test: deps check
 	$(GO) test ./...
 	ORLOP_DRAWS=100000 $(GO) test -run Oracle ./eql
 	$(MAKE) --no-print-directory race
+
+# Programs that tests start, each before the package that Debian has it in. As root
+# where there is apt-get, what is missing is installed; elsewhere, and where that does
+# not work, it is named, and the tests that need it skip and say so.
+DEPS = containerd:containerd ctr:containerd runc:runc unshare:util-linux setpriv:util-linux \
+  cc:gcc clang:clang llvm-strip:llvm
+
+deps:
+	@programs=; packages=; \
+	for d in $(DEPS); do \
+	  command -v $${d%%:*} >/dev/null 2>&1 || { programs="$$programs $${d%%:*}"; packages="$$packages $${d#*:}"; }; \
+	done; \
+	if command -v apt-get >/dev/null 2>&1; then \
+	  for h in bpf/bpf_helpers.h:libbpf-dev stdlib.h:libc6-dev; do \
+	    test -e /usr/include/$${h%%:*} || { programs="$$programs $${h%%:*}"; packages="$$packages $${h#*:}"; }; \
+	  done; \
+	fi; \
+	test -n "$$programs" || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  echo "installing$$packages"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get -qq install -y --no-install-recommends $$packages >/dev/null 2>&1 || \
+	    { apt-get -qq update && apt-get -qq install -y --no-install-recommends $$packages; } >/dev/null; } && exit 0; \
+	fi; \
+	echo "not here, so tests that need them skip:$$programs"
 
 # What a compiler does not say: format, vet and staticcheck.
 check:
