@@ -20,6 +20,7 @@
 //	fork              process      start             a new process, not a thread; the program is its parent's
 //	end               process      end               process.exit_code
 //	connected-to      network      connection,start  an attempt: destination.path, or .ip and .port
+//	                                                 (of a local socket how it ended: event.outcome)
 //
 // An exec has its arguments (up to 2 MiB; what is missing is told by orlop.evidence.truncated and
 // process.Ext.command_line_truncated), the paths of the program, of its parent and of
@@ -31,10 +32,18 @@
 //	orlop.process.comm      the kernel's name of the task
 //	orlop.process.deleted   no directory has the program's file any more
 //	orlop.process.detached  no mount has it, so that it has no path: memfd, open_tree
+//	orlop.socket.listener   path of the socket's file that a connect has reached, whatever
+//	                        links, mounts and working directory led there
+//	orlop.socket.inode, .device  the file, as 12345 and major:minor
+//	orlop.socket.owner.*    pid, user.id and executable of the process that listens
 //	orlop.namespace.*       inode numbers of the pid, mnt, net and user namespaces
 //	orlop.runtime.content_tool
 //	                        the container runtime client that the program is by its
 //	                        content, whatever its name: Go's build information, or the
 //	                        names of source files where that was removed
 //	process.env_vars        of such a client, the variables that it takes settings from
+//
+// A connect to a local socket is told when it ends. Which socket has answered is read
+// from the kernel's own; a thread that closes it at that very moment can leave it
+// unknown. A connect by io_uring or by a 32-bit program is not seen.
 package bpf

@@ -43,7 +43,7 @@ func (w *writer) process(r *record) []byte {
 	case kindExit:
 		w.begin(r.time, `"category":["process"],"type":["end"],"action":"end"`)
 	case kindConnect:
-		w.begin(r.time, `"category":["network"],"type":["connection","start"],"action":"connected-to"`)
+		w.begin(r.time, `"category":["network"],"type":["connection","start"],"action":"connected-to"`+outcome(r))
 	default:
 		w.begin(r.time, `"category":["process"],"type":["start"],"action":"exec"`)
 	}
@@ -123,6 +123,9 @@ func (w *writer) process(r *record) []byte {
 		w.uint(r.nsUser)
 	}
 	w.raw(`}`)
+	if r.kind == kindConnect {
+		w.listener(r)
+	}
 	if tool != "" {
 		w.raw(`,"runtime":{"content_tool":`)
 		w.string(tool)
@@ -298,6 +301,55 @@ func (w *writer) destination(r *record) {
 	} else {
 		w.raw(`},"network":{"type":"ipv6","direction":"egress"}`)
 	}
+}
+
+// outcome says how a connect ended, if that is known.
+func outcome(r *record) string {
+	switch {
+	case r.flags&reached == 0:
+		return ""
+	case r.result == 0:
+		return `,"outcome":"success"`
+	}
+	return `,"outcome":"failure"`
+}
+
+// listener writes whose socket a connect has reached. Its path is that of the file as
+// the listener's own mounts show it, whatever links and mounts led there.
+func (w *writer) listener(r *record) {
+	if len(r.socket) == 0 && r.owner == 0 {
+		return
+	}
+	w.raw(`,"socket":{`)
+	comma := ""
+	if len(r.socket) > 0 {
+		if r.flags&(socketCut|socketDetached) == 0 {
+			w.raw(`"listener":`)
+			w.path(r.socket)
+			comma = `,`
+		}
+		w.raw(comma + `"inode":"`)
+		w.doc = strconv.AppendUint(w.doc, r.file.ino, 10)
+		w.raw(`","device":"`)
+		w.uint(uint32(r.file.dev) >> 20)
+		w.raw(`:`)
+		w.uint(uint32(r.file.dev) & 0xfffff)
+		w.raw(`"`)
+		comma = `,`
+	}
+	if r.owner != 0 {
+		w.raw(comma + `"owner":{"pid":`)
+		w.uint(r.owner)
+		w.raw(`,"user":{"id":"`)
+		w.uint(r.ownerUID)
+		w.raw(`"}`)
+		if len(r.ownerExe) > 0 && r.flags&ownerCut == 0 {
+			w.raw(`,"executable":`)
+			w.path(r.ownerExe)
+		}
+		w.raw(`}`)
+	}
+	w.raw(`}`)
 }
 
 // begin starts a document with the kind of its event.

@@ -411,6 +411,98 @@ func TestConnect(t *testing.T) {
 	}
 }
 
+// A local socket is the one that was reached, whatever the path.
+func TestConnectIsKnownByTheSocket(t *testing.T) {
+	w := open(t, bpf.Options{NoSeed: true})
+	if !strings.Contains(w.sensor.String(), "tracepoint connect") {
+		t.Skip(w.sensor)
+	}
+	w.start()
+	dir := must(filepath.EvalSymlinks(t.TempDir()))
+	t.Chdir(dir)
+	listen := func(network, name string) string {
+		t.Helper()
+		c, err := net.Listen(network, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return name
+	}
+	socket := listen("unix", dir+"/a.sock")
+	listen("unixpacket", dir+"/packet.sock")
+	datagram, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/gram.sock", Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer datagram.Close()
+	abstract := listen("unix", fmt.Sprintf("@orlop-reach-%d", os.Getpid()))
+	if err := errors.Join(os.WriteFile("mounted.sock", nil, 0o600), os.Symlink(socket, "link.sock"), os.Link(socket, "hard.sock"), os.Symlink(dir, "dir")); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(socket, &st); err != nil {
+		t.Fatal(err)
+	}
+	closed := must(net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/closed.sock", Net: "unix"}))
+	closed.SetUnlinkOnClose(false)
+	closed.Close()
+
+	ways := []string{socket, "a.sock", "dir/../" + filepath.Base(dir) + "/a.sock", dir + "/link.sock", "hard.sock", "dir/link.sock", "/proc/self/cwd/a.sock",
+		fmt.Sprintf("/proc/%d/root%s/a.sock", os.Getpid(), dir)}
+	var targets []string
+	for _, way := range ways {
+		targets = append(targets, "unix="+way)
+	}
+	others := []string{"unixpacket=" + dir + "/packet.sock", "unixgram=" + dir + "/gram.sock", "unix=" + abstract, "unix=" + dir + "/closed.sock", "unix=" + dir + "/none.sock"}
+	w.run([]string{"ORLOP_HELPER=dial", "ORLOP_ARG=" + strings.Join(append(targets, others...), ",")}, must(os.Executable()))
+	// A bind mount, and the name of the socket in a root that is another.
+	w.run([]string{"ORLOP_HELPER=dial", "ORLOP_ARG=unix=" + dir + "/mounted.sock"}, "/usr/bin/unshare", "-m", "/bin/sh", "-c",
+		`mount --bind "$1" "$2" && exec "$3"`, "sh", socket, dir+"/mounted.sock", must(os.Executable()))
+	docs := w.end()
+
+	connects := find(docs, "connected-to", "network.type", "unix")
+	if want := len(ways) + len(others) + 1; len(connects) != want {
+		t.Fatalf("%d connects to local sockets, want %d: %v", len(connects), want, connects)
+	}
+	f := func(d map[string]any, field string, want any) {
+		t.Helper()
+		if got := get(d, field); !reflect.DeepEqual(got, want) {
+			t.Errorf("%v: %s = %v, want %v", get(d, "destination.address"), field, got, want)
+		}
+	}
+	reached := func(d map[string]any, socket any) {
+		t.Helper()
+		f(d, "event.outcome", "success")
+		f(d, "orlop.socket.listener", socket)
+		f(d, "orlop.socket.owner.pid", float64(os.Getpid()))
+		f(d, "orlop.socket.owner.user.id", "0")
+		f(d, "orlop.socket.owner.executable", must(os.Executable()))
+	}
+	for i, way := range append(ways, dir+"/mounted.sock") {
+		d := connects[i]
+		if i == len(ways) {
+			d = connects[len(connects)-1]
+		}
+		f(d, "destination.address", way)
+		reached(d, socket)
+		f(d, "orlop.socket.inode", strconv.FormatUint(st.Ino, 10))
+		f(d, "orlop.socket.device", fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)))
+	}
+	rest := connects[len(ways):]
+	reached(rest[0], dir+"/packet.sock")
+	f(rest[1], "event.outcome", "success") // nobody says whose a datagram socket is
+	f(rest[1], "orlop.socket.listener", dir+"/gram.sock")
+	f(rest[1], "orlop.socket.owner", nil)
+	f(rest[2], "destination.path", abstract)
+	reached(rest[2], nil)
+	f(rest[2], "orlop.socket.inode", nil)
+	for _, d := range rest[3:5] {
+		f(d, "event.outcome", "failure")
+		f(d, "orlop.socket", nil)
+	}
+}
+
 // What was there before is there first, and is the same process in what follows.
 func TestSeed(t *testing.T) {
 	w := open(t, bpf.Options{})

@@ -32,6 +32,10 @@ const (
 	parentDetached = 1 << 9
 	noMM           = 1 << 10
 	noLogin        = 1 << 11
+	reached        = 1 << 12
+	socketCut      = 1 << 13
+	socketDetached = 1 << 14
+	ownerCut       = 1 << 15
 )
 
 // Parts of a record, in their order.
@@ -47,7 +51,7 @@ const (
 )
 
 const (
-	headerSize  = 208 // of struct header
+	headerSize  = 224 // of struct header
 	addressSize = 128 // that an address takes
 	argsSize    = 16384
 )
@@ -68,8 +72,11 @@ type record struct {
 	sid, pgid, tty           uint32
 	exitCode                 uint32
 	argc, argsSize           uint32
+	owner, ownerUID          uint32
+	result                   int32
 	comm, parentComm         []byte
 	parts                    [nParts][]byte
+	socket, ownerExe         []byte // paths, of a connect that reached somebody
 }
 
 // fileID tells the content of a file: what changes the content changes the time
@@ -98,6 +105,9 @@ func (r *record) parse(b []byte) error {
 	r.nsPid, r.nsMnt, r.nsNet, r.nsUser = u32(), u32(), u32(), u32()
 	r.sid, r.pgid, r.tty = u32(), u32(), u32()
 	r.exitCode, r.argc, r.argsSize = u32(), u32(), u32()
+	r.owner, r.ownerUID, r.result = u32(), u32(), int32(u32())
+	u32()
+	r.socket, r.ownerExe = nil, nil
 	r.comm, r.parentComm = text(b[at:at+16]), text(b[at+16:at+32])
 	at += 32
 	lens := b[at : at+16]
@@ -108,11 +118,17 @@ func (r *record) parse(b []byte) error {
 		}
 		n := min(int(binary.LittleEndian.Uint16(lens[2*partAddress:])), addressSize)
 		r.parts = [nParts][]byte{partAddress: rest[:n]}
-		n = int(binary.LittleEndian.Uint16(lens[2*partCwd:]))
-		if rest = rest[addressSize:]; len(rest) < n {
-			return errShort
+		rest = rest[addressSize:]
+		for _, part := range [...]struct {
+			i int
+			b *[]byte
+		}{{partExe, &r.socket}, {partParent, &r.ownerExe}, {partCwd, &r.parts[partCwd]}} {
+			n := int(binary.LittleEndian.Uint16(lens[2*part.i:]))
+			if len(rest) < n {
+				return errShort
+			}
+			*part.b, rest = rest[:n], rest[n:]
 		}
-		r.parts[partCwd] = rest[:n]
 		return nil
 	}
 	for i := range partAddress {

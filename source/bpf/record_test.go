@@ -39,18 +39,27 @@ func sample(kind uint32) []byte {
 	le.PutUint32(b[60:], kind)
 	le.PutUint32(b[68:], 4711)
 	le.PutUint32(b[76:], 1)
-	copy(b[152:], "ctr")
+	copy(b[168:], "ctr")
 	parts := []string{"ctr\x00-n\x00k8s.io\x00tasks\x00ls\x00", "ctr\x00bin\x00usr\x00", "bash\x00bin\x00usr\x00", "root\x00", "user.slice\x00\x00", "/usr/bin/ctr\x00"}
 	if kind == kindConnect {
 		address := append([]byte{1, 0}, "/run/containerd/containerd.sock"...)
-		le.PutUint16(b[184+2*partAddress:], uint16(len(address)))
-		return append(b, append(address, make([]byte, addressSize-len(address))...)...)
+		le.PutUint32(b[64:], reached)
+		le.PutUint64(b[32:], 77)
+		le.PutUint32(b[56:], 0x1b)
+		le.PutUint32(b[152:], 812)
+		le.PutUint16(b[200+2*partAddress:], uint16(len(address)))
+		b = append(b, append(address, make([]byte, addressSize-len(address))...)...)
+		for i, p := range []string{"", "c.sock\x00run\x00", "containerd\x00bin\x00usr\x00"} { // from partArgs on
+			le.PutUint16(b[200+2*i:], uint16(len(p)))
+			b = append(b, p...)
+		}
+		return b
 	}
 	if kind != kindExec {
 		return b
 	}
 	for i, p := range parts {
-		le.PutUint16(b[184+2*i:], uint16(len(p)))
+		le.PutUint16(b[200+2*i:], uint16(len(p)))
 		b = append(b, p...)
 	}
 	return b
@@ -96,6 +105,23 @@ func TestDocument(t *testing.T) {
 	f("process.cgroup.path", "/user.slice")
 	f("process.pid", "4711")
 	f("orlop.runtime.content_tool", "ctr")
+
+	if err := r.parse(sample(kindConnect)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"destination.path", "event.outcome", "orlop.socket.listener", "orlop.socket.inode", "orlop.socket.device", "orlop.socket.owner.pid", "orlop.socket.owner.executable"} {
+		s.Field(name)
+	}
+	if err := event.NewDecoder(s).Decode(w.process(&r), &e); err != nil {
+		t.Fatalf("%v: %s", err, w.doc)
+	}
+	f("destination.path", "/run/containerd/containerd.sock")
+	f("event.outcome", "success")
+	f("orlop.socket.listener", "/run/c.sock")
+	f("orlop.socket.inode", "77")
+	f("orlop.socket.device", "0:27")
+	f("orlop.socket.owner.pid", "812")
+	f("orlop.socket.owner.executable", "/usr/bin/containerd")
 }
 
 // Whatever a record holds, its document is JSON.

@@ -77,6 +77,10 @@ func Open(o Options) (*Sensor, error) {
 		s.Close()
 		return nil, explain(err)
 	}
+	if err := s.attachConnects(); err != nil {
+		s.Close()
+		return nil, err
+	}
 	s.ring, err = ringbuf.NewReader(s.coll.Maps["ring"])
 	if err != nil {
 		s.Close()
@@ -85,14 +89,14 @@ func Open(o Options) (*Sensor, error) {
 	return s, nil
 }
 
-// load loads the maps, the connect program and those programs whose name begins so.
+// load loads the maps, the connect programs and those whose name begins so.
 func (s *Sensor) load(prefix string) error {
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
 	if err != nil {
 		return fmt.Errorf("bpf: bug: read the object: %w", err)
 	}
 	for name := range spec.Programs {
-		if !strings.HasPrefix(name, prefix) && name != "enter_connect" {
+		if !strings.HasPrefix(name, prefix) && !strings.HasSuffix(name, "_connect") {
 			delete(spec.Programs, name)
 		}
 	}
@@ -112,7 +116,7 @@ func (s *Sensor) attach(how string) error {
 		var l link.Link
 		var err error
 		switch {
-		case name == "enter_connect":
+		case strings.HasSuffix(name, "_connect"):
 			continue
 		case how == "tp_btf":
 			l, err = link.AttachTracing(link.TracingOptions{Program: p})
@@ -126,25 +130,43 @@ func (s *Sensor) attach(how string) error {
 		s.links = append(s.links, l)
 	}
 	s.about = how + " exec, fork, exit"
-	l, err := attachConnect(s.coll.Programs["enter_connect"])
+	return nil
+}
+
+// attachConnects attaches the programs that see connects, as far as the kernel lets
+// them: execs are worth having without.
+func (s *Sensor) attachConnects() error {
+	var links []link.Link
+	err := withTracefs(func() error {
+		for _, name := range []string{"exit_connect", "enter_connect"} {
+			l, err := link.Tracepoint("syscalls", "sys_"+name, s.coll.Programs[name], nil)
+			if err != nil {
+				return err
+			}
+			links = append(links, l)
+		}
+		return nil
+	})
+	s.links = append(s.links, links...)
 	if err != nil {
 		s.about += fmt.Sprintf("; no connect: %v", err)
 		return nil
 	}
-	s.links = append(s.links, l)
 	s.about += "; tracepoint connect"
+	if err := s.coll.Variables["sockets"].Set(uint32(1)); err != nil {
+		return fmt.Errorf("bpf: set what tells of connects: %w", err)
+	}
 	return nil
 }
 
-// attachConnect attaches to sys_enter_connect. What number the tracepoint has is
-// only said by tracefs: where that is not mounted, a thread mounts it for itself,
-// in a mount namespace that ends with it.
-func attachConnect(p *ebpf.Program) (link.Link, error) {
+// withTracefs calls f where tracefs, which alone says what number a tracepoint has, is
+// mounted: if it is not, on a thread that mounts it for itself, in a mount namespace
+// that ends with it.
+func withTracefs(f func() error) error {
 	var fs unix.Statfs_t
 	if unix.Statfs("/sys/kernel/tracing", &fs) == nil && fs.Type == unix.TRACEFS_MAGIC {
-		return link.Tracepoint("syscalls", "sys_enter_connect", p, nil)
+		return f()
 	}
-	var l link.Link
 	err := errors.New("tracefs is not mounted (mount -t tracefs tracefs /sys/kernel/tracing)")
 	done := make(chan struct{})
 	go func() {
@@ -155,10 +177,10 @@ func attachConnect(p *ebpf.Program) (link.Link, error) {
 			unix.Mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, "") != nil {
 			return
 		}
-		l, err = link.Tracepoint("syscalls", "sys_enter_connect", p, nil)
+		err = f()
 	}()
 	<-done
-	return l, err
+	return err
 }
 
 // gather is how long events wait for others when they come faster than that. An

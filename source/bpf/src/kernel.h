@@ -29,6 +29,7 @@ typedef u32 __be32;
 typedef u32 __wsum;
 
 enum {
+	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -81,8 +82,17 @@ struct upid {
 	struct pid_namespace *ns;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct pid {
 	u32 level;
+	struct hlist_head tasks[4];
 	struct upid numbers[1];
 };
 
@@ -108,6 +118,7 @@ struct timespec64 {
 };
 
 struct inode {
+	u16 i_mode;
 	u32 i_nlink;
 	u64 i_ino;
 	s64 i_size;
@@ -149,10 +160,39 @@ struct mount {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct fs_struct {
 	struct path pwd;
+};
+
+struct sock_common {
+	u16 skc_family;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	struct pid *sk_peer_pid;
+	const struct cred *sk_peer_cred;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct unix_sock {
+	struct path path;
+	struct sock *peer;
 };
 
 struct mm_struct {
@@ -221,7 +261,9 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	struct signal_struct *signal;
 	const struct cred *cred;
 	struct nsproxy *nsproxy;

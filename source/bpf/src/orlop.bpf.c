@@ -19,6 +19,10 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 const volatile u32 filtered = 0;
 const volatile u32 filter_loginuid = 0;
 
+// If set, exit_connect tells of the connects to local sockets, and enter_connect only of
+// the others. Set when exit_connect is attached.
+u32 sockets = 0;
+
 enum { EXEC = 1, FORK, EXIT, CONNECT, MORE, KINDS };
 
 // Flags of a record.
@@ -35,6 +39,10 @@ enum {
 	PARENT_DETACHED = 1 << 9,
 	NO_MM = 1 << 10, // the parent is a kernel thread, or has exited
 	NO_LOGIN = 1 << 11, // a kernel without audit
+	REACHED = 1 << 12, // the connect of a local socket has ended: result says how
+	SOCKET_CUT = 1 << 13,
+	SOCKET_DETACHED = 1 << 14,
+	OWNER_CUT = 1 << 15,
 };
 
 #define ARGS 16384   // bytes of arguments in a record
@@ -47,13 +55,16 @@ enum {
 
 // A record is a header and then, without gaps, parts: the arguments, each with
 // its NUL; the names of four paths, leaf first, each with its NUL; the file name
-// as it was given to exec; or the address of a socket. record.go mirrors it.
+// as it was given to exec. That of a connect has the address in ADDRESS bytes, and then
+// the names of three paths: P_EXE is that of the socket that was reached, P_PARENT of the
+// program that listens there, P_CWD of the directory that a relative address is from.
+// record.go mirrors it.
 enum { P_ARGS, P_EXE, P_PARENT, P_CWD, P_CGROUP, P_FILENAME, P_ADDRESS, P_PARTS };
 
 struct header {
 	u64 time, start, parent_start; // boot time, ns
 	u64 caps;
-	u64 ino, size, ctime; // of the program's file; ctime in ns
+	u64 ino, size, ctime; // of the program's file, or the socket's; ctime in ns
 	u32 dev;
 	u32 kind, flags;
 	u32 pid, tid, ppid, nspid;
@@ -63,12 +74,15 @@ struct header {
 	u32 sid, pgid, tty;
 	u32 exit_code;
 	u32 argc, args_size;
+	u32 owner, owner_uid; // of the socket that was reached: who listens
+	s32 result;
+	u32 unused;
 	char comm[16], parent_comm[16];
 	u16 len[8]; // of the parts
 	u32 off; // of all of them
 };
 
-_Static_assert(sizeof(struct header) == 208, "record.go reads 208 bytes");
+_Static_assert(sizeof(struct header) == 224, "record.go reads 224 bytes");
 
 struct scratch {
 	struct header h;
@@ -88,6 +102,21 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20); // set before loading
 } ring SEC(".maps");
+
+// An attempt is a connect to a local socket that is under way.
+struct attempt {
+	struct sock *sk; // that is to be connected
+	u32 size;        // of the address
+	u8 address[ADDRESS];
+	u32 unused;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32); // thread
+	__type(value, struct attempt);
+} attempts SEC(".maps");
 
 struct count {
 	u64 sent, lost;
@@ -515,12 +544,47 @@ static __always_inline int on_exit(struct task_struct *t)
 	return 0;
 }
 
-static __always_inline int on_connect(const void *addr, u64 n)
+// local returns the local socket that a descriptor is, or 0.
+static __always_inline struct sock *local(struct task_struct *t, u32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
+	struct file **files, *f = 0;
+	struct socket *sock;
+	struct sock *sk;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	files = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&f, sizeof(f), files + fd);
+	if (!f || (BPF_CORE_READ(f, f_inode, i_mode) & 0170000) != 0140000)
+		return 0;
+	sock = BPF_CORE_READ(f, private_data);
+	sk = BPF_CORE_READ(sock, sk);
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_family) != 1)
+		return 0;
+	return sk;
+}
+
+// connecting fills in what is known of every attempt. The address is in s->data.
+static __always_inline void connecting(struct scratch *s, struct task_struct *t, u32 n)
+{
+	s->h.len[P_ADDRESS] = n;
+	if (s->data[0] == 1 && s->data[1] == 0 && s->data[2] != 0 && s->data[2] != '/') {
+		struct fs_struct *fs = BPF_CORE_READ(t, fs);
+		u32 how = path(s, 1, &fs->pwd, P_CWD); // of a relative name
+
+		if (how & CUT)
+			s->h.flags |= CWD_CUT;
+		if (how & DETACHED)
+			s->h.flags |= CWD_DETACHED;
+	}
+}
+
+static __always_inline int on_connect(u32 fd, const void *addr, u64 n)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
 	struct scratch *s;
 	u16 family = 0;
-	u32 how;
 
 	if (n < 4 || skip(t))
 		return 0;
@@ -528,28 +592,97 @@ static __always_inline int on_connect(const void *addr, u64 n)
 		return 0;
 	if (family != 1 && family != 2 && family != 10)
 		return 0;
-	s = get(1);
-	if (!s)
-		return 0;
 	if (n > ADDRESS)
 		n = ADDRESS;
 	opaque(n);
 	if (n > ADDRESS)
 		n = ADDRESS;
+	if (family == 1 && sockets) {
+		// The socket is looked up before the address is read, which another thread
+		// can hold up: what answers is found by it.
+		struct attempt a = { .sk = local(t, fd), .size = n };
+		u32 tid = BPF_CORE_READ(t, pid);
+
+		if (a.sk && bpf_probe_read_user(a.address, n, addr) == 0 && bpf_map_update_elem(&attempts, &tid, &a, 0) == 0)
+			return 0;
+	}
+	s = get(1);
+	if (!s)
+		return 0;
 	if (bpf_probe_read_user(s->data, n, addr) < 0)
 		return 0;
 	about(&s->h, t, CONNECT);
 	s->h.off = ADDRESS;
-	s->h.len[P_ADDRESS] = n;
-	if (family == 1 && s->data[2] != 0 && s->data[2] != '/') {
-		struct fs_struct *fs = BPF_CORE_READ(t, fs);
+	connecting(s, t, n);
+	send(s, CONNECT);
+	return 0;
+}
 
-		how = path(s, 1, &fs->pwd, P_CWD); // of a relative name
-		if (how & CUT)
-			s->h.flags |= CWD_CUT;
-		if (how & DETACHED)
-			s->h.flags |= CWD_DETACHED;
+// owner says who listens on the socket that sk has been connected to: whoever called
+// listen(2), or bind(2) for systemd's children.
+static __always_inline void owner(struct scratch *s, struct sock *sk)
+{
+	struct pid *pid = BPF_CORE_READ(sk, sk_peer_pid);
+	struct hlist_node *first;
+	struct task_struct *t;
+	struct file *f;
+
+	if (!pid)
+		return;
+	s->h.owner = number(pid);
+	s->h.owner_uid = BPF_CORE_READ(sk, sk_peer_cred, uid.val);
+	bpf_core_read(&first, sizeof(first), &pid->tasks[0]);
+	if (!first)
+		return; // it has ended, and the socket was handed on
+	t = (void *)first - bpf_core_field_offset(struct task_struct, pid_links);
+	f = BPF_CORE_READ(t, mm, exe_file);
+	if (f && path(s, 1, &f->f_path, P_PARENT))
+		s->h.flags |= OWNER_CUT;
+}
+
+// on_connected tells of a connect to a local socket when it has ended: of the one that
+// answers, whatever names led to it.
+static __always_inline int on_connected(s32 result)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	u32 tid = BPF_CORE_READ(t, pid);
+	struct attempt *a = bpf_map_lookup_elem(&attempts, &tid);
+	struct unix_sock *peer = 0;
+	struct scratch *s;
+	struct sock *sk;
+
+	if (!a)
+		return 0;
+	sk = a->sk;
+	s = get(1);
+	if (!s)
+		return 0;
+	__builtin_memcpy(s->data, a->address, ADDRESS);
+	about(&s->h, t, CONNECT);
+	s->h.flags |= REACHED;
+	s->h.result = result;
+	s->h.off = ADDRESS;
+	// What has been closed meanwhile by another thread is no local socket, or has no peer.
+	if (result == 0 && BPF_CORE_READ(sk, __sk_common.skc_family) == 1)
+		peer = (void *)BPF_CORE_READ((struct unix_sock *)sk, peer);
+	if (peer && BPF_CORE_READ((struct sock *)peer, __sk_common.skc_family) == 1) {
+		struct dentry *d = BPF_CORE_READ(peer, path.dentry);
+
+		if (d) { // abstract sockets have none
+			struct inode *i = BPF_CORE_READ(d, d_inode);
+			u32 how = path(s, 1, __builtin_preserve_access_index(&peer->path), P_EXE);
+
+			if (how & CUT)
+				s->h.flags |= SOCKET_CUT;
+			if (how & DETACHED)
+				s->h.flags |= SOCKET_DETACHED;
+			s->h.ino = BPF_CORE_READ(i, i_ino);
+			s->h.dev = BPF_CORE_READ(i, i_sb, s_dev);
+		}
+		owner(s, sk);
 	}
+	connecting(s, t, a->size);
+	bpf_map_delete_elem(&attempts, &tid);
 	send(s, CONNECT);
 	return 0;
 }
@@ -604,5 +737,17 @@ struct sys_enter {
 SEC("tracepoint/syscalls/sys_enter_connect")
 int enter_connect(struct sys_enter *ctx)
 {
-	return on_connect((void *)ctx->args[1], ctx->args[2]);
+	return on_connect(ctx->args[0], (void *)ctx->args[1], ctx->args[2]);
+}
+
+struct sys_exit {
+	u64 common;
+	u64 nr;
+	s64 result;
+};
+
+SEC("tracepoint/syscalls/sys_exit_connect")
+int exit_connect(struct sys_exit *ctx)
+{
+	return on_connected(ctx->result);
 }
