@@ -13,5 +13,6 @@
 // process.name is the base name of the executable, not the kernel's 15 bytes of
 // it (those are auditd.data.comm). A failed exec is not the start of a process
 // but event.type info. And what could not be had whole says so, in
-// orlop.evidence.truncated.
+// orlop.evidence.truncated. A connect to a local socket has the socket's file in
+// orlop.socket.inode and orlop.socket.device.
 package audit

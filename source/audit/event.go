@@ -829,9 +829,7 @@ func (x *parser) appendDoc(dst []byte, cut bool) []byte {
 	}
 	x.auditd(typ, outcome)
 	x.tags()
-	if cut {
-		x.doc = append(x.doc, `,"orlop":{"evidence":{"truncated":true}}`...)
-	}
+	x.orlop(cut)
 	x.doc = append(x.doc, '}')
 	doc := x.doc
 	x.doc = nil
@@ -1130,6 +1128,37 @@ func (x *parser) file(n norm) {
 	x.put("owner", p.owner)
 	x.put("group", p.group)
 	x.shut(m)
+}
+
+// orlop writes what no other schema has a place for: that the record was cut, and the
+// file that a connect has reached, which is one whatever path leads there.
+func (x *parser) orlop(cut bool) {
+	m := x.open("orlop")
+	if cut {
+		x.doc = append(x.doc, `"evidence":{"truncated":true}`...)
+	}
+	if x.call == "connect" && len(x.paths) > 0 {
+		p := &x.paths[0]
+		// A socket's mode is 0140000 and its permissions.
+		if major, minor, ok := deviceOf(p.dev.val); ok && !p.inode.unset() && bytes.HasPrefix(p.mode.val, []byte("014")) {
+			d := x.open("socket")
+			x.plain("inode", &p.inode)
+			x.key("device")
+			x.doc = strconv.AppendUint(append(x.doc, '"'), major, 10)
+			x.doc = strconv.AppendUint(append(x.doc, ':'), minor, 10)
+			x.doc = append(x.doc, '"')
+			x.shut(d)
+		}
+	}
+	x.shut(m)
+}
+
+// deviceOf reads a device number as audit writes it, in hexadecimal: fe:00.
+func deviceOf(b []byte) (major, minor uint64, ok bool) {
+	l, r, found := bytes.Cut(b, []byte{':'})
+	major, err := strconv.ParseUint(string(l), 16, 32)
+	minor, err2 := strconv.ParseUint(string(r), 16, 32)
+	return major, minor, found && err == nil && err2 == nil
 }
 
 // relative reports whether a relative name is relative to the working

@@ -105,7 +105,7 @@ func TestRecordedRun(t *testing.T) {
 			total := 0
 			counts, stats := read(t, recorded(t, name), func(doc map[string]any) {
 				total++
-				if at(doc, "orlop") != nil {
+				if at(doc, "orlop.evidence") != nil {
 					t.Errorf("event %v is flagged incomplete", at(doc, "event.sequence"))
 				}
 				if !isExec(doc) {
