@@ -18,7 +18,11 @@
 //	                        programs above, nearest first
 //	                        (a live source may state orlop.runtime.content_tool,
 //	                        the tool that the program's own content names)
-//	orlop.socket.*          of a client and of a connect: the runtime's socket
+//	orlop.socket.*          of a client and of a connect: the runtime's socket: path as it
+//	                        was given, runtime, confidence (exact, likely, guess) and
+//	                        identified_by. A source may state listener, the path of the
+//	                        file that was reached; owner.executable, who listens;
+//	                        inode and device of the file. Any of these is surer than path.
 //
 // Everything is filled with [event.Event.Set], so the event lists it as
 // derived. What a source said is never replaced, and what cannot be known is

@@ -20,7 +20,8 @@ type runtimeFields struct {
 	internal, ancestor                event.Field
 	content                           event.Field // the tool that the file's build information names
 
-	socket, socketRuntime, socketConfidence event.Field
+	socket, socketRuntime, socketConfidence, socketIdentifiedBy event.Field
+	listener, owner, inode, device                              event.Field // as a source states them
 }
 
 func newRuntimeFields(s *event.Schema) runtimeFields {
@@ -35,7 +36,10 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
 		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
 		content: f("content_tool"),
-		socket:  s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"), socketConfidence: s.Field("orlop.socket.confidence"),
+		socket:  s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"),
+		socketConfidence: s.Field("orlop.socket.confidence"), socketIdentifiedBy: s.Field("orlop.socket.identified_by"),
+		listener: s.Field("orlop.socket.listener"), owner: s.Field("orlop.socket.owner.executable"),
+		inode: s.Field("orlop.socket.inode"), device: s.Field("orlop.socket.device"),
 	}
 }
 
@@ -50,7 +54,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	e, f := s.e, &x.rf
 	if s.kind&execed == 0 {
 		v := e.Get(f.socketPath)
-		if v.Kind() == event.KindString && x.socket(e, v.Str(), first(e.Get(f.cwd)).Str()) {
+		if v.Kind() == event.KindString && x.socket(s, v.Str(), first(e.Get(f.cwd)).Str()) {
 			x.ancestors(e, p)
 			if c != nil && c.act != 0 {
 				x.fill(e, f.again, event.Bool(true)) // the start of the client said as much
@@ -110,7 +114,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		x.fill(e, f.unknown, event.Bool(true))
 	}
 	if call.Address != "" {
-		x.socket(e, call.Address, cmd.Cwd)
+		x.socket(s, call.Address, cmd.Cwd)
 	}
 	if x.internal(s, p, &call) {
 		x.fill(e, f.internal, event.Bool(true))
@@ -123,19 +127,6 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if c != nil {
 		c.act, c.actAt = id, s.t
 	}
-}
-
-// socket fills what a path or address says of a runtime's socket, and reports
-// whether it is one.
-func (x *Enricher) socket(e *event.Event, address, cwd string) bool {
-	runtime, sure := runtimecli.Socket(address, cwd)
-	if runtime == "" {
-		return false
-	}
-	x.fillText(e, x.rf.socket, address)
-	x.fillText(e, x.rf.socketRuntime, runtime)
-	x.fillText(e, x.rf.socketConfidence, sure.String())
-	return true
 }
 
 // internal reports whether a low-level runtime does the bidding of a high-level

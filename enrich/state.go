@@ -21,7 +21,11 @@ type HostState struct {
 	Pid        uint32
 	Maybe      uint32
 	Begin, Top uint32
+	Sockets    []SocketState
 }
+
+// A SocketState is a file that a container runtime listens at.
+type SocketState struct{ Device, Inode, Runtime string }
 
 // A ProcessState is an entry of the table.
 type ProcessState struct {
@@ -85,10 +89,14 @@ func (x *Enricher) State() *State {
 		s.Processes = append(s.Processes, p)
 	}
 	for h := range hosts {
-		s.Hosts = append(s.Hosts, HostState{
+		hs := HostState{
 			Name: h.name, Boot: h.boot, Num: h.num, Lap: h.lap, Boots: h.place.boot, Pid: h.pid,
 			Maybe: h.maybe, Begin: h.begin, Top: h.top,
-		})
+		}
+		for _, f := range h.sockets {
+			hs.Sockets = append(hs.Sockets, SocketState{f.device, f.inode, f.runtime})
+		}
+		s.Hosts = append(s.Hosts, hs)
 	}
 	return s
 }
@@ -103,6 +111,9 @@ func (x *Enricher) Restore(s *State) error {
 		}
 		h := &host{name: hs.Name, boot: hs.Boot, num: hs.Num}
 		h.cursor = cursor{place: place{hs.Lap, hs.Boots, hs.Pid}, maybe: hs.Maybe, begin: hs.Begin, top: hs.Top}
+		for _, f := range hs.Sockets {
+			h.sockets = append(h.sockets, socketFile{f.Device, f.Inode, f.Runtime})
+		}
 		hosts[hs.Num] = h
 		x.nextHost = max(x.nextHost, hs.Num+1)
 		if other := x.hosts[h.name]; other == nil || other.num < h.num { // the later boot

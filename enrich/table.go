@@ -25,6 +25,7 @@ type host struct {
 	num   uint32
 	procs int
 	cursor
+	sockets []socketFile // of container runtimes, the newest last
 }
 
 type key struct{ host, pid uint32 }

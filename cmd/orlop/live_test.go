@@ -312,11 +312,14 @@ func TestContainerd(t *testing.T) {
 			}
 		}
 	})
-	f := func(steps, want string) {
+	f := func(steps, want string) []map[string]any {
 		t.Helper()
 		d := watch(t, newUID(), "run", "--output", "ndjson")
 		dir := t.TempDir()
 		writeImage(t, box, filepath.Join(dir, "box.tar"))
+		if err := os.Symlink(box, filepath.Join(dir, "dial")); err != nil {
+			t.Fatal(err)
+		}
 		d.run("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh", "testdata/live/containerd.sh", dir, steps)
 		found := alerts(t, d.end())
 		if got := summaryOf(found); got != want {
@@ -327,6 +330,7 @@ func TestContainerd(t *testing.T) {
 				t.Errorf("an alert without the parent's executable: %v", a)
 			}
 		}
+		return found
 	}
 	f("testdata/live/acts.sh", `high: Container Removed After It Was Entered Below the Kubernetes API
 high: Container with Host Access Created Below the Kubernetes API: ctr run
@@ -341,6 +345,16 @@ medium: Container Entered Below the Kubernetes API: ctr tasks exec
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 `)
 	f("testdata/live/kubelet.sh", "")
+
+	unknown := "medium: Unknown Program on a Container Runtime Socket\n"
+	var known []string
+	for _, a := range f("testdata/live/sockets.sh", strings.Repeat(unknown, 5)) {
+		known = append(known, fmt.Sprint(lookUp(a, "orlop.socket.runtime"), " by ", lookUp(a, "orlop.socket.identified_by"), ", ", lookUp(a, "orlop.socket.confidence")))
+	}
+	slices.Sort(known)
+	if want := append(slices.Repeat([]string{"containerd by listener, exact"}, 4), "containerd by owner, exact"); !slices.Equal(known, want) {
+		t.Errorf("sockets are known as %q, want %q", known, want)
+	}
 }
 
 func glob(pattern string) []string {

@@ -109,7 +109,7 @@ func wellKnown(at string) string {
 		return "docker"
 	case "podman/podman.sock":
 		return "podman"
-	case "cri-dockerd.sock":
+	case "cri-dockerd.sock", "k3s/cri-dockerd/cri-dockerd.sock":
 		return "cri-dockerd"
 	case "dockershim.sock":
 		return "dockershim"

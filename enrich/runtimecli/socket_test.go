@@ -33,6 +33,7 @@ func TestSocket(t *testing.T) {
 	f("/run/user/1000/podman/podman.sock", "", "podman", exact)
 	f("/run/user/x/podman/podman.sock", "", "podman", guess)
 	f("/run/cri-dockerd.sock", "", "cri-dockerd", exact)
+	f("/run/k3s/cri-dockerd/cri-dockerd.sock", "", "cri-dockerd", exact)
 	f("/var/run/dockershim.sock", "", "dockershim", exact)
 	f("/run/buildkit/buildkitd.sock", "", "buildkit", exact)
 	f("/var/run/nri/nri.sock", "", "nri", exact)

@@ -1,0 +1,88 @@
+package enrich
+
+import (
+	"strings"
+
+	"github.com/orlop/orlop/enrich/runtimecli"
+)
+
+// A socketFile is a file that a runtime listens at. Its path may be any that leads
+// there; the file is one.
+type socketFile struct {
+	device, inode string
+	runtime       string
+}
+
+// maxSockets bounds the files that are remembered of a host. It has one for each
+// runtime, and a new one when that starts again.
+const maxSockets = 64
+
+// socket fills what is known of the socket at address, a path or URL, and reports
+// whether it is a runtime's. How it is known, the surest first:
+//
+//	listener  the path that the kernel found its file at
+//	owner     the program that listens there
+//	inode     the file, which others reached by a path that is known
+//	path      the address as it was given
+func (x *Enricher) socket(s *sight, address, cwd string) bool {
+	e, f := s.e, &x.rf
+	runtime, sure := runtimecli.Socket(address, cwd)
+	by := "path"
+	file := socketFile{device: first(e.Get(f.device)).Text(), inode: first(e.Get(f.inode)).Text()}
+	if path := first(e.Get(f.listener)).Str(); path != "" {
+		if r, c := runtimecli.Socket(path, ""); r != "" && c > runtimecli.Guess && (runtime == "" || c > sure) {
+			runtime, sure, by = r, c, "listener"
+		}
+	}
+	if runtime == "" || sure == runtimecli.Guess {
+		if r := listeners[base(path(e.Get(f.owner)))]; r != "" {
+			runtime, sure, by = r, runtimecli.Exact, "owner"
+		}
+	}
+	if file.inode != "" && s.host != nil {
+		if sure < runtimecli.Exact {
+			if r := s.host.socketAt(file); r != "" {
+				runtime, sure, by = r, runtimecli.Exact, "inode"
+			}
+		}
+		if file.runtime = runtime; sure == runtimecli.Exact {
+			s.host.learnSocket(file)
+		}
+	}
+	if runtime == "" {
+		return false
+	}
+	x.fillText(e, f.socket, address)
+	x.fillText(e, f.socketRuntime, runtime)
+	x.fillText(e, f.socketConfidence, sure.String())
+	x.fillText(e, f.socketIdentifiedBy, by)
+	return true
+}
+
+// listeners are the programs that listen at a runtime's sockets, and the runtime.
+var listeners = map[string]string{
+	"containerd": "containerd", "docker-containerd": "containerd", "host-containerd": "containerd",
+	"containerd-shim": "containerd-shim", "containerd-shim-runc-v1": "containerd-shim", "containerd-shim-runc-v2": "containerd-shim",
+	"dockerd": "docker", "crio": "crio", "podman": "podman", "cri-dockerd": "cri-dockerd", "buildkitd": "buildkit",
+}
+
+func (h *host) socketAt(f socketFile) string {
+	for _, known := range h.sockets {
+		if known.inode == f.inode && known.device == f.device {
+			return known.runtime
+		}
+	}
+	return ""
+}
+
+// learnSocket remembers a runtime's socket. Those of shims are not: there is one for
+// each pod, and nobody but their runtime uses them.
+func (h *host) learnSocket(f socketFile) {
+	if f.runtime == "containerd-shim" || len(f.inode) > 20 || len(f.device) > 20 || h.socketAt(f) == f.runtime {
+		return
+	}
+	if len(h.sockets) == maxSockets {
+		h.sockets = append(h.sockets[:0], h.sockets[1:]...)
+	}
+	h.sockets = append(h.sockets, socketFile{strings.Clone(f.device), strings.Clone(f.inode), f.runtime})
+}
