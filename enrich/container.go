@@ -12,12 +12,15 @@ type shim struct {
 	cri     bool   // of the CRI, where id is a pod
 	started bool   // it was seen to start its container
 	waiting []waiting
+	came    waiting // the one that has shown itself last
 }
 
 // waiting is a program that runc was told to start and that has not shown itself.
 type waiting struct {
-	id    string
-	until int64
+	id     string
+	until  int64
+	exec   bool   // in a container that has begun,
+	execID string // with this id
 }
 
 const (
@@ -28,7 +31,7 @@ const (
 func (m *shim) size() int {
 	n := 96 + len(m.id)
 	for _, w := range m.waiting {
-		n += 32 + len(w.id)
+		n += 64 + len(w.id) + len(w.execID)
 	}
 	return n
 }
@@ -44,18 +47,21 @@ func (m *shim) expire(t int64) {
 	m.waiting = m.waiting[:n]
 }
 
-// expect notes that a program of container id will appear.
-func (m *shim) expect(id string, t int64) {
+// expect notes that a program of a container will appear.
+func (m *shim) expect(w waiting, t int64) {
 	m.expire(t)
 	if len(m.waiting) < maxWaiting {
-		m.waiting = append(m.waiting, waiting{id, t + patience})
+		w.until = t + patience
+		m.waiting = append(m.waiting, w)
 	}
 }
 
 // arrive notes that a program of container id has appeared.
 func (m *shim) arrive(id string) {
+	m.came = waiting{}
 	for i, w := range m.waiting {
 		if w.id == id {
+			m.came = w
 			m.waiting = append(m.waiting[:i], m.waiting[i+1:]...)
 			return
 		}
@@ -97,6 +103,7 @@ func (x *Enricher) contain(s *sight, c, p *proc) bool {
 	if p != nil {
 		x.inherit(s, c, p)
 	}
+	x.origin(s, c, p)
 	return c.container != was || (c.shim != nil) != hadShim || p != nil && p.shim != nil || c.makes != ""
 }
 
@@ -112,12 +119,17 @@ func (x *Enricher) cgroupOf(e *event.Event) event.Value {
 
 // runtime notes whether the program of c is part of a container runtime.
 func (x *Enricher) runtime(c *proc) {
-	c.verb, c.makes, c.shim = "", "", nil
+	c.verb, c.makes, c.execID, c.shim = "", "", "", nil
 	switch tool := x.tool(c); {
-	case tool == "runc" || tool == "crun":
+	case lowLevel(tool):
 		verb, id := runc(c.args)
 		if id != "" {
 			c.verb, c.makes = verb, x.word(id)
+			execID, namespace := execIDOf(c.args)
+			c.execID = x.word(execID)
+			if k := c.host.container(c.makes); len(id) <= 256 && namespace != "" {
+				k.namespace = x.word(namespace)
+			}
 		}
 	case strings.HasPrefix(tool, "containerd-shim"):
 		if id, namespace := shimArgs(c.args); id != "" {
@@ -142,7 +154,7 @@ func (x *Enricher) tool(c *proc) string {
 func (x *Enricher) inherit(s *sight, c, p *proc) {
 	exec := s.kind&(execed|seeded) != 0
 	tool := x.tool(c)
-	isRunc := tool == "runc" || tool == "crun"
+	isRunc := lowLevel(tool)
 	switch {
 	case p.makes != "":
 		// runc init and its copies are on their way into the container; any other child of
@@ -170,7 +182,7 @@ func (x *Enricher) inherit(s *sight, c, p *proc) {
 				m.started = true
 				fallthrough
 			case "exec", "run":
-				m.expect(c.makes, s.t)
+				m.expect(waiting{id: c.makes, exec: c.verb == "exec", execID: c.execID}, s.t)
 			}
 		case c.shim != nil || strings.HasPrefix(tool, "containerd"):
 		default:
@@ -255,6 +267,10 @@ func shimArgs(args []event.Value) (id, namespace string) {
 	}
 	return id, namespace
 }
+
+// ContainerOf returns the id of the container that a cgroup path names, and false if
+// it names none.
+func ContainerOf(path string) (id string, ok bool) { return cgroup(path) }
 
 // cgroup returns the container id that a cgroup path names:
 //

@@ -50,6 +50,7 @@ type Enricher struct {
 	buf   []byte
 
 	rf        runtimeFields
+	of        originFields
 	args, env []string
 }
 
@@ -90,6 +91,7 @@ func New(s *event.Schema, o Options) *Enricher {
 	x := &Enricher{
 		o:     o,
 		rf:    newRuntimeFields(s),
+		of:    newOriginFields(s),
 		hosts: map[string]*host{},
 		procs: map[key]*proc{},
 		words: map[string]string{},

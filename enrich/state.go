@@ -22,6 +22,24 @@ type HostState struct {
 	Maybe      uint32
 	Begin, Top uint32
 	Sockets    []SocketState
+
+	Kubernetes bool
+	Containers []ContainerState
+	Calls      []ClientState
+}
+
+// A ContainerState is what is known of a container.
+type ContainerState struct {
+	ID, Namespace, UID string
+	Pods, CRI, Pause   int8
+	Own, Begun, Recent bool
+}
+
+// A ClientState is what a client was asked to do to a container.
+type ClientState struct {
+	Container    string
+	Exact, Enter bool
+	At           int64
 }
 
 // A SocketState is a file that a container runtime listens at.
@@ -48,7 +66,9 @@ type ProcessState struct {
 
 	Container        string
 	Outside, Entered bool
+	Told             bool
 	Verb, Makes      string
+	ExecID           string
 	Shim             *ShimState
 }
 
@@ -57,12 +77,15 @@ type ShimState struct {
 	ID           string
 	CRI, Started bool
 	Waiting      []WaitingState
+	Came         WaitingState
 }
 
 // A WaitingState is a container whose first program is to appear below a shim.
 type WaitingState struct {
-	ID    string
-	Until int64
+	ID     string
+	Until  int64
+	Exec   bool
+	ExecID string
 }
 
 // State returns what x remembers. It does not change with x.
@@ -78,12 +101,12 @@ func (x *Enricher) State() *State {
 			Session: uint64(c.session), LoginUID: uint64(c.auid),
 			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
 			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt,
-			Container: c.container, Outside: c.outside, Entered: c.entered, Verb: c.verb, Makes: c.makes,
+			Container: c.container, Outside: c.outside, Entered: c.entered, Told: c.told, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
 		}
 		if m := c.shim; m != nil {
-			p.Shim = &ShimState{ID: m.id, CRI: m.cri, Started: m.started}
+			p.Shim = &ShimState{ID: m.id, CRI: m.cri, Started: m.started, Came: WaitingState{m.came.id, m.came.until, m.came.exec, m.came.execID}}
 			for _, w := range m.waiting {
-				p.Shim.Waiting = append(p.Shim.Waiting, WaitingState{w.id, w.until})
+				p.Shim.Waiting = append(p.Shim.Waiting, WaitingState{w.id, w.until, w.exec, w.execID})
 			}
 		}
 		s.Processes = append(s.Processes, p)
@@ -96,9 +119,28 @@ func (x *Enricher) State() *State {
 		for _, f := range h.sockets {
 			hs.Sockets = append(hs.Sockets, SocketState{f.device, f.inode, f.runtime})
 		}
+		hs.Kubernetes = h.kubernetes
+		for _, k := range h.older {
+			if h.containers[k.id] == nil {
+				hs.Containers = append(hs.Containers, k.state(false))
+			}
+		}
+		for _, k := range h.containers {
+			hs.Containers = append(hs.Containers, k.state(true))
+		}
+		for _, c := range h.calls {
+			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.at})
+		}
 		s.Hosts = append(s.Hosts, hs)
 	}
 	return s
+}
+
+func (k *container) state(recent bool) ContainerState {
+	return ContainerState{
+		ID: k.id, Namespace: k.namespace, UID: k.uid,
+		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Recent: recent,
+	}
 }
 
 // Restore makes x, which has seen nothing yet, go on from s. After an error x is
@@ -113,6 +155,22 @@ func (x *Enricher) Restore(s *State) error {
 		h.cursor = cursor{place: place{hs.Lap, hs.Boots, hs.Pid}, maybe: hs.Maybe, begin: hs.Begin, top: hs.Top}
 		for _, f := range hs.Sockets {
 			h.sockets = append(h.sockets, socketFile{f.Device, f.Inode, f.Runtime})
+		}
+		h.kubernetes = hs.Kubernetes
+		h.containers, h.older = map[string]*container{}, map[string]*container{}
+		for _, k := range hs.Containers {
+			c := &container{
+				id: k.ID, namespace: k.Namespace, uid: k.UID,
+				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun,
+			}
+			if k.Recent {
+				h.containers[k.ID] = c
+			} else {
+				h.older[k.ID] = c
+			}
+		}
+		for _, c := range hs.Calls {
+			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.At})
 		}
 		hosts[hs.Num] = h
 		x.nextHost = max(x.nextHost, hs.Num+1)
@@ -129,7 +187,7 @@ func (x *Enricher) Restore(s *State) error {
 			session: id(p.Session), auid: id(p.LoginUID),
 			exe: x.word(p.Executable), name: x.word(p.Name), entity: p.Entity,
 			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt,
-			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, verb: x.word(p.Verb), makes: x.word(p.Makes),
+			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, told: p.Told, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
 		}
 		if c.host == nil || x.procs[c.key] != nil {
 			return errState
@@ -138,9 +196,9 @@ func (x *Enricher) Restore(s *State) error {
 			x.setArgs(c, event.List(p.Args)) // so that they share their text again
 		}
 		if m := p.Shim; m != nil {
-			c.shim = &shim{id: m.ID, cri: m.CRI, started: m.Started}
+			c.shim = &shim{id: m.ID, cri: m.CRI, started: m.Started, came: waiting{m.Came.ID, m.Came.Until, m.Came.Exec, m.Came.ExecID}}
 			for _, w := range m.Waiting {
-				c.shim.waiting = append(c.shim.waiting, waiting{w.ID, w.Until})
+				c.shim.waiting = append(c.shim.waiting, waiting{w.ID, w.Until, w.Exec, w.ExecID})
 			}
 		}
 		c.host.procs++

@@ -26,6 +26,10 @@ type host struct {
 	procs int
 	cursor
 	sockets []socketFile // of container runtimes, the newest last
+
+	kubernetes        bool // it is a node of a cluster
+	containers, older map[string]*container
+	calls             []clientCall // the newest last
 }
 
 type key struct{ host, pid uint32 }
@@ -66,8 +70,10 @@ type proc struct {
 	container string
 	outside   bool   // a cgroup says it is in no container
 	entered   bool   // its first own program in the container was seen
+	told      bool   // how it got into the container was told
 	verb      string // a runc: what it does,
 	makes     string // and the container it does it to
+	execID    string // with this id
 	shim      *shim
 
 	bytes int
@@ -391,7 +397,7 @@ func (x *Enricher) touch(c *proc, t int64) {
 // weigh reckons the bytes of c anew.
 func (x *Enricher) weigh(c *proc) {
 	const value = int(unsafe.Sizeof(event.Value{}))
-	n := overhead + len(c.exe) + len(c.name) + len(c.command) + len(c.entity) + len(c.container) + len(c.makes) +
+	n := overhead + len(c.exe) + len(c.name) + len(c.command) + len(c.entity) + len(c.container) + len(c.makes) + len(c.execID) +
 		value*(len(c.args)+len(c.ancestry)) + len(c.startText.Str())
 	for _, id := range c.ancestry {
 		n += len(id.Str()) // They outlive the ancestors.

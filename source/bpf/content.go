@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,24 +22,19 @@ import (
 // a file system in user space must not hold us up.
 type content struct {
 	known, older map[fileID]string // two generations
-	look         chan struct{}     // one token for each look under way
+	looks        looks
 	missed       atomic.Int64
-	timer        *time.Timer
 }
 
 const (
-	maxLooks   = 4
 	maxKnown   = 4096
-	patience   = 500 * time.Millisecond
 	minProgram = 1 << 20  // smaller is no client of a container runtime
 	maxSearch  = 96 << 20 // of a file without build information
 )
 
 func (c *content) init() {
-	c.look = make(chan struct{}, maxLooks)
+	c.looks.init()
 	c.known = map[fileID]string{}
-	c.timer = time.NewTimer(0)
-	<-c.timer.C
 }
 
 // tool returns the tool that the program of an exec is, or "".
@@ -55,41 +49,21 @@ func (c *content) tool(r *record) string {
 		c.keep(r.file, tool)
 		return tool
 	}
-	select {
-	case c.look <- struct{}{}:
-	default:
-		c.missed.Add(1) // All are held up.
-		return ""
-	}
-	type answer struct {
-		tool string
-		err  error
-	}
-	got := make(chan answer, 1)
 	id, pid, ppid := r.file, r.pid, r.ppid
 	exe := ""
 	if r.flags&(exeCut|exeDetached) == 0 {
 		exe = string(appendPath(nil, r.parts[partExe]))
 	}
-	go func() {
-		defer func() { <-c.look }()
+	tool, ok := within(&c.looks, func() (string, bool) {
 		tool, err := look(id, pid, ppid, exe)
-		got <- answer{tool, err}
-	}()
-	c.timer.Reset(patience)
-	defer c.timer.Stop()
-	select {
-	case a := <-got:
-		if a.err != nil {
-			c.missed.Add(1)
-			return ""
-		}
-		c.keep(id, a.tool)
-		return a.tool
-	case <-c.timer.C:
+		return tool, err == nil
+	})
+	if !ok {
 		c.missed.Add(1)
 		return ""
 	}
+	c.keep(id, tool)
+	return tool
 }
 
 func (c *content) keep(id fileID, tool string) {

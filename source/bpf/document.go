@@ -26,6 +26,7 @@ type writer struct {
 	users  names
 	caps   map[uint64][]byte
 	tool   func(*record) string
+	note   func(*record) note
 
 	seq  uint64
 	doc  []byte
@@ -98,6 +99,11 @@ func (w *writer) process(r *record) []byte {
 	if r.kind == kindConnect {
 		w.destination(r)
 	}
+	var n note
+	if r.kind == kindExec {
+		n = w.note(r)
+		w.doc = append(w.doc, n.top...)
+	}
 	w.user(r.uid, r.euid, r.gid, r.nsMnt)
 	if r.flags&noLogin == 0 {
 		w.login(r.loginuid, r.session)
@@ -125,6 +131,11 @@ func (w *writer) process(r *record) []byte {
 	w.raw(`}`)
 	if r.kind == kindConnect {
 		w.listener(r)
+	}
+	if len(n.own) > 0 {
+		w.raw(`,"container":{`)
+		w.doc = append(w.doc, n.own...)
+		w.raw(`}`)
 	}
 	if tool != "" {
 		w.raw(`,"runtime":{"content_tool":`)

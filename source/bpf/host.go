@@ -129,7 +129,7 @@ func capabilities(pid string) (mask uint64, ok bool) {
 
 // newWriter looks at what the host is called.
 func newWriter() (*writer, error) {
-	w := &writer{caps: map[uint64][]byte{}, tool: func(*record) string { return "" }}
+	w := &writer{caps: map[uint64][]byte{}, tool: func(*record) string { return "" }, note: func(*record) note { return note{} }}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("bpf: %w", err)

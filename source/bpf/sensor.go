@@ -42,6 +42,7 @@ type Sensor struct {
 	seeded   atomic.Int64
 	repeated atomic.Int64
 	content  content
+	boxes    containers
 	final    *Stats // of the kernel's counters, once they are gone
 
 	ended [256]struct {
@@ -62,6 +63,7 @@ func Open(o Options) (*Sensor, error) {
 	_ = rlimit.RemoveMemlock() // Kernels before 5.11 count maps; if it is too low, loading says so.
 	s := &Sensor{o: o}
 	s.content.init()
+	s.boxes.init()
 	var how string
 	err := s.load("btf_")
 	if err == nil {
@@ -200,7 +202,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 	if err != nil {
 		return err
 	}
-	w.tool = s.content.tool
+	w.tool, w.note = s.content.tool, s.boxes.note
 	out := &output{o: &s.o.Options, dec: event.NewDecoder(s.o.Schema), emit: emit}
 	if !s.o.NoSeed {
 		err := seed(w, s.since, func(doc []byte) error {

@@ -1,0 +1,326 @@
+package enrich
+
+import (
+	"strings"
+
+	"github.com/orlop/orlop/enrich/runtimecli"
+	"github.com/orlop/orlop/event"
+)
+
+// originFields are where a container comes from, and how a process got into it.
+type originFields struct {
+	entry, madeBy, enteredBy event.Field
+	execID, namespace        event.Field
+	announced, kubernetes    event.Field
+
+	record, podUID event.Field // as a source states the runtime's own record
+}
+
+func newOriginFields(s *event.Schema) originFields {
+	f := func(name string) event.Field { return s.Field("orlop.container." + name) }
+	return originFields{
+		entry: f("entry"), madeBy: f("made_by"), enteredBy: f("entered_by"),
+		execID: f("exec_id"), namespace: f("namespace"), announced: f("announced"),
+		kubernetes: s.Field("orlop.host.kubernetes"),
+		record:     f("record"), podUID: f("pod_uid"),
+	}
+}
+
+// A container is what is known of one beyond its processes.
+type container struct {
+	id        string
+	namespace string // containerd's
+	pods      answer // its cgroup is one of the kubelet's
+	cri       answer // it was made through the CRI
+	pause     answer // it is the pod's own: the one that holds its namespaces
+	own       bool   // its shim has its id, so that it is a pod's own or nobody's
+	uid       string // of the pod, as its cgroup has it
+	begun     bool   // its first process was seen
+}
+
+// answer is yes, no or not known.
+type answer int8
+
+const (
+	denied   answer = -1
+	affirmed answer = 1
+)
+
+func answerOf(b bool) answer {
+	if b {
+		return affirmed
+	}
+	return denied
+}
+
+// maxContainers bounds the containers that are remembered of a host, twice: those that
+// were asked for lately, and those before.
+const maxContainers = 1024
+
+func (h *host) container(id string) *container {
+	if c := h.containers[id]; c != nil {
+		return c
+	}
+	c := h.older[id]
+	if c == nil {
+		c = &container{id: id}
+	}
+	if len(h.containers) >= maxContainers {
+		h.older, h.containers = h.containers, nil
+	}
+	if h.containers == nil {
+		h.containers = map[string]*container{}
+	}
+	h.containers[id] = c
+	return c
+}
+
+// A clientCall is what a client was asked to do to a container.
+type clientCall struct {
+	container string // as it was named; "" is unknown
+	exact     bool   // the name is the id
+	enter     bool
+	at        int64
+}
+
+const (
+	maxCalls = 32
+	// awaited is how long after its client's command line a container or a process in
+	// it may begin: images are pulled first.
+	awaited = int64(5 * 60e9)
+)
+
+// called remembers what a command line asks for, so that its effect is not news.
+func (h *host) called(call *runtimecli.Call, t int64) {
+	if h == nil || len(call.Behaviours) == 0 || len(call.Container) > 256 {
+		return
+	}
+	c := clientCall{at: t}
+	switch call.Behaviours[0] {
+	case "container-run", "container-create", "container-start", "pod-create", "restore":
+	case "container-exec", "attach", "namespace-enter", "debug":
+		c.enter = true
+	case "unknown", "socket-client":
+		// Nobody knows; it has an alert of its own.
+	default:
+		return
+	}
+	switch call.Tool {
+	case "ctr", "runc", "crun":
+		c.exact = call.Container != ""
+	}
+	c.container = strings.Clone(call.Container)
+	if len(h.calls) == maxCalls {
+		h.calls = append(h.calls[:0], h.calls[1:]...)
+	}
+	h.calls = append(h.calls, c)
+}
+
+// announced reports whether a client's command line asked for what is seen now. A name
+// may stand for any container whose id the runtime has drawn.
+func (h *host) announced(id string, enter bool, t int64) bool {
+	for i := range h.calls {
+		c := &h.calls[i]
+		switch {
+		case t < c.at || t-c.at > awaited || c.enter != enter:
+		case c.container == id, !c.exact && hex64(id):
+			return true
+		}
+	}
+	return false
+}
+
+// node notes what shows that the host is a node of a Kubernetes cluster.
+func (h *host) node(exe, cgroup string) {
+	switch base(exe) {
+	case "kubelet", "kubelite", "k3s-server", "k3s-agent":
+		h.kubernetes = true
+	}
+	if strings.Contains(cgroup, "kubepods") {
+		h.kubernetes = true
+	}
+}
+
+// origin notes what e says of the container that c is in, and fills what is known of
+// it. Of a process that came into the container from outside it says how.
+func (x *Enricher) origin(s *sight, c, p *proc) {
+	e, f, h := s.e, &x.of, s.host
+	path := ""
+	if v := first(x.cgroupOf(e)); v.Exists() {
+		path = v.Str()
+	}
+	if s.kind&(execed|seeded) != 0 || path != "" {
+		h.node(c.exe, path)
+	}
+	if c.container == "" || len(c.container) > 256 {
+		return
+	}
+	k := h.container(c.container)
+	if _, ok := cgroup(path); ok {
+		k.pods = answerOf(strings.Contains(path, "kubepods"))
+		k.uid = x.word(podUID(path))
+		if k.namespace == "" {
+			k.namespace = x.word(cgroupNamespace(path))
+		}
+	}
+	switch first(e.Get(f.record)).Str() {
+	case "cri":
+		k.cri = affirmed
+		if uid := first(e.Get(f.podUID)).Str(); uid != "" && k.uid != "" && uid != k.uid {
+			k.cri = denied // The cgroup is another pod's.
+		}
+	case "other":
+		k.cri = denied
+	}
+	if p != nil && p.shim != nil {
+		k.own = k.own || p.shim.id == c.container
+		if k.namespace == "" && p.shim.cri {
+			k.namespace = "k8s.io"
+		}
+	}
+	how, execID := x.entry(s, c, p, k)
+	if how == "init" && k.own {
+		k.pause = answerOf(base(c.exe) == "pause")
+	}
+
+	x.fillText(e, f.namespace, k.namespace)
+	x.fillText(e, f.madeBy, k.madeBy())
+	if h.kubernetes {
+		x.fill(e, f.kubernetes, event.Bool(true))
+	}
+	if how == "" {
+		return
+	}
+	x.fillText(e, f.entry, how)
+	if execID != "" {
+		x.fillText(e, f.execID, e.Text([]byte(execID)))
+	}
+	if how == "exec" && k.namespace == "k8s.io" && execID != "" {
+		// The CRI draws the ids of what it executes.
+		by := "runtime"
+		if hex64(execID) {
+			by = "cri"
+		}
+		x.fillText(e, f.enteredBy, by)
+	}
+	if h.announced(c.container, how == "exec", s.t) {
+		x.fill(e, f.announced, event.Bool(true))
+	}
+}
+
+// madeBy says who asked for a container: "kubernetes", "other", or "" if nothing tells.
+func (k *container) madeBy() string {
+	drawn := hex64(k.id) // the CRI draws its ids
+	switch {
+	case k.cri == denied, k.pods == denied, !drawn && k.namespace != "", k.namespace != "" && k.namespace != "k8s.io":
+		return "other"
+	case k.pods == affirmed:
+		return "kubernetes"
+	case k.own && k.pause == denied:
+		return "other" // The first container of a pod holds its namespaces, and does nothing else.
+	case drawn && k.namespace == "k8s.io":
+		return "kubernetes"
+	}
+	return ""
+}
+
+// entry says how c, which has just been started, got into its container: as its first
+// process ("init"), as one that a runtime put there later ("exec"), or "" if it was
+// inside already or is on its way.
+func (x *Enricher) entry(s *sight, c, p *proc, k *container) (how, execID string) {
+	switch {
+	case c.told || lowLevel(x.tool(c)) || s.kind&(forked|execed|seeded) == 0:
+		return "", ""
+	case s.kind&seeded != 0:
+		c.told, k.begun = true, true
+		return "", ""
+	case p == nil:
+		// Where it came from is not known.
+		c.told = s.kind&execed != 0
+		k.begun = k.begun || c.told
+		return "", ""
+	case p.container == c.container && p.makes == "" && !lowLevel(x.tool(p)):
+		c.told = true
+		return "", ""
+	case s.kind&execed == 0:
+		return "", ""
+	}
+	c.told = true
+	how = "init"
+	switch {
+	case p.makes == c.container && p.verb == "exec":
+		how, execID = "exec", p.execID
+	case p.makes == c.container:
+	case p.shim != nil && p.shim.came.id == c.container:
+		if p.shim.came.exec {
+			how, execID = "exec", p.shim.came.execID
+		}
+	case k.begun:
+		how = "exec"
+	}
+	k.begun = true
+	return how, execID
+}
+
+// lowLevel reports whether a program is one that a runtime makes containers with.
+func lowLevel(tool string) bool { return tool == "runc" || tool == "crun" }
+
+// podUID is the uid of the pod whose cgroup a path is, written with hyphens.
+func podUID(path string) string {
+	for e := range strings.SplitSeq(path, "/") {
+		e = strings.TrimSuffix(e, ".slice")
+		if i := strings.LastIndex(e, "pod"); i >= 0 && (i == 0 || e[i-1] == '-') && strings.Contains(path, "kubepods") {
+			if uid := e[i+3:]; len(uid) >= 32 {
+				return strings.ReplaceAll(uid, "_", "-")
+			}
+		}
+	}
+	return ""
+}
+
+// cgroupNamespace is containerd's namespace, which is the first element of the
+// cgroups that it chooses itself.
+func cgroupNamespace(path string) string {
+	if i := strings.IndexByte(path, '/'); i > 0 {
+		path = path[i:]
+	}
+	ns, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
+	if ns == "k8s.io" || ns == "default" || ns == "moby" {
+		return ns
+	}
+	return ""
+}
+
+// execIDOf is the id of what a runc exec starts, and the containerd namespace, which
+// the paths that a shim gives it say: …/io.containerd.runtime.v2.task/NS/ID/EXEC.pid.
+func execIDOf(args []event.Value) (execID, namespace string) {
+	for i := 1; i < len(args); i++ {
+		name, value, ok := strings.Cut(strings.TrimLeft(args[i].Str(), "-"), "=")
+		if !ok && i+1 < len(args) {
+			value = args[i+1].Str()
+		}
+		switch name {
+		case "root": // /run/containerd/runc/NS
+			if dir, ns, ok := cutLast(value); ok && base(dir) == "runc" {
+				namespace = ns
+			}
+		case "pid-file":
+			dir, file, _ := cutLast(value)
+			if !strings.Contains(dir, "/io.containerd.runtime.") {
+				break
+			}
+			if execID = strings.TrimSuffix(file, ".pid"); execID == "init" {
+				execID = ""
+			}
+		}
+	}
+	return execID, namespace
+}
+
+func cutLast(path string) (dir, file string, ok bool) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return "", path, false
+	}
+	return path[:i], path[i+1:], true
+}
