@@ -24,6 +24,14 @@
 //	                        file that was reached; owner.executable, who listens;
 //	                        inode and device of the file. Any of these is surer than path.
 //
+//	orlop.container.*       of a process in a container: made_by (kubernetes, other),
+//	                        namespace (containerd's), announced (a client's command line
+//	                        asked for it in the last five minutes); of one that came in
+//	                        from outside: entry (init, exec), exec_id, entered_by (cri,
+//	                        runtime). A live source may state record (cri, other), what
+//	                        the runtime has on record, and pod_uid
+//	orlop.host.kubernetes   the host has shown a kubelet or a pod's cgroup
+//
 // Everything is filled with [event.Event.Set], so the event lists it as
 // derived. What a source said is never replaced, and what cannot be known is
 // left out: a wrong parent is worse than none. A process.parent.pid is only

@@ -90,7 +90,7 @@ func newUID() string {
 func watch(t testing.TB, uid, verb string, args ...string) *daemon {
 	t.Helper()
 	needsKernel(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(times(t, 45))*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(times(t, 120))*time.Second)
 	t.Cleanup(cancel)
 	d := &daemon{t: t, ctx: ctx, uid: uid, done: make(chan struct{}), log: make(chan string, 1000)}
 	d.cmd = exec.CommandContext(ctx, program(t), append([]string{verb, "--loginuid", uid}, args...)...)
@@ -294,33 +294,53 @@ func TestRunWithoutRights(t *testing.T) {
 	f(1, "capabilities  MISSING", "doctor")
 }
 
-// With a real containerd, each act raises its alert, and a kubelet's work none.
-func TestContainerd(t *testing.T) {
+// withContainerd returns what runs steps under the eyes of d beside a real containerd,
+// or skips the test.
+func withContainerd(t *testing.T) func(d *daemon, steps string) {
+	t.Helper()
 	needsKernel(t)
 	for _, name := range []string{"containerd", "ctr", "runc", "unshare"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skipf("%s is not installed (apt-get install containerd runc)", name)
 		}
 	}
-	box := filepath.Join(t.TempDir(), "box")
+	programs := t.TempDir()
+	box, cri := filepath.Join(programs, "box"), filepath.Join(programs, "cri")
 	buildGo(t, "box", "testdata/box/main.go", box)
-	left := slices.Concat(glob("/sys/fs/cgroup/k8s.io"), glob("/sys/fs/cgroup/*/k8s.io"))
+	buildGo(t, "cri", "testdata/cri/main.go", cri)
+	// containerd leaves the directories that its containers' cgroups were in.
+	cgroups := func() (dirs []string) {
+		for _, name := range []string{"k8s.io", "default", "kubepods/besteffort/*", "kubepods/besteffort", "kubepods"} {
+			dirs = slices.Concat(dirs, glob("/sys/fs/cgroup/"+name), glob("/sys/fs/cgroup/*/"+name))
+		}
+		return dirs
+	}
+	left := cgroups()
 	t.Cleanup(func() {
-		for _, dir := range slices.Concat(glob("/sys/fs/cgroup/k8s.io"), glob("/sys/fs/cgroup/*/k8s.io")) {
+		for _, dir := range cgroups() {
 			if !slices.Contains(left, dir) {
 				os.Remove(dir)
 			}
 		}
 	})
+	return func(d *daemon, steps string) {
+		t.Helper()
+		dir := t.TempDir()
+		writeImage(t, box, filepath.Join(dir, "box.tar"))
+		if err := errors.Join(os.Symlink(box, filepath.Join(dir, "dial")), os.Symlink(cri, filepath.Join(dir, "cri"))); err != nil {
+			t.Fatal(err)
+		}
+		d.run("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh", "testdata/live/containerd.sh", dir, "testdata/live/"+steps)
+	}
+}
+
+// With a real containerd, each act raises its alert, and a kubelet's work none.
+func TestContainerd(t *testing.T) {
+	run := withContainerd(t)
 	f := func(steps, want string) []map[string]any {
 		t.Helper()
 		d := watch(t, newUID(), "run", "--output", "ndjson")
-		dir := t.TempDir()
-		writeImage(t, box, filepath.Join(dir, "box.tar"))
-		if err := os.Symlink(box, filepath.Join(dir, "dial")); err != nil {
-			t.Fatal(err)
-		}
-		d.run("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh", "testdata/live/containerd.sh", dir, steps)
+		run(d, steps)
 		found := alerts(t, d.end())
 		if got := summaryOf(found); got != want {
 			t.Errorf("%s raises:\n%swant:\n%s", steps, got, want)
@@ -332,7 +352,7 @@ func TestContainerd(t *testing.T) {
 		}
 		return found
 	}
-	f("testdata/live/acts.sh", `high: Container Removed After It Was Entered Below the Kubernetes API
+	f("acts.sh", `high: Container Removed After It Was Entered Below the Kubernetes API
 high: Container with Host Access Created Below the Kubernetes API: ctr run
 high: Image Imported, Then Run, Below the Kubernetes API
 high: Renamed Container Runtime Client: ctr tasks exec
@@ -344,17 +364,139 @@ medium: Container Created Below the Kubernetes API: ctr run
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 `)
-	f("testdata/live/kubelet.sh", "")
+	f("kubelet.sh", "")
+
+	for _, a := range f("ghosts.sh", `high: Ghost Container on a Kubernetes Node
+high: Ghost Container on a Kubernetes Node
+high: Pod Entered Past the CRI by an Unknown Client
+`) {
+		// The pod is the one that the CRI has on record.
+		pod := fmt.Sprint(lookUp(a, "orlop.container.record"), " ", lookUp(a, "orchestrator.namespace"), "/", lookUp(a, "orchestrator.resource.name"), "/", lookUp(a, "container.name"))
+		want := "other <nil>/<nil>/<nil>"
+		if lookUp(a, "orlop.container.entry") == "exec" {
+			want = "cri shop/web-0/app"
+		}
+		if pod != want {
+			t.Errorf("%v is on record as %s, want %s", lookUp(a, "container.id"), pod, want)
+		}
+	}
 
 	unknown := "medium: Unknown Program on a Container Runtime Socket\n"
 	var known []string
-	for _, a := range f("testdata/live/sockets.sh", strings.Repeat(unknown, 5)) {
+	for _, a := range f("sockets.sh", strings.Repeat(unknown, 5)) {
 		known = append(known, fmt.Sprint(lookUp(a, "orlop.socket.runtime"), " by ", lookUp(a, "orlop.socket.identified_by"), ", ", lookUp(a, "orlop.socket.confidence")))
 	}
 	slices.Sort(known)
 	if want := append(slices.Repeat([]string{"containerd by listener, exact"}, 4), "containerd by owner, exact"); !slices.Equal(known, want) {
 		t.Errorf("sockets are known as %q, want %q", known, want)
 	}
+}
+
+// An hour of a kubelet's work raises no alert: pods that the CRI makes, probes and
+// removes, as they are seen live, again and again until the hour is over.
+func TestABenignHour(t *testing.T) {
+	run := withContainerd(t)
+	uid := newUID()
+	file := filepath.Join(t.TempDir(), "pods.ndjson")
+	recorder := watch(t, uid, "record", "--out", file)
+	d := watch(t, uid, "run", "--output", "ndjson")
+	run(d, "pods.sh")
+	recorder.end()
+	if found := alerts(t, d.end()); len(found) > 0 {
+		t.Errorf("live:\n%s", summaryOf(found))
+	}
+
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var docs []map[string]any
+	var first, last time.Time
+	inside := 0
+	for line := range strings.Lines(string(text)) {
+		var doc map[string]any
+		if err := json.Unmarshal([]byte(line), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if lookUp(doc, "event.action") == "existing_process" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339Nano, lookUp(doc, "@timestamp").(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first.IsZero() {
+			first = at
+		}
+		last = at
+		if lookUp(doc, "orlop.container.record") == "cri" {
+			inside++
+		}
+		docs = append(docs, doc)
+	}
+	if inside < 3*(1+1+3) { // a pod, its container, and three probes
+		t.Fatalf("%d programs in containers of the CRI", inside)
+	}
+	lap := last.Sub(first) + 100*time.Millisecond
+	laps := int(time.Hour/lap) + 1
+	hour := filepath.Join(t.TempDir(), "hour.ndjson")
+	out, err := os.Create(hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := bufio.NewWriter(out)
+	for i := range laps {
+		for _, doc := range docs {
+			if err := json.NewEncoder(w).Encode(later(doc, time.Duration(i)*lap, strconv.Itoa(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(w.Flush(), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	scan := exec.Command(program(t), "scan", "--output", "ndjson", hour)
+	var log bytes.Buffer
+	scan.Stderr = &log
+	found, err := scan.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, log.Bytes())
+	}
+	if want := fmt.Sprintf("= %d evaluated", laps*len(docs)); !strings.Contains(log.String(), want) {
+		t.Errorf("scan says %s, want %s", log.Bytes(), want)
+	}
+	if a := alerts(t, strings.Split(strings.TrimSpace(string(found)), "\n")[:strings.Count(string(found), "\n")]); len(a) > 0 {
+		t.Errorf("an hour of %d laps:\n%s", laps, summaryOf(a))
+	}
+	t.Logf("%d events in %d laps", laps*len(docs), laps)
+}
+
+// later returns a document as it would be that much later, of other processes.
+func later(v any, by time.Duration, lap string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, m := range v {
+			switch text, _ := m.(string); {
+			case k == "@timestamp" || k == "start":
+				at, err := time.Parse(time.RFC3339Nano, text)
+				if err == nil {
+					m = at.Add(by).Format(time.RFC3339Nano)
+				}
+			case k == "entity_id":
+				m = text + "." + lap
+			}
+			out[k] = later(m, by, lap)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, m := range v {
+			out[i] = later(m, by, lap)
+		}
+		return out
+	}
+	return v
 }
 
 func glob(pattern string) []string {

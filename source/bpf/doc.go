@@ -37,6 +37,10 @@
 //	orlop.socket.inode, .device  the file, as 12345 and major:minor
 //	orlop.socket.owner.*    pid, user.id and executable of the process that listens
 //	orlop.namespace.*       inode numbers of the pid, mnt, net and user namespaces
+//	orlop.container.record  of a program in a container, what its runtime has on record:
+//	                        cri, if the CRI made it, or other; then also orchestrator.*,
+//	                        container.name, container.image.name and
+//	                        orlop.container.pod_uid
 //	orlop.runtime.content_tool
 //	                        the container runtime client that the program is by its
 //	                        content, whatever its name: Go's build information, or the
