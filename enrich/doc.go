@@ -30,6 +30,7 @@
 //	                        from outside: entry (init, exec), exec_id, entered_by (cri,
 //	                        runtime). A live source may state record (cri, other), what
 //	                        the runtime has on record, and pod_uid
+//	orlop.kubernetes.audited  of such a process: the stream has the API's audit log
 //	orlop.host.kubernetes   the host has shown a kubelet or a pod's cgroup
 //
 // Everything is filled with [event.Event.Set], so the event lists it as

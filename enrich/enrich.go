@@ -51,6 +51,7 @@ type Enricher struct {
 
 	rf        runtimeFields
 	of        originFields
+	audited   bool // the stream has the audit log of the Kubernetes API
 	args, env []string
 }
 
@@ -154,6 +155,9 @@ type sight struct {
 // as long as e does.
 func (x *Enricher) Apply(e *event.Event) {
 	f := &x.f
+	if e.Get(x.of.auditID).Exists() {
+		x.audited = true
+	}
 	v := e.Get(f.pid)
 	pid := number(first(v))
 	if pid == 0 { // Fast path: no process.

@@ -13,7 +13,8 @@ type originFields struct {
 	execID, namespace        event.Field
 	announced, kubernetes    event.Field
 
-	record, podUID event.Field // as a source states the runtime's own record
+	record, podUID   event.Field // as a source states the runtime's own record
+	auditID, audited event.Field
 }
 
 func newOriginFields(s *event.Schema) originFields {
@@ -23,6 +24,7 @@ func newOriginFields(s *event.Schema) originFields {
 		execID: f("exec_id"), namespace: f("namespace"), announced: f("announced"),
 		kubernetes: s.Field("orlop.host.kubernetes"),
 		record:     f("record"), podUID: f("pod_uid"),
+		auditID: s.Field("kubernetes.audit.auditID"), audited: s.Field("orlop.kubernetes.audited"),
 	}
 }
 
@@ -202,6 +204,9 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 			by = "cri"
 		}
 		x.fillText(e, f.enteredBy, by)
+	}
+	if x.audited {
+		x.fill(e, f.audited, event.Bool(true))
 	}
 	if h.announced(c.container, how == "exec", s.t) {
 		x.fill(e, f.announced, event.Bool(true))

@@ -10,6 +10,7 @@ import (
 // program that ends and goes on.
 type State struct {
 	Hosts     []HostState
+	Audited   bool           // the audit log of the Kubernetes API was seen
 	Processes []ProcessState // the one touched longest ago first
 }
 
@@ -90,7 +91,7 @@ type WaitingState struct {
 
 // State returns what x remembers. It does not change with x.
 func (x *Enricher) State() *State {
-	s := &State{Processes: make([]ProcessState, 0, len(x.procs))}
+	s := &State{Audited: x.audited, Processes: make([]ProcessState, 0, len(x.procs))}
 	hosts := map[*host]bool{}
 	for c := x.lru.prev; c != &x.lru; c = c.prev {
 		hosts[c.host] = true // also one that a reboot has replaced
@@ -146,6 +147,7 @@ func (k *container) state(recent bool) ContainerState {
 // Restore makes x, which has seen nothing yet, go on from s. After an error x is
 // not to be used.
 func (x *Enricher) Restore(s *State) error {
+	x.audited = s.Audited
 	hosts := map[uint32]*host{}
 	for _, hs := range s.Hosts {
 		if hosts[hs.Num] != nil {

@@ -12,6 +12,10 @@ const (
 	Unknown Format = ""
 	Audit   Format = "audit" // Linux audit records; package source/audit reads them
 	ECS     Format = "ecs"   // ECS documents in JSON; package source/ecs reads them
+
+	// KubeAudit is the audit log of the Kubernetes API server; package
+	// source/kubeaudit reads it.
+	KubeAudit Format = "kubeaudit"
 )
 
 const sniff = 64 << 10
@@ -38,8 +42,10 @@ func detect(b []byte) (f Format, sure bool) {
 		line = bytes.TrimLeft(line, " \t\r\x1e")
 		if len(line) > 0 {
 			switch {
+			case isKubeAudit(line):
+				return KubeAudit, true
 			case line[0] == '{' || line[0] == '[':
-				return ECS, true
+				return ECS, whole || len(line) >= 64
 			case isAudit(line):
 				return Audit, true
 			}
@@ -50,6 +56,12 @@ func detect(b []byte) (f Format, sure bool) {
 		b = rest
 	}
 	return Unknown, false
+}
+
+// isKubeAudit reports whether the start of a line is that of an event, or list of them,
+// as the API server writes them.
+func isKubeAudit(line []byte) bool {
+	return bytes.HasPrefix(line, []byte(`{"kind":"Event`)) && bytes.Contains(line[:min(len(line), 64)], []byte(`,"apiVersion":"audit.k8s.io/`))
 }
 
 // isAudit reports whether the start of a line has a type and a stamp.

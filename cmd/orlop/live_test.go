@@ -471,6 +471,79 @@ func TestABenignHour(t *testing.T) {
 	t.Logf("%d events in %d laps", laps*len(docs), laps)
 }
 
+// A terminal in a pod is held against the audit log of the Kubernetes API: with a
+// request it has a name, without one it is an alert.
+func TestExecIsJoinedWithTheAPI(t *testing.T) {
+	run := withContainerd(t)
+	if _, err := exec.LookPath("script"); err != nil {
+		t.Skip("script is not installed (apt-get install bsdutils)")
+	}
+	node := filepath.Join(t.TempDir(), "node.ndjson")
+	recorder := watch(t, newUID(), "record", "--out", node)
+	run(recorder, "terminal.sh")
+	recorder.end()
+	text, err := os.ReadFile(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at time.Time
+	for line := range strings.Lines(string(text)) {
+		var doc map[string]any
+		if err := json.Unmarshal([]byte(line), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if args, _ := lookUp(doc, "process.args").([]any); lookUp(doc, "process.interactive") == true && len(args) == 1 && args[0] == "/bin/id" && lookUp(doc, "orlop.container.record") == "cri" {
+			if at, err = time.Parse(time.RFC3339Nano, lookUp(doc, "@timestamp").(string)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if at.IsZero() {
+		t.Fatal("no exec with a terminal was recorded")
+	}
+	f := func(pod, want string) {
+		t.Helper()
+		args := []string{"scan", "--output", "ndjson", "--quiet", node}
+		if pod != "" {
+			api := filepath.Join(t.TempDir(), "kube-audit.log")
+			line := fmt.Sprintf(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"0a1b","stage":"ResponseStarted",`+
+				`"requestURI":"/api/v1/namespaces/shop/pods/%s/exec?command=id&tty=true","verb":"get","user":{"username":"ann@example.org"},"sourceIPs":["192.0.2.7"],`+
+				`"objectRef":{"resource":"pods","namespace":"shop","name":%[1]q,"apiVersion":"v1","subresource":"exec"},"responseStatus":{"code":101},`+
+				`"requestReceivedTimestamp":%[2]q}`+"\n", pod, at.Add(-200*time.Millisecond).Format(time.RFC3339Nano))
+			if err := os.WriteFile(api, []byte(line), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args = append(args, api)
+		}
+		out, err := exec.Command(program(t), args...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for line := range strings.Lines(string(out)) {
+			var doc map[string]any
+			if err := json.Unmarshal([]byte(line), &doc); err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprint(lookUp(doc, "kibana.alert.rule.name"))
+			if user, ok := lookUp(doc, "user.name").(string); ok && strings.Contains(name, "API") {
+				name += " by " + user
+			}
+			if !slices.Contains(got, name) {
+				got = append(got, name)
+			}
+		}
+		slices.Sort(got)
+		if got := strings.Join(got, ", "); got != want {
+			t.Errorf("with a request for %q: %s, want %s", pod, got, want)
+		}
+	}
+	f("", "")
+	// The sequence, and its events: what was asked for, by whom, and what was run.
+	f("web-0", "Pod Entered Through the Kubernetes API, Pod Entered Through the Kubernetes API by ann@example.org, Pod Entered Through the Kubernetes API by root")
+	f("db-0", "Pod Entered Without the Kubernetes API by root")
+}
+
 // later returns a document as it would be that much later, of other processes.
 func later(v any, by time.Duration, lap string) any {
 	switch v := v.(type) {

@@ -33,7 +33,7 @@ type reading struct {
 }
 
 func (r *reading) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.format, "format", "", "what the input is: "+strings.Join(agent.Formats(), " or ")+" (default: found out for each file)")
+	cmd.Flags().StringVar(&r.format, "format", "", "what the input is: "+strings.Join(agent.Formats(), ", ")+" (default: found out for each file)")
 	cmd.Flags().BoolVar(&r.noEnrich, "no-enrich", false, "see events as they were recorded, as Elasticsearch would")
 	cmd.Flags().StringVar(&r.tuning, "tuning", "", "who is exempt from what: host roles, users, automation (`FILE`; default: the kubelet and the runtimes themselves)")
 	cmd.Flags().StringVar(&r.deadLetter, "dead-letter", "", "write what cannot be read to this `FILE`, as NDJSON with its place and the reason")
@@ -43,7 +43,7 @@ func (r *reading) add(cmd *cobra.Command) {
 // replay opens the inputs. The function it returns ends the dead letter file.
 func (r *reading) replay(cmd *cobra.Command, s *event.Schema, args []string) (*agent.Replay, func() error, error) {
 	if r.format != "" && !slices.Contains(agent.Formats(), r.format) {
-		return nil, nil, usage("--format %q: expected %s", r.format, strings.Join(agent.Formats(), " or "))
+		return nil, nil, usage("--format %q: expected %s", r.format, strings.Join(agent.Formats(), ", "))
 	}
 	tuning, err := agent.LoadTuning(r.tuning, s)
 	if err != nil {
@@ -81,8 +81,8 @@ func newScan() *cobra.Command {
 	const help = `Scan runs detection rules over recorded events and prints an alert for each
 match. It reads files, glob patterns and, without arguments or for -, standard
 input; plain, gzip or zstd. Linux audit logs and ECS documents in JSON (Auditbeat,
-Auditd Manager, Elastic Defend, Defend for Containers, Elasticsearch hits) are
-told apart by their content.
+Auditd Manager, Elastic Defend, Defend for Containers, Elasticsearch hits) and
+audit logs of the Kubernetes API are told apart by their content.
 
 What an event lacks and the stream has shown is filled in: parent process,
 command line, entity ids, container. The alert lists it under orlop.derived.

@@ -14,23 +14,27 @@ import (
 // chronological puts inputs in the order of their first events: audit.log* names
 // the newest log first, and a process table wants to see a parent before its
 // children. Standard input, pipes, and files that do not say, keep their places
-// in front of what follows them.
+// in front of what follows them. Audit logs of the Kubernetes API come first of all,
+// whenever they begin: of what happens on nodes it has to be known whether the API
+// would have said so.
 func chronological(ctx context.Context, inputs []*source.Input) error {
 	if len(inputs) < 2 {
 		return nil
 	}
 	type dated struct {
-		in *source.Input
-		at time.Time
+		in  *source.Input
+		at  time.Time
+		api bool
 	}
 	list := make([]dated, len(inputs))
 	var last time.Time
 	for i := len(inputs) - 1; i >= 0; i-- {
 		in := inputs[i]
 		var at time.Time
+		api := false
 		if in.Size() >= 0 && in.Name() != "-" { // A look at a pipe would take from it.
 			var err error
-			if at, err = firstTime(ctx, in.Name()); err != nil {
+			if at, api, err = firstTime(ctx, in.Name()); err != nil {
 				return err
 			}
 		}
@@ -38,9 +42,17 @@ func chronological(ctx context.Context, inputs []*source.Input) error {
 			at = last // goes with the one behind it
 		}
 		last = at
-		list[i] = dated{in, at}
+		list[i] = dated{in, at, api}
 	}
-	slices.SortStableFunc(list, func(a, b dated) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(list, func(a, b dated) int {
+		switch {
+		case a.api == b.api:
+			return a.at.Compare(b.at)
+		case a.api:
+			return -1
+		}
+		return 1
+	})
 	for i := range list {
 		inputs[i] = list[i].in
 	}
@@ -50,25 +62,32 @@ func chronological(ctx context.Context, inputs []*source.Input) error {
 // peek is how far into a file its first time is looked for.
 const peek = 64 << 10
 
-// firstTime is the time of the first event of a file, if its beginning says.
-func firstTime(ctx context.Context, name string) (time.Time, error) {
+// firstTime is the time of the first event of a file, if its beginning says, and
+// whether it is an audit log of the Kubernetes API.
+func firstTime(ctx context.Context, name string) (at time.Time, api bool, err error) {
 	ins, err := source.Open([]string{name}, nil)
 	if err != nil {
-		return time.Time{}, err
+		return at, false, err
 	}
 	defer Discard(ins)
+	format, err := ins[0].Format(ctx)
+	if err != nil {
+		return at, false, err
+	}
+	api = format == source.KubeAudit
 	w := ins[0].Window(ctx)
 	for w.More(peek) && len(w.Bytes()) < peek {
-		if at := timeIn(w.Bytes()); !at.IsZero() {
-			return at, nil
+		if at = timeIn(w.Bytes()); !at.IsZero() {
+			return at, api, nil
 		}
 	}
-	return timeIn(w.Bytes()), ctx.Err()
+	return timeIn(w.Bytes()), api, ctx.Err()
 }
 
 var (
 	auditStamp = []byte("audit(")
 	timestamp  = []byte(`"@timestamp"`)
+	received   = []byte(`"requestReceivedTimestamp"`)
 )
 
 // timeIn finds the first audit(SECONDS.MILLIS: or "@timestamp": in b.
@@ -82,7 +101,9 @@ func timeIn(b []byte) time.Time {
 	}
 	_, rest, ok := bytes.Cut(b, timestamp)
 	if !ok {
-		return time.Time{}
+		if _, rest, ok = bytes.Cut(b, received); !ok {
+			return time.Time{}
+		}
 	}
 	rest = bytes.TrimLeft(rest, ": \t\r\n[")
 	if len(rest) > 0 && rest[0] == '"' {

@@ -7,6 +7,7 @@ import (
 	"github.com/orlop/orlop/source/audit"
 	"github.com/orlop/orlop/source/bpf"
 	"github.com/orlop/orlop/source/ecs"
+	"github.com/orlop/orlop/source/kubeaudit"
 )
 
 // A reader makes a source of a recorded input.
@@ -22,6 +23,8 @@ var readers = []reader{
 		func(in *source.Input, o source.Options) source.Source { return audit.New(in, o) }},
 	{source.ECS, "ECS documents in JSON: lines, an array, search hits or bulk requests",
 		func(in *source.Input, o source.Options) source.Source { return ecs.New(in, o) }},
+	{source.KubeAudit, "audit log of the Kubernetes API server: events of audit.k8s.io/v1, a line each",
+		func(in *source.Input, o source.Options) source.Source { return kubeaudit.New(in, o) }},
 }
 
 // Formats lists the names of the formats that a Replay can be told to read.

@@ -65,7 +65,7 @@ func TestReplayForced(t *testing.T) {
 	if len(events) != 1 || len(rejected) != 1 || !strings.HasPrefix(rejected[0], "0:0: ") {
 		t.Errorf("events %q, rejected %q", events, rejected)
 	}
-	if f := agent.Formats(); !slices.Equal(f, []string{"audit", "ecs"}) {
+	if f := agent.Formats(); !slices.Equal(f, []string{"audit", "ecs", "kubeaudit"}) {
 		t.Errorf("formats %v", f)
 	}
 }
