@@ -242,6 +242,9 @@ func worth(c *Command) bool {
 				}
 				// Its verb; flags alone say nothing, and an alias of one letter, which
 				// a loop's variable is as well, little.
+				if coders.has(w) {
+					return true // What it decodes may be one.
+				}
 				if len(w) == 1 {
 					letter = letter || verbs.has(w)
 				} else if w[0] != '-' && trigger(w) {

@@ -11,6 +11,10 @@ type simple struct {
 	words  []string
 	inner  []string // scripts of $(…) and `…`
 	open   bool     // a variable or pattern was left as written
+	stdin  string   // of a here-document or here-string, if it is fed
+	fed    bool
+	piped  bool // its standard input is what the command before it writes,
+	pipes  bool // and its output what the one after it reads
 }
 
 // splitScript calls emit for each simple command of a POSIX shell script: what
@@ -24,7 +28,8 @@ func splitScript(s string, params []string, emit func(simple)) {
 	begin := 0 // of the word, in s
 	inWord, quoted, skipWord := false, false, false
 	heredocs := []string(nil)
-	wantHeredoc := false
+	wantHeredoc, wantString := false, false
+	bodies := 0 // where the bodies of here-documents of this line go on, once known
 
 	endWord := func() {
 		if !inWord {
@@ -41,6 +46,21 @@ func splitScript(s string, params []string, emit func(simple)) {
 		quoted = false
 		if wantHeredoc {
 			heredocs, wantHeredoc = append(heredocs, w), false
+			if bodies == 0 {
+				if bodies = strings.IndexByte(s[begin:], '\n') + begin; bodies < begin {
+					bodies = len(s)
+				}
+			}
+			from := min(bodies+1, len(s))
+			bodies = skipHeredoc(s, bodies, w)
+			c.stdin, c.fed = s[from:max(from, min(bodies, len(s)))], true
+			if body, ok := strings.CutSuffix(strings.TrimSuffix(c.stdin, "\n"), w); ok {
+				c.stdin = body
+			}
+			return
+		}
+		if wantString {
+			c.stdin, c.fed, wantString = w, true, false
 			return
 		}
 		if skipWord {
@@ -76,8 +96,9 @@ func splitScript(s string, params []string, emit func(simple)) {
 				c.words = nil
 			}
 			emit(c)
+			c = simple{}
 		}
-		c = simple{}
+		c = simple{piped: c.piped}
 	}
 
 	for i := 0; i < len(s); i++ {
@@ -92,11 +113,18 @@ func splitScript(s string, params []string, emit func(simple)) {
 			for _, end := range heredocs {
 				i = skipHeredoc(s, i, end)
 			}
-			heredocs = nil
+			heredocs, bodies = nil, 0
 		case ';', '(', ')':
 			endCommand()
+			c.piped = false
 		case '|':
+			pipe := i+1 >= len(s) || s[i+1] != '|'
+			endWord()
+			c.pipes = pipe
 			endCommand()
+			if c.piped = pipe; !pipe {
+				i++
+			}
 		case '&':
 			if i+1 < len(s) && s[i+1] == '>' { // &>file
 				endWord()
@@ -108,6 +136,7 @@ func splitScript(s string, params []string, emit func(simple)) {
 				continue
 			}
 			endCommand()
+			c.piped = false
 		case '>', '<':
 			if inWord && !quoted && digits(string(word)) { // 2>
 				word, inWord = word[:0], false
@@ -119,6 +148,11 @@ func splitScript(s string, params []string, emit func(simple)) {
 					i++
 				}
 				wantHeredoc = true
+				continue
+			}
+			if b == '<' && strings.HasPrefix(s[i:], "<<<") {
+				i += 2
+				wantString = true
 				continue
 			}
 			if i+1 < len(s) && s[i+1] == '(' { // <(…)

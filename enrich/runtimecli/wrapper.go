@@ -100,7 +100,8 @@ type unwrapper struct {
 	cwd     string
 	env     []string
 	partial bool
-	work    int // bytes of script still looked at, spent
+	work    int     // bytes of script still looked at, spent
+	stdin   *string // what the command reads, if a script says
 }
 
 // command looks at one process or simple command.
@@ -414,7 +415,11 @@ func (u *unwrapper) operands(w wrapper, skip int, args []string, depth int) {
 		args = u.assignments(args)
 	}
 	if w.partial {
-		u.partial = true
+		if u.stdin != nil {
+			args = append(slices.Clip(args), strings.Fields(*u.stdin)...)
+		} else {
+			u.partial = true
+		}
 	}
 	u.words(args, depth)
 }
@@ -457,7 +462,7 @@ func (u *unwrapper) split(line string, more []string, depth int) {
 
 // shell takes the arguments of a shell: -c SCRIPT [NAME ARGUMENT…] or FILE ARGUMENT…
 func (u *unwrapper) shell(args []string, depth int) {
-	script := false
+	script, reads := false, false
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		if len(a) > 1 && (a[0] == '-' || a[0] == '+') && a != "--" {
@@ -472,6 +477,8 @@ func (u *unwrapper) shell(args []string, depth int) {
 				}
 			case strings.HasSuffix(a, "o"):
 				i++ // -eo pipefail
+			case a[0] == '-' && strings.Contains(a, "s"):
+				reads = true
 			}
 			continue
 		}
@@ -480,6 +487,14 @@ func (u *unwrapper) shell(args []string, depth int) {
 		}
 		if script {
 			u.script(a, args[i+1:], depth)
+			return
+		}
+		if u.stdin != nil && (reads || a == "/dev/stdin") {
+			params := args[i:] // $1 on
+			if !reads {
+				params = args[i+1:]
+			}
+			u.read(append([]string{"sh"}, params...), depth)
 			return
 		}
 		// A file: a tool that is a script, or one that hands its arguments on.
@@ -494,6 +509,16 @@ func (u *unwrapper) shell(args []string, depth int) {
 		}
 		return
 	}
+	if u.stdin != nil && !script {
+		u.read(nil, depth)
+	}
+}
+
+// read looks at what a shell reads as its script.
+func (u *unwrapper) read(params []string, depth int) {
+	text := *u.stdin
+	u.stdin = nil
+	u.script(text, params, depth)
 }
 
 // script looks at each simple command of a shell script.
@@ -506,14 +531,40 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 	if depth > maxDepth {
 		return
 	}
+	var out string // what the command before has written
+	var known bool
 	splitScript(text, params, func(c simple) {
-		env, partial := u.env, u.partial
+		env, partial, stdin := u.env, u.partial, u.stdin
+		if !c.fed && c.piped && known {
+			c.stdin, c.fed = out, true
+		} else if len(c.words) == 1 && len(c.inner) == 1 && classify(base(c.words[0])) == kindShell {
+			c.stdin, c.fed = u.written(c.inner[0]) // bash <(…)
+		}
+		if c.fed {
+			u.stdin = &c.stdin
+		} else if c.piped {
+			u.stdin = nil
+		}
+		if known = false; c.pipes {
+			if out, known = output(&c); len(out) > maxScript-u.work {
+				out, known = "", false
+			}
+			u.work += len(out)
+		}
+		if len(c.words) > 0 && len(c.inner) > 0 && strings.HasSuffix(c.words[0], c.inner[0]+")") && strings.HasPrefix(c.words[0], "$(") {
+			// "$(…)" is what that writes.
+			if text, ok := u.written(c.inner[0]); ok {
+				u.script(text, nil, depth+1)
+			}
+		}
 		if len(c.assign) > 0 {
 			// T=ctr; $T run: an assignment alone lasts, here it is only kept as the environment.
 			u.env = slices.Concat(u.env, c.assign)
 		}
 		u.partial = u.partial || c.open
-		u.words(c.words, depth)
+		if len(c.words) > 0 && c.words[0] != "echo" && c.words[0] != "printf" { // words of the shell
+			u.words(c.words, depth)
+		}
 		for _, inner := range c.inner {
 			u.script(inner, params, depth+1)
 		}
@@ -523,7 +574,7 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 			u.env = env
 			u.assignments(c.words[1:])
 		}
-		u.partial = partial
+		u.partial, u.stdin = partial, stdin
 	})
 }
 
