@@ -24,7 +24,9 @@ type simple struct {
 // is split as far as it goes.
 func splitScript(s string, params []string, emit func(simple)) {
 	var c simple
-	var word []byte
+	var buf [128]byte
+	word := buf[:0]
+	var all []string // the words of all commands, so far
 	begin := 0 // of the word, in s
 	inWord, quoted, skipWord := false, false, false
 	heredocs := []string(nil)
@@ -86,6 +88,12 @@ func splitScript(s string, params []string, emit func(simple)) {
 		if len(w) == 2 && w[0] == '$' && w[1] >= '0' && w[1] <= '9' && int(w[1]-'0') < len(params) {
 			w = params[w[1]-'0']
 		}
+		if len(c.words) == 0 {
+			if all == nil {
+				all = make([]string, 0, min(strings.Count(s, " ")+2, 64))
+			}
+			c.words = all[len(all):]
+		}
 		c.words = append(c.words, w)
 	}
 	endCommand := func() {
@@ -94,6 +102,10 @@ func splitScript(s string, params []string, emit func(simple)) {
 		if len(c.words) > 0 || len(c.assign) > 0 || len(c.inner) > 0 {
 			if len(c.words) > 0 && c.words[0] == "for" {
 				c.words = nil
+			}
+			if n := len(all) + len(c.words); n <= cap(all) {
+				all = all[:n]
+				c.words = c.words[:len(c.words):len(c.words)]
 			}
 			emit(c)
 			c = simple{}
@@ -232,11 +244,25 @@ func splitScript(s string, params []string, emit func(simple)) {
 			}
 			c.open = c.open || !parameter(string(word[n:]), params)
 		default:
-			word, inWord = append(word, b), true
+			// Fast path: most bytes stand for themselves.
+			end := i + 1
+			for end < len(s) && ordinary[s[end]] {
+				end++
+			}
+			word, inWord = append(word, s[i:end]...), true
+			i = end - 1
 		}
 	}
 	endCommand()
 }
+
+// ordinary are bytes that no shell does anything with.
+var ordinary = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_./:=,@%+", byte(c)) >= 0
+	}
+	return t
+}()
 
 // parameter reports whether w is a positional parameter that params has.
 func parameter(w string, params []string) bool {

@@ -100,8 +100,9 @@ type unwrapper struct {
 	cwd     string
 	env     []string
 	partial bool
-	work    int     // bytes of script still looked at, spent
-	stdin   *string // what the command reads, if a script says
+	work    int    // bytes of script still looked at, spent
+	stdin   string // what the command reads, if a script says:
+	fed     bool
 }
 
 // command looks at one process or simple command.
@@ -415,8 +416,8 @@ func (u *unwrapper) operands(w wrapper, skip int, args []string, depth int) {
 		args = u.assignments(args)
 	}
 	if w.partial {
-		if u.stdin != nil {
-			args = append(slices.Clip(args), strings.Fields(*u.stdin)...)
+		if u.fed {
+			args = append(slices.Clip(args), strings.Fields(u.stdin)...)
 		} else {
 			u.partial = true
 		}
@@ -489,7 +490,7 @@ func (u *unwrapper) shell(args []string, depth int) {
 			u.script(a, args[i+1:], depth)
 			return
 		}
-		if u.stdin != nil && (reads || a == "/dev/stdin") {
+		if u.fed && (reads || a == "/dev/stdin") {
 			params := args[i:] // $1 on
 			if !reads {
 				params = args[i+1:]
@@ -509,15 +510,15 @@ func (u *unwrapper) shell(args []string, depth int) {
 		}
 		return
 	}
-	if u.stdin != nil && !script {
+	if u.fed && !script {
 		u.read(nil, depth)
 	}
 }
 
 // read looks at what a shell reads as its script.
 func (u *unwrapper) read(params []string, depth int) {
-	text := *u.stdin
-	u.stdin = nil
+	text := u.stdin
+	u.stdin, u.fed = "", false
 	u.script(text, params, depth)
 }
 
@@ -531,19 +532,20 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 	if depth > maxDepth {
 		return
 	}
+	if u.calls == nil {
+		u.calls = make([]Call, 0, 2) // Fast path: most scripts have as much as one pipe.
+	}
 	var out string // what the command before has written
 	var known bool
 	splitScript(text, params, func(c simple) {
-		env, partial, stdin := u.env, u.partial, u.stdin
+		env, partial, stdin, fed := u.env, u.partial, u.stdin, u.fed
 		if !c.fed && c.piped && known {
 			c.stdin, c.fed = out, true
 		} else if len(c.words) == 1 && len(c.inner) == 1 && classify(base(c.words[0])) == kindShell {
 			c.stdin, c.fed = u.written(c.inner[0]) // bash <(…)
 		}
-		if c.fed {
-			u.stdin = &c.stdin
-		} else if c.piped {
-			u.stdin = nil
+		if c.fed || c.piped {
+			u.stdin, u.fed = c.stdin, c.fed
 		}
 		if known = false; c.pipes {
 			if out, known = output(&c); len(out) > maxScript-u.work {
@@ -574,7 +576,7 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 			u.env = env
 			u.assignments(c.words[1:])
 		}
-		u.partial, u.stdin = partial, stdin
+		u.partial, u.stdin, u.fed = partial, stdin, fed
 	})
 }
 
