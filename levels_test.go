@@ -17,7 +17,7 @@ func floor(pkg string) int {
 	switch pkg {
 	case "event", "eql/syntax", "enrich/runtimecli", "rules":
 		return 0
-	case "expr", "rule", "enrich", "source", "internal/config", "internal/spool":
+	case "expr", "rule", "enrich", "source", "internal/config", "internal/procfs", "internal/spool":
 		return 1
 	case "eql", "kql", "alert":
 		return 2

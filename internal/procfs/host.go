@@ -1,0 +1,299 @@
+//go:build linux
+
+package procfs
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/orlop/orlop/event"
+)
+
+// A Host is this host. Its memory is reused: it is not safe for concurrent use.
+type Host struct {
+	Fields string // the members of ECS's host, as JSON
+	Name   string
+	BootID string
+	Names  Names
+
+	mnt  uint32 // our mount namespace, whose users we know
+	boot int64  // nanoseconds from boot time to the wall clock when we started, for process.start, which must not change
+	wall int64  // the same now
+	at   time.Time
+	tmp  []byte
+}
+
+// NewHost looks at what the host is called.
+func NewHost() (*Host, error) {
+	h := &Host{mnt: namespace("/proc/self/ns/mnt")}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("proc: %w", err)
+	}
+	h.BootID = strings.TrimSpace(string(boot))
+	id, _ := os.ReadFile("/etc/machine-id")
+	h.Name, _ = os.Hostname()
+	var b []byte
+	if id := strings.TrimSpace(string(id)); id != "" {
+		b = append(event.AppendQuoted(append(b, `"id":`...), id), ',')
+	}
+	if h.Name != "" {
+		b = append(event.AppendQuoted(append(b, `"name":`...), h.Name), ',')
+	}
+	b = append(event.AppendQuoted(append(b, `"boot":{"id":`...), h.BootID), "},"...)
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		b = append(event.AppendQuoted(append(b, `"architecture":`...), unix.ByteSliceToString(u.Machine[:])), `,"os":{"kernel":`...)
+		b = append(event.AppendQuoted(b, unix.ByteSliceToString(u.Release[:])), `,"type":"linux"}`...)
+	} else {
+		b = append(b, `"os":{"type":"linux"}`...)
+	}
+	h.Fields = string(b)
+	h.boot = sinceBoot()
+	h.wall = h.boot
+	h.Names.refresh()
+	h.at = time.Now()
+	return h, nil
+}
+
+// Refresh follows the wall clock and the host's users. It may be called for every
+// event: it looks once a second.
+func (h *Host) Refresh() {
+	now := time.Now()
+	if now.Sub(h.at) < time.Second {
+		return
+	}
+	h.at = now
+	// Less is the measurement's own noise.
+	if now := sinceBoot(); now-h.wall > 1e6 || h.wall-now > 1e6 {
+		h.wall = now
+	}
+	h.Names.refresh()
+}
+
+// Wall is the wall clock, in nanoseconds since 1970, at a boot time.
+func (h *Host) Wall(boot uint64) int64 { return int64(boot) + h.wall }
+
+// sinceBoot is the wall clock less the time since boot, in nanoseconds: the best of a
+// few measurements.
+func sinceBoot() int64 {
+	best, diff := int64(1<<62), int64(0)
+	for range 5 {
+		var a, r, b unix.Timespec
+		unix.ClockGettime(unix.CLOCK_BOOTTIME, &a)
+		unix.ClockGettime(unix.CLOCK_REALTIME, &r)
+		unix.ClockGettime(unix.CLOCK_BOOTTIME, &b)
+		if d := b.Nano() - a.Nano(); d < best {
+			best, diff = d, r.Nano()-(a.Nano()+d/2)
+		}
+	}
+	return diff
+}
+
+// AppendEntity appends the id of a process: of the boot, its pid, and its start in
+// ticks, so that a process has the same id whoever saw it.
+func (h *Host) AppendEntity(dst []byte, pid uint32, start uint64) []byte {
+	b := append(h.tmp[:0], h.BootID...)
+	b = append(b, 0)
+	b = strconv.AppendUint(b, uint64(pid), 10)
+	b = append(b, 0)
+	b = strconv.AppendUint(b, start/Tick, 10)
+	h.tmp = b
+	sum := sha256.Sum256(b)
+	return base64.RawStdEncoding.AppendEncode(dst, sum[:12])
+}
+
+// AppendStart appends when a process began.
+func (h *Host) AppendStart(dst []byte, start uint64) []byte {
+	return AppendTime(dst, int64(start)+h.boot)
+}
+
+// AppendTime appends a time in nanoseconds since 1970.
+func AppendTime(dst []byte, ns int64) []byte {
+	return time.Unix(0, ns).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000000Z")
+}
+
+// An Event is what happened to a process.
+type Event struct {
+	Dataset  string
+	Action   string
+	Type     string
+	At       int64 // nanoseconds since 1970
+	Sequence uint64
+	// Incomplete says that the process was looked at after the event, or not at all.
+	Incomplete bool
+}
+
+// Document appends the document of what happened to p. What is not known of p is left
+// out.
+func (h *Host) Document(dst []byte, e Event, p *Process) []byte {
+	b := append(dst, `{"@timestamp":"`...)
+	b = AppendTime(b, e.At)
+	b = append(append(append(b, `","ecs":{"version":"8.17.0"},"host":{`...), h.Fields...), `},"event":{"kind":"event","module":"orlop","dataset":"`...)
+	b = append(append(b, e.Dataset...), `","category":["process"],"type":["`...)
+	b = append(append(append(append(b, e.Type...), `"],"action":"`...), e.Action...), `","sequence":`...)
+	b = strconv.AppendUint(b, e.Sequence, 10)
+	b = append(b, `},"process":{"pid":`...)
+	b = strconv.AppendUint(b, uint64(p.PID), 10)
+	if p.Start != 0 {
+		b = h.AppendEntity(append(b, `,"entity_id":"`...), p.PID, p.Start)
+		b = h.AppendStart(append(b, `","start":"`...), p.Start)
+		b = append(b, '"')
+	}
+	switch {
+	case p.Exe != "":
+		b = event.AppendQuoted(append(b, `,"name":`...), p.Exe[strings.LastIndexByte(p.Exe, '/')+1:])
+		b = event.AppendQuoted(append(b, `,"executable":`...), p.Exe)
+	case p.Comm != "":
+		b = event.AppendQuoted(append(b, `,"name":`...), p.Comm)
+	}
+	if p.Cwd != "" {
+		b = event.AppendQuoted(append(b, `,"working_directory":`...), p.Cwd)
+	}
+	b = appendArgs(b, p.Args)
+	if e.Action == "end" {
+		b = strconv.AppendUint(append(b, `,"exit_code":`...), uint64(p.ExitCode), 10)
+	}
+	if p.PPID != 0 {
+		b = strconv.AppendUint(append(b, `,"parent":{"pid":`...), uint64(p.PPID), 10)
+		if p.ParentStart != 0 {
+			b = h.AppendEntity(append(b, `,"entity_id":"`...), p.PPID, p.ParentStart)
+			b = h.AppendStart(append(b, `","start":"`...), p.ParentStart)
+			b = append(b, '"')
+		}
+		b = append(b, '}')
+	}
+	b = p.AppendSession(b)
+	if p.HasCaps {
+		b = append(appendCaps(append(b, `,"thread":{"capabilities":{"effective":`...), p.Caps), `}}`...)
+	}
+	if p.Cgroup != "" {
+		b = append(event.AppendQuoted(append(b, `,"cgroup":{"path":`...), p.Cgroup), '}')
+	}
+	b = append(b, '}')
+	if p.Cred {
+		b = h.appendCred(b, p)
+	}
+	if p.Audit {
+		b = append(appendUnset(append(b, `,"auditd":{"session":"`...), p.Session), `","user":{"audit":{"id":"`...)
+		b = append(appendUnset(b, p.LoginUID), '"')
+		if name := h.Names.User(p.LoginUID); p.LoginUID != Unset && name != "" {
+			b = event.AppendQuoted(append(b, `,"name":`...), name)
+		}
+		b = append(b, `}}}`...)
+	}
+	b = append(b, `,"orlop":{"process":{`...)
+	if p.Comm != "" {
+		b = event.AppendQuoted(append(b, `"comm":`...), p.Comm)
+		if p.Deleted {
+			b = append(b, `,"deleted":true`...)
+		}
+	}
+	b = append(b, '}')
+	if e.Incomplete {
+		b = append(b, `,"evidence":{"truncated":true}`...)
+	}
+	return append(b, `}}`...)
+}
+
+// AppendSession appends the members of process that say which session it is in, with a
+// comma before each.
+func (p *Process) AppendSession(b []byte) []byte {
+	if p.SID == 0 {
+		return b
+	}
+	b = strconv.AppendUint(append(b, `,"group_leader":{"pid":`...), uint64(p.PGID), 10)
+	b = strconv.AppendUint(append(b, `},"session_leader":{"pid":`...), uint64(p.SID), 10)
+	b = append(b, `},"interactive":`...)
+	if p.TTY == 0 {
+		return append(b, `false`...)
+	}
+	b = strconv.AppendUint(append(b, `true,"tty":{"char_device":{"major":`...), uint64(p.TTY>>20), 10)
+	b = strconv.AppendUint(append(b, `,"minor":`...), uint64(p.TTY&0xfffff), 10)
+	return append(b, `}}`...)
+}
+
+func appendArgs(b, args []byte) []byte {
+	if len(args) == 0 {
+		return b
+	}
+	args = bytes.TrimSuffix(args, []byte{0})
+	b = strconv.AppendInt(append(b, `,"args_count":`...), int64(bytes.Count(args, []byte{0})+1), 10)
+	b = append(b, `,"args":[`...)
+	for rest, more := args, true; more; {
+		var a []byte
+		a, rest, more = bytes.Cut(rest, []byte{0})
+		b = event.AppendQuoted(b, str(a))
+		if more {
+			b = append(b, ',')
+		}
+	}
+	b = append(b, `],"command_line":`...)
+	return event.AppendQuoted(b, str(bytes.ReplaceAll(args, []byte{0}, []byte{' '})))
+}
+
+func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// appendCred appends user and group. A mount namespace of its own has users of its own.
+func (h *Host) appendCred(b []byte, p *Process) []byte {
+	id := func(id uint32, name string) {
+		b = append(strconv.AppendUint(append(b, `"id":"`...), uint64(id), 10), '"')
+		if name != "" && (p.mnt == h.mnt || id == 0) {
+			b = event.AppendQuoted(append(b, `,"name":`...), name)
+		}
+	}
+	b = append(b, `,"user":{`...)
+	id(p.UID, h.Names.User(p.UID))
+	if p.EUID != p.UID {
+		b = append(b, `,"effective":{`...)
+		id(p.EUID, h.Names.User(p.EUID))
+		b = append(b, '}')
+	}
+	b = append(b, `},"group":{`...)
+	id(p.GID, h.Names.Group(p.GID))
+	return append(b, '}')
+}
+
+func appendUnset(b []byte, n uint32) []byte {
+	if n == Unset {
+		return append(b, "unset"...)
+	}
+	return strconv.AppendUint(b, uint64(n), 10)
+}
+
+var capNames = [...]string{
+	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
+	"NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT",
+	"SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE",
+	"AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ",
+	"PERFMON", "BPF", "CHECKPOINT_RESTORE",
+}
+
+func appendCaps(b []byte, mask uint64) []byte {
+	b = append(b, '[')
+	for i := range 64 {
+		if mask>>i&1 == 0 {
+			continue
+		}
+		if b[len(b)-1] != '[' {
+			b = append(b, ',')
+		}
+		b = append(b, `"CAP_`...)
+		if i < len(capNames) {
+			b = append(b, capNames[i]...)
+		} else {
+			b = strconv.AppendInt(b, int64(i), 10)
+		}
+		b = append(b, '"')
+	}
+	return append(b, ']')
+}

@@ -1,0 +1,58 @@
+//go:build linux
+
+package procfs
+
+import (
+	"os"
+	"os/user"
+	"strconv"
+	"time"
+)
+
+// Names knows the host's users and groups. It looks each up once, and again after
+// their files have changed.
+type Names struct {
+	users, groups map[uint32]string
+	stamp         [2]time.Time
+}
+
+// refresh forgets what has changed.
+func (n *Names) refresh() {
+	for i, file := range [...]string{"/etc/passwd", "/etc/group"} {
+		if st, err := os.Stat(file); err == nil && !st.ModTime().Equal(n.stamp[i]) {
+			n.stamp[i] = st.ModTime()
+			n.users, n.groups = nil, nil
+		}
+	}
+}
+
+// User is the name of a user, or "".
+func (n *Names) User(id uint32) string {
+	name, ok := n.users[id]
+	if !ok {
+		if u, err := user.LookupId(strconv.FormatUint(uint64(id), 10)); err == nil {
+			name = u.Username
+		}
+		keep(&n.users, id, name)
+	}
+	return name
+}
+
+// Group is the name of a group, or "".
+func (n *Names) Group(id uint32) string {
+	name, ok := n.groups[id]
+	if !ok {
+		if g, err := user.LookupGroupId(strconv.FormatUint(uint64(id), 10)); err == nil {
+			name = g.Name
+		}
+		keep(&n.groups, id, name)
+	}
+	return name
+}
+
+func keep(m *map[uint32]string, id uint32, name string) {
+	if *m == nil || len(*m) >= 4096 {
+		*m = map[uint32]string{}
+	}
+	(*m)[id] = name
+}
