@@ -33,26 +33,7 @@ type KindStats struct{ Exec, Fork, Exit, Connect int64 }
 func (k KindStats) Total() int64 { return k.Exec + k.Fork + k.Exit + k.Connect }
 
 // A MissingError says why the kernel cannot be watched, and what to do about it.
-type MissingError struct {
-	What string
-	Fix  string
-	Err  error // what the kernel said; may be nil
-}
-
-func (e *MissingError) Error() string {
-	msg := "bpf: " + e.What
-	if e.Err != nil {
-		msg += ": " + e.Err.Error()
-	}
-	return msg + " (" + e.Fix + ")"
-}
-
-func (e *MissingError) Unwrap() error { return e.Err }
+type MissingError = source.MissingError
 
 // A Check is one thing that the source needs of the host.
-type Check struct {
-	Name   string
-	State  string // what was found
-	Fix    string // what to do; "" if it is as it should be
-	Needed bool   // without it the source does not run
-}
+type Check = source.Check

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/source"
 )
 
 const capBPF, capPerfmon, capSysAdmin = 39, 38, 21
@@ -22,7 +23,7 @@ const capBPF, capPerfmon, capSysAdmin = 39, 38, 21
 func Checks() []Check {
 	var out []Check
 	add := func(needed bool, name, state, fix string) {
-		out = append(out, Check{name, state, fix, needed})
+		out = append(out, Check{Name: name, State: state, Fix: fix, Needed: needed})
 	}
 	caps, seen := capabilities("self")
 	has := func(c int) bool { return caps>>c&1 == 1 || caps>>capSysAdmin&1 == 1 }
@@ -75,21 +76,14 @@ func Checks() []Check {
 }
 
 // ready is the first of the checks that fails.
-func ready() error {
-	for _, c := range Checks() {
-		if c.Needed && c.Fix != "" {
-			return &MissingError{What: c.Name + ": " + c.State, Fix: c.Fix}
-		}
-	}
-	return nil
-}
+func ready() error { return source.FirstMissing("bpf", Checks()) }
 
 // explain says what a refusal of the kernel means.
 func explain(err error) error {
 	var ve *ebpf.VerifierError
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !errors.As(err, &ve):
-		return &MissingError{What: "the kernel refuses BPF programs", Err: errors.New(reason(err)),
+		return &MissingError{Source: "bpf", What: "the kernel refuses BPF programs", Err: errors.New(reason(err)),
 			Fix: "look for a container's seccomp profile, lockdown=confidentiality or an LSM; or use --source audit"}
 	case errors.As(err, &ve):
 		return fmt.Errorf("bpf: the kernel's verifier refuses the program: %w (please report this with the output of orlop doctor)", errors.New(reason(err)))

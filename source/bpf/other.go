@@ -10,7 +10,7 @@ import (
 	"github.com/orlop/orlop/event"
 )
 
-var errElsewhere = &MissingError{What: "there is no kernel to watch on " + runtime.GOOS, Fix: "run it on Linux"}
+var errElsewhere = &MissingError{Source: "bpf", What: "there is no kernel to watch on " + runtime.GOOS, Fix: "run it on Linux"}
 
 // A Sensor is a source of the events of a Linux host.
 type Sensor struct{}
