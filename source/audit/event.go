@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/orlop/orlop/event"
 )
@@ -42,7 +43,25 @@ type parser struct {
 
 	sec   int64 // the second of stamp
 	stamp [20]byte
+
+	local local  // nil for records of who knows which host
+	look  glance // at the process of an exec
 }
+
+// local is what the host whose records these are says of itself and its processes.
+type local interface {
+	// fields are the members of ECS's host, if the node of a record is this host.
+	fields(node string) (string, bool)
+	user(id uint32) string
+	group(id uint32) string
+	// look looks at a process that has executed a program at that time, and at its
+	// parent, if they are still there.
+	look(g *glance, pid, ppid uint32, millis int64)
+}
+
+// A glance is what could be seen of a process: members of process and of
+// process.parent, each with a comma before it.
+type glance struct{ own, parent []byte }
 
 // Fields of SYSCALL, and of records that stand for it.
 const (
@@ -120,6 +139,7 @@ func (x *parser) event(p *pending) {
 	*x = parser{
 		p: p, argc: -1, subject: -1,
 		paths: x.paths[:0], extra: x.extra[:0], args: x.args[:0], lens: x.lens[:0], text: x.text[:0], arg: x.arg[:0], sec: x.sec, stamp: x.stamp,
+		local: x.local, look: glance{x.look.own[:0], x.look.parent[:0]},
 	}
 	if cap(x.args) > 1<<14 {
 		x.args, x.lens = nil, nil
@@ -164,6 +184,31 @@ func (x *parser) event(p *pending) {
 	}
 	if p.has&hasExecve != 0 {
 		x.argsOK = x.join()
+	}
+}
+
+// resolve asks the host for what the records do not say: the names of users, and what
+// can be seen of a process that has just begun.
+func (x *parser) resolve() {
+	name := func(i, id int, of func(uint32) string) {
+		if n, l := digits(x.sys[id].val); x.names[i] == nil && l > 0 && l == len(x.sys[id].val) && n < 1<<32-1 {
+			if s := of(uint32(n)); s != "" {
+				x.names[i] = unsafe.Slice(unsafe.StringData(s), len(s))
+			}
+		}
+	}
+	name(nmAuid, fAuid, x.local.user)
+	name(nmUid, fUid, x.local.user)
+	name(nmEuid, fEuid, x.local.user)
+	name(nmSuid, fSuid, x.local.user)
+	name(nmFsuid, fFsuid, x.local.user)
+	name(nmGid, fGid, x.local.group)
+	if x.started() {
+		pid, _ := digits(x.sys[fPid].val)
+		ppid, _ := digits(x.sys[fPpid].val)
+		if pid > 0 && pid < 1<<31 && ppid < 1<<31 {
+			x.local.look(&x.look, uint32(pid), uint32(ppid), x.p.millis)
+		}
 	}
 }
 
@@ -791,15 +836,26 @@ func (x *parser) unsetID(f *field) {
 func (x *parser) appendDoc(dst []byte, cut bool) []byte {
 	n, typ := x.norm()
 	outcome := x.outcome()
+	host, here := "", false
+	if x.local != nil {
+		if host, here = x.local.fields(x.p.n.name); here {
+			x.resolve()
+		}
+	}
 	x.doc = append(dst, `{"@timestamp":"`...)
 	x.time(x.p.millis)
 	x.doc = append(x.doc, `","ecs":{"version":"8.17.0"},"host":{`...)
-	if x.p.n.name != "" {
-		x.key("name")
-		x.doc = event.AppendQuoted(x.doc, x.p.n.name)
+	if here {
+		x.doc = append(x.doc, host...)
+	} else {
+		if x.p.n.name != "" {
+			x.key("name")
+			x.doc = event.AppendQuoted(x.doc, x.p.n.name)
+		}
+		x.key("os")
+		x.doc = append(x.doc, `{"type":"linux"}`...)
 	}
-	x.key("os")
-	x.doc = append(x.doc, `{"type":"linux"}},"event":{"kind":"event","module":"auditd","dataset":"auditd"`...)
+	x.doc = append(x.doc, `},"event":{"kind":"event","module":"auditd","dataset":"auditd"`...)
 	if n.category != "" {
 		x.doc = append(append(x.doc, `,"category":`...), n.category...)
 		x.doc = append(append(x.doc, `,"type":`...), n.types...)
@@ -867,9 +923,11 @@ var deleted = []byte(" (deleted)")
 func (x *parser) process() {
 	m := x.open("process")
 	x.number("pid", &x.sys[fPid])
+	x.doc = append(x.doc, x.look.own...)
 	if !x.sys[fPpid].unset() {
 		p := x.open("parent")
 		x.number("pid", &x.sys[fPpid])
+		x.doc = append(x.doc, x.look.parent...)
 		x.shut(p)
 	}
 	var exe []byte

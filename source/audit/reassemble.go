@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"math/bits"
 	"time"
 
 	"github.com/orlop/orlop/event"
@@ -40,6 +41,9 @@ type Counts struct {
 // SYSCALL, the PROCTITLE, all the PATHs and all the arguments that the records
 // promise are there. Types that are records of their own are whole at once.
 type Reassembler struct {
+	only     []byte // the login uid of events that are wanted; nil is any
+	filtered int64  // events of others
+
 	dec    *event.Decoder
 	ev     event.Event
 	parse  parser
@@ -64,7 +68,13 @@ func NewReassembler(s *event.Schema) *Reassembler {
 }
 
 // Counts returns what has been counted so far.
-func (r *Reassembler) Counts() Counts { return r.counts }
+func (r *Reassembler) Counts() Counts {
+	c := r.counts
+	for _, n := range r.nodes {
+		c.Gaps += n.missing()
+	}
+	return c
+}
 
 // key identifies an event.
 type key struct {
@@ -82,11 +92,12 @@ func (k key) hash() uint64 {
 type node struct {
 	id     uint64
 	name   string
-	clock  int64 // ms: the latest record time
-	behind int   // events in a row that were before clock - patience
-	serial uint64
-	seen   bool // serial is set
-	open   list // its pending events, in order of arrival
+	clock  int64  // ms: the latest record time
+	behind int    // events in a row that were before clock - patience
+	serial uint64 // the highest
+	recent uint64 // bit i says that serial-i was seen
+	seen   bool   // serial is set
+	open   list   // its pending events, in order of arrival
 }
 
 // A pending event waits for its records.
@@ -202,6 +213,7 @@ func (r *Reassembler) find(rec *Record, o event.Origin, emit func(*event.Event) 
 			if err := r.Flush(emit); err != nil {
 				return nil, err
 			}
+			r.counts = r.Counts()
 			clear(r.nodes)
 		}
 		r.nodeIDs++
@@ -276,21 +288,36 @@ func (n *node) tick(millis int64) {
 }
 
 // count follows the serial numbers. They are consecutive as long as nothing is
-// lost, but can arrive a little out of order, wrap around, and begin anew.
+// lost, but can arrive a little out of order, wrap around, and begin anew. What is
+// missing of the last 64 may still come.
 func (n *node) count(serial uint64, gaps *int64) {
 	if !n.seen {
-		n.seen, n.serial = true, serial
+		n.seen, n.serial, n.recent = true, serial, ^uint64(0)
 		return
 	}
 	switch d := int32(uint32(serial) - uint32(n.serial)); {
 	case d > 1<<20 || d < -1<<12: // another boot
-		n.serial = serial
+		*gaps += n.missing()
+		n.serial, n.recent = serial, ^uint64(0)
+	case d >= 64:
+		*gaps += n.missing() + int64(d) - 64
+		n.serial, n.recent = serial, 1
 	case d > 0:
-		*gaps += int64(d) - 1
-		n.serial = serial
-	case d < 0 && *gaps > 0: // one that seemed to be missing
+		*gaps += int64(d) - int64(bits.OnesCount64(n.recent>>(64-d)))
+		n.serial, n.recent = serial, n.recent<<d|1
+	case d > -64:
+		n.recent |= 1 << -d
+	case *gaps > 0: // one that seemed to be missing
 		*gaps--
 	}
+}
+
+// missing is how many of the last 64 serials have not been seen.
+func (n *node) missing() int64 {
+	if !n.seen {
+		return 0
+	}
+	return int64(64 - bits.OnesCount64(n.recent))
 }
 
 // add stores a record of p; it reports false for a duplicate and for one that
@@ -405,6 +432,11 @@ func (r *Reassembler) finish(p *pending, evicted bool, emit func(*event.Event) e
 // emit encodes p, which has just been parsed, forgets it, and hands it on.
 func (r *Reassembler) emit(p *pending, evicted bool, emit func(*event.Event) error) error {
 	cut := r.parse.incomplete() || evicted && !r.parse.settled()
+	if r.only != nil && !bytes.Equal(r.parse.sys[fAuid].val, r.only) {
+		r.remove(p)
+		r.filtered++
+		return nil
+	}
 	r.doc = r.parse.appendDoc(r.doc[:0], cut)
 	origin := p.origin
 	r.remove(p)

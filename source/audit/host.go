@@ -1,0 +1,244 @@
+//go:build linux
+
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/procfs"
+	"github.com/orlop/orlop/source"
+)
+
+const capAuditControl, capAuditRead = 30, 37
+
+// A sight is what the host shows of its audit system. Looking changes nothing.
+type sight struct {
+	caps      uint64
+	ctl       *conn // nil if it may not be asked
+	err       error // why
+	status    status
+	rules     []rule
+	users     bool // we are in the host's namespace of that kind
+	pids, net bool
+	cmdline   string // of the kernel
+	multicast bool   // it is what we want
+}
+
+func look() sight {
+	s := sight{users: procfs.InitUsers(), pids: procfs.InitPIDs(), net: procfs.InitNet()}
+	s.caps, _ = procfs.Capabilities()
+	b, _ := os.ReadFile("/proc/cmdline")
+	s.cmdline = string(b)
+	if s.ctl, s.err = dial(); s.err != nil {
+		return s
+	}
+	if s.status, s.err = s.ctl.status(); s.err == nil {
+		s.rules, s.err = s.ctl.rules()
+	}
+	if s.err != nil {
+		s.ctl.close()
+		s.ctl = nil
+	}
+	return s
+}
+
+func (s *sight) has(c int) bool { return s.caps>>c&1 == 1 }
+
+// mayOwn reports whether we can be the kernel's audit daemon.
+func (s *sight) mayOwn() bool {
+	return s.ctl != nil && !s.multicast && s.status.PID == 0 && s.status.Enabled != enabledLocked && s.pids
+}
+
+// beside says why we are not.
+func (s *sight) beside() string {
+	switch {
+	case s.ctl == nil:
+		return ""
+	case s.status.PID != 0:
+		return ", beside the audit daemon (" + program(s.status.PID) + ")"
+	case s.status.Enabled == enabledLocked:
+		return ", since audit is locked (enabled 2)"
+	}
+	return ""
+}
+
+// recorded reports whether the loaded rules record programs that start.
+func (s *sight) recorded() bool {
+	for _, arch := range arches(runtime.GOARCH)[:1] {
+		nr, _ := syscallNumber(arch, "execve")
+		if !slices.ContainsFunc(s.rules, func(r rule) bool { return r.shows(arch, nr) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// Rules for others' daemons to load, as auditctl takes them.
+const auditctl = "auditctl -a always,exit -F arch=b64 -S execve,execveat,connect -k orlop; auditctl -a always,exit -F arch=b32 -S execve,execveat,connect -k orlop"
+
+// checks say what is missing.
+func (s *sight) checks() []source.Check {
+	var out []source.Check
+	add := func(needed bool, name, state, fix string) {
+		out = append(out, source.Check{Name: name, State: state, Fix: fix, Needed: needed})
+	}
+	if errors.Is(s.err, unix.EPROTONOSUPPORT) || errors.Is(s.err, unix.EAFNOSUPPORT) {
+		add(true, "kernel", "it has no audit system", "boot a kernel with CONFIG_AUDIT=y, and without audit=0 on its command line")
+		return out
+	}
+	if arches(runtime.GOARCH) == nil {
+		add(true, "kernel", "the system calls of "+runtime.GOARCH+" are not known", "use amd64 or arm64")
+		return out
+	}
+	own := s.mayOwn()
+	switch control, read := s.has(capAuditControl), s.has(capAuditRead); {
+	case !control && !read:
+		add(true, "capabilities", "no CAP_AUDIT_CONTROL, no CAP_AUDIT_READ", "run as root, or with AmbientCapabilities=CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_SYS_PTRACE CAP_DAC_READ_SEARCH in the unit")
+	case !control:
+		add(false, "capabilities", "CAP_AUDIT_READ, no CAP_AUDIT_CONTROL: beside a daemon only, and what the kernel loses is not told", "add CAP_AUDIT_CONTROL")
+	case !read && !own:
+		add(true, "capabilities", "CAP_AUDIT_CONTROL, no CAP_AUDIT_READ: nothing can be read beside a daemon", "add CAP_AUDIT_READ")
+	default:
+		add(true, "capabilities", "CAP_AUDIT_CONTROL", "")
+	}
+	switch {
+	case !s.users:
+		add(true, "namespaces", "a user namespace of its own, to which the kernel tells nothing", "run it outside")
+	case !s.pids:
+		add(true, "namespaces", "a pid namespace of its own: the kernel's pids are not those of /proc here", "run it with hostPID: true, or --pid=host")
+	case !s.net && !own:
+		add(true, "namespaces", "a network namespace of its own, where the multicast group is silent", "run it with hostNetwork: true, or --net=host")
+	default:
+		add(true, "namespaces", "the host's", "")
+	}
+	if s.ctl == nil {
+		if s.err != nil && s.has(capAuditControl) && s.users && s.pids {
+			add(true, "status", "the kernel does not answer: "+s.err.Error(), "look for a container's seccomp profile")
+		}
+		return out
+	}
+	st := &s.status
+	switch {
+	case st.PID != 0 && st.Enabled == enabledOff:
+		add(true, "daemon", program(st.PID)+", and audit is off", "auditctl -e 1")
+	case st.PID != 0:
+		add(false, "daemon", program(st.PID)+"; orlop reads beside it", "")
+	default:
+		add(false, "daemon", "none; orlop can be it", "")
+	}
+	switch st.Enabled {
+	case enabledOff:
+		fix := "boot with audit=1 on the kernel's command line"
+		if strings.Contains(s.cmdline, "audit=1") {
+			fix = ""
+		}
+		add(false, "enabled", "0; programs older than audit are only seen through their children", fix)
+	case enabledLocked:
+		add(false, "enabled", "2 (locked): orlop can only read what the loaded rules record", "")
+	default:
+		add(false, "enabled", "1", "")
+	}
+	switch {
+	case slices.ContainsFunc(s.rules, func(r rule) bool { return r.blinds() }):
+		add(true, "rules", "-a never,task keeps system calls from being recorded", "auditctl -d never,task, and take the line out of /etc/audit/rules.d")
+	case own:
+		add(false, "rules", "orlop loads its own", "")
+	case !s.recorded():
+		fix := auditctl
+		if st.Enabled == enabledLocked {
+			fix = "add to /etc/audit/rules.d what auditctl -a always,exit -F arch=b64 -S execve,execveat,connect -k orlop says, and boot"
+		}
+		add(true, "rules", "none that is loaded records execve", fix)
+	default:
+		add(false, "rules", "those that are loaded record execve", "")
+	}
+	if st.RateLimit != 0 {
+		add(false, "rate limit", fmt.Sprintf("%d records a second; what is more is lost", st.RateLimit), "auditctl -r 0")
+	}
+	return out
+}
+
+// Checks looks at what the source needs, and changes nothing.
+func Checks() []source.Check {
+	s := look()
+	if s.ctl != nil {
+		defer s.ctl.close()
+	}
+	return s.checks()
+}
+
+// hostLook tells a Reassembler of this host.
+type hostLook struct {
+	h *procfs.Host
+}
+
+// fields: records without a node are of this host, too.
+func (l *hostLook) fields(node string) (string, bool) {
+	if node == "" || node == l.h.Name {
+		return l.h.Fields, true
+	}
+	return "", false
+}
+
+func (l *hostLook) user(id uint32) string  { return l.h.Names.User(id) }
+func (l *hostLook) group(id uint32) string { return l.h.Names.Group(id) }
+
+// look looks at the process. Who has the pid now is the one that the record is about
+// if he began before the exec: audit's clock is up to a tick behind, and a pid is not
+// given out twice within two.
+func (l *hostLook) look(g *glance, pid, ppid uint32, millis int64) {
+	h := l.h
+	same := func(p *procfs.Process) bool {
+		return h.Wall(p.Start)-2*procfs.Tick <= millis*1e6
+	}
+	identity := func(b []byte, p *procfs.Process) []byte {
+		b = h.AppendEntity(append(b, `,"entity_id":"`...), p.PID, p.Start)
+		return append(h.AppendStart(append(b, `","start":"`...), p.Start), '"')
+	}
+	var p procfs.Process
+	if p.Stat(pid) && same(&p) {
+		g.own = p.AppendSession(identity(g.own, &p))
+		if at := procfs.Cgroup(pid); at != "" {
+			g.own = append(event.AppendQuoted(append(g.own, `,"cgroup":{"path":`...), at), '}')
+		}
+	}
+	if ppid != 0 && p.Stat(ppid) && same(&p) {
+		g.parent = identity(g.parent, &p)
+	}
+}
+
+// seed emits the processes that are there already, the oldest first. All are of the
+// moment that it began.
+func seed(h *procfs.Host, o *source.Options, emit func(*event.Event) error) error {
+	now := unix.Timespec{}
+	unix.ClockGettime(unix.CLOCK_REALTIME, &now)
+	all, err := procfs.Processes()
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	dec := event.NewDecoder(o.Schema)
+	var doc []byte
+	var e event.Event
+	for i, p := range all {
+		doc = h.Document(doc[:0], procfs.Event{Dataset: "orlop.proc", Action: "existing_process", Type: "info", At: now.Nano(), Sequence: uint64(i + 1)}, p)
+		origin := event.Origin{Source: "proc", Offset: int64(i + 1)}
+		if err := dec.Decode(doc, &e); err != nil {
+			o.Refuse(source.Rejection{Origin: origin, Class: source.ClassSyntax, Reason: "proc: bug: " + err.Error(), Data: doc})
+			continue
+		}
+		e.Origin = origin
+		o.Emitted()
+		if err := emit(&e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
