@@ -12,8 +12,8 @@ import (
 )
 
 func newDoctor() *cobra.Command {
-	const help = `Doctor says what this host lets orlop see, and for what is missing, what to do.
-It changes nothing.
+	const help = `Doctor says what this host lets orlop see, by each of the sources that --source auto
+takes, the best first, and for what is missing, what to do. It changes nothing.
 
 It exits with 0 if orlop run works here, else with 1.`
 	cmd := &cobra.Command{
@@ -24,31 +24,33 @@ It exits with 0 if orlop run works here, else with 1.`
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w := cmd.OutOrStdout()
-		checks, verdict := agent.Doctor()
+		all, best := agent.Doctor()
 		fmt.Fprintf(w, "%-14s%s/%s, Linux %s, uid %d\n", "host", runtime.GOOS, runtime.GOARCH, release(), os.Geteuid())
-		bad := false
-		for _, c := range checks {
-			mark := "ok"
-			switch {
-			case c.Fix != "" && c.Needed:
-				mark, bad = "MISSING", true
-			case c.Fix != "":
-				mark = "limited"
+		for _, d := range all {
+			verdict := "works"
+			if d.Err != nil {
+				verdict = "does not work"
 			}
-			fmt.Fprintf(w, "%-14s%-8s %s\n", c.Name, mark, printable(c.State))
-			if c.Fix != "" {
-				fmt.Fprintf(w, "%-14s%-8s fix: %s\n", "", "", c.Fix)
+			fmt.Fprintf(w, "\n--source %s %s\n", d.Source, verdict)
+			for _, c := range d.Checks {
+				mark := "ok"
+				switch {
+				case c.Fix != "" && c.Needed:
+					mark = "MISSING"
+				case c.Fix != "":
+					mark = "limited"
+				}
+				fmt.Fprintf(w, "  %-14s%-8s %s\n", c.Name, mark, printable(c.State))
+				if c.Fix != "" {
+					fmt.Fprintf(w, "  %-14s%-8s fix: %s\n", "", "", c.Fix)
+				}
 			}
 		}
-		if verdict != nil {
-			bad = true
-			fmt.Fprintf(w, "\norlop run does not work here: %s\n", printable(verdict.Error()))
-		} else {
-			fmt.Fprint(w, "\norlop run works here.\n")
-		}
-		if bad {
+		if best == "" {
+			fmt.Fprint(w, "\norlop run does not work here.\n")
 			return errFindings
 		}
+		fmt.Fprintf(w, "\norlop run works here: --source auto takes %s.\n", best)
 		return nil
 	}
 	return cmd

@@ -8,6 +8,7 @@ import (
 	"github.com/orlop/orlop/source/bpf"
 	"github.com/orlop/orlop/source/ecs"
 	"github.com/orlop/orlop/source/kubeaudit"
+	"github.com/orlop/orlop/source/proc"
 )
 
 // A reader makes a source of a recorded input.
@@ -38,12 +39,26 @@ func Formats() []string {
 
 // liveKinds are the live sources, the best first: auto takes the first that opens.
 var liveKinds = []liveKind{
-	{"bpf", func(o LiveOptions) (LiveSource, error) {
+	{"bpf", true, bpf.Checks, func(o LiveOptions) (LiveSource, error) {
 		s, err := bpf.Open(bpf.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
 			return nil, err
 		}
 		return bpfSource{s}, nil
+	}},
+	{"audit", true, audit.Checks, func(o LiveOptions) (LiveSource, error) {
+		l, err := audit.Listen(audit.Options{Options: o.Options, LoginUID: o.LoginUID})
+		if err != nil {
+			return nil, err
+		}
+		return auditSource{l}, nil
+	}},
+	{"proc", true, proc.Checks, func(o LiveOptions) (LiveSource, error) {
+		s, err := proc.Open(proc.Options{Options: o.Options, LoginUID: o.LoginUID})
+		if err != nil {
+			return nil, err
+		}
+		return procSource{s}, nil
 	}},
 }
 
@@ -58,4 +73,24 @@ func (s bpfSource) Intake() Intake {
 		Lost:     st.Lost.Total(),
 		Waiting:  max(st.Sent.Total()-st.Received.Total(), 0),
 	}
+}
+
+type auditSource struct{ *audit.Listener }
+
+// Intake: audit says of what is lost only a bound.
+func (s auditSource) Intake() Intake {
+	st := s.Stats()
+	in := Intake{Emitted: st.Events + st.Seeded, Filtered: st.Filtered, Lost: st.Missing(), Waiting: st.Waiting}
+	in.Seen = in.Emitted + in.Filtered + in.Lost + in.Waiting
+	return in
+}
+
+type procSource struct{ *proc.Sensor }
+
+func (s procSource) Intake() Intake {
+	st := s.Stats()
+	in := Intake{Emitted: st.Emitted + st.Seeded, Filtered: st.Ignored, Lost: st.Lost}
+	in.Waiting = max(st.Received-st.Emitted-st.Ignored, 0)
+	in.Seen = in.Emitted + in.Filtered + in.Lost + in.Waiting
+	return in
 }

@@ -50,8 +50,10 @@ type LiveOptions struct {
 
 // A liveKind makes a live source.
 type liveKind struct {
-	name string
-	open func(LiveOptions) (LiveSource, error)
+	name   string
+	auto   bool // auto may take it
+	checks func() []source.Check
+	open   func(LiveOptions) (LiveSource, error)
 }
 
 // LiveKinds lists what OpenLive can be asked for.
@@ -63,16 +65,20 @@ func LiveKinds() []string {
 	return names
 }
 
-// OpenLive opens the live source of that name, or of the first kind that works. The
-// error says why none does.
+// OpenLive opens the live source of that name, or, for auto, of the first kind that
+// works; what it is attached to then says why the better ones do not. The error says
+// why none does.
 func OpenLive(name string, o LiveOptions) (LiveSource, error) {
 	var why []string
 	for _, k := range liveKinds {
-		if name != "auto" && name != k.name {
+		if name != k.name && (name != "auto" || !k.auto) {
 			continue
 		}
 		s, err := k.open(o)
 		if err == nil {
+			if len(why) > 0 {
+				s = second{s, strings.Join(why, "; ")}
+			}
 			return s, nil
 		}
 		why = append(why, err.Error())
@@ -82,3 +88,11 @@ func OpenLive(name string, o LiveOptions) (LiveSource, error) {
 	}
 	return nil, fmt.Errorf("this host cannot be watched: %s", strings.Join(why, "; "))
 }
+
+// A second source is not the best one.
+type second struct {
+	LiveSource
+	why string
+}
+
+func (s second) String() string { return s.LiveSource.String() + "; no " + s.why }

@@ -28,6 +28,7 @@ type Host struct {
 	mnt  uint32 // our mount namespace, whose users we know
 	boot int64  // nanoseconds from boot time to the wall clock when we started, for process.start, which must not change
 	wall int64  // the same now
+	mono int64  // the same from the monotonic clock
 	at   time.Time
 	tmp  []byte
 }
@@ -58,8 +59,8 @@ func NewHost() (*Host, error) {
 		b = append(b, `"os":{"type":"linux"}`...)
 	}
 	h.Fields = string(b)
-	h.boot = sinceBoot()
-	h.wall = h.boot
+	h.boot = offset(unix.CLOCK_BOOTTIME)
+	h.wall, h.mono = h.boot, offset(unix.CLOCK_MONOTONIC)
 	h.Names.refresh()
 	h.at = time.Now()
 	return h, nil
@@ -73,25 +74,58 @@ func (h *Host) Refresh() {
 		return
 	}
 	h.at = now
-	// Less is the measurement's own noise.
-	if now := sinceBoot(); now-h.wall > 1e6 || h.wall-now > 1e6 {
-		h.wall = now
+	follow := func(was *int64, now int64) {
+		if d := now - *was; d > 1e6 || d < -1e6 { // Less is the measurement's own noise.
+			*was = now
+		}
 	}
+	follow(&h.wall, offset(unix.CLOCK_BOOTTIME))
+	follow(&h.mono, offset(unix.CLOCK_MONOTONIC))
 	h.Names.refresh()
 }
 
 // Wall is the wall clock, in nanoseconds since 1970, at a boot time.
 func (h *Host) Wall(boot uint64) int64 { return int64(boot) + h.wall }
 
-// sinceBoot is the wall clock less the time since boot, in nanoseconds: the best of a
-// few measurements.
-func sinceBoot() int64 {
+// WallOf is the same at a time of the monotonic clock.
+func (h *Host) WallOf(mono uint64) int64 { return int64(mono) + h.mono }
+
+// slack is how far a record's clock may be behind: a tick, and as much again for a
+// start that is told in whole ticks. A pid is not given out twice within that.
+const slack = 2 * Tick
+
+// Began reports whether a process that has a pid now had it at a time, in nanoseconds
+// since 1970.
+func (h *Host) Began(p *Process, at int64) bool { return h.Wall(p.Start)-slack <= at }
+
+// Existing calls put for the document of each process that is there, the oldest first,
+// with its number. All are of the moment that it began.
+func (h *Host) Existing(put func(doc []byte, seq uint64) error) error {
+	now := time.Now().UnixNano()
+	all, err := Processes()
+	if err != nil {
+		return err
+	}
+	var doc []byte
+	for i, p := range all {
+		seq := uint64(i + 1)
+		doc = h.Document(doc[:0], Event{Dataset: "orlop.proc", Action: "existing_process", Type: "info", At: now, Sequence: seq}, p)
+		if err := put(doc, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offset is the wall clock less another clock, in nanoseconds: the best of a few
+// measurements.
+func offset(clock int32) int64 {
 	best, diff := int64(1<<62), int64(0)
 	for range 5 {
 		var a, r, b unix.Timespec
-		unix.ClockGettime(unix.CLOCK_BOOTTIME, &a)
+		unix.ClockGettime(clock, &a)
 		unix.ClockGettime(unix.CLOCK_REALTIME, &r)
-		unix.ClockGettime(unix.CLOCK_BOOTTIME, &b)
+		unix.ClockGettime(clock, &b)
 		if d := b.Nano() - a.Nano(); d < best {
 			best, diff = d, r.Nano()-(a.Nano()+d/2)
 		}
@@ -184,7 +218,11 @@ func (h *Host) Document(dst []byte, e Event, p *Process) []byte {
 		b = h.appendCred(b, p)
 	}
 	if p.Audit {
-		b = append(appendUnset(append(b, `,"auditd":{"session":"`...), p.Session), `","user":{"audit":{"id":"`...)
+		b = append(b, `,"auditd":{`...)
+		if p.HasSession {
+			b = append(appendUnset(append(b, `"session":"`...), p.Session), `",`...)
+		}
+		b = append(b, `"user":{"audit":{"id":"`...)
 		b = append(appendUnset(b, p.LoginUID), '"')
 		if name := h.Names.User(p.LoginUID); p.LoginUID != Unset && name != "" {
 			b = event.AppendQuoted(append(b, `,"name":`...), name)

@@ -32,7 +32,8 @@ type Process struct {
 	Cgroup            string
 	UID, EUID, GID    uint32
 	LoginUID, Session uint32
-	Audit             bool // LoginUID and Session are known
+	Audit             bool // LoginUID is known,
+	HasSession        bool // and Session
 	Caps              uint64
 	HasCaps           bool
 	ExitCode          uint32
@@ -148,7 +149,7 @@ func Read(pid uint32) (*Process, bool) {
 	}
 	p.LoginUID, p.Audit = Login(pid)
 	if b, err := os.ReadFile(dir + "sessionid"); err == nil {
-		p.Session = number(strings.TrimSpace(string(b)))
+		p.Session, p.HasSession = number(strings.TrimSpace(string(b))), true
 	}
 	p.mnt = namespace(dir + "ns/mnt")
 	return p, true
@@ -207,7 +208,7 @@ func InitPIDs() bool { return namespace("/proc/self/ns/pid") == 0xeffffffc } // 
 func InitUsers() bool { return namespace("/proc/self/ns/user") == 0xeffffffd } // PROC_USER_INIT_INO
 
 // InitNet reports whether we are in the host's network namespace, as far as can be
-// told: that is the one of its first process.
+// told: that is the one of its first process, which we may not be allowed to look at.
 func InitNet() bool {
 	first := namespace("/proc/1/ns/net")
 	return first == 0 || first == namespace("/proc/self/ns/net")

@@ -191,54 +191,36 @@ func (l *hostLook) fields(node string) (string, bool) {
 func (l *hostLook) user(id uint32) string  { return l.h.Names.User(id) }
 func (l *hostLook) group(id uint32) string { return l.h.Names.Group(id) }
 
-// look looks at the process. Who has the pid now is the one that the record is about
-// if he began before the exec: audit's clock is up to a tick behind, and a pid is not
-// given out twice within two.
 func (l *hostLook) look(g *glance, pid, ppid uint32, millis int64) {
 	h := l.h
-	same := func(p *procfs.Process) bool {
-		return h.Wall(p.Start)-2*procfs.Tick <= millis*1e6
-	}
 	identity := func(b []byte, p *procfs.Process) []byte {
 		b = h.AppendEntity(append(b, `,"entity_id":"`...), p.PID, p.Start)
 		return append(h.AppendStart(append(b, `","start":"`...), p.Start), '"')
 	}
 	var p procfs.Process
-	if p.Stat(pid) && same(&p) {
+	if p.Stat(pid) && h.Began(&p, millis*1e6) {
 		g.own = p.AppendSession(identity(g.own, &p))
 		if at := procfs.Cgroup(pid); at != "" {
 			g.own = append(event.AppendQuoted(append(g.own, `,"cgroup":{"path":`...), at), '}')
 		}
 	}
-	if ppid != 0 && p.Stat(ppid) && same(&p) {
+	if ppid != 0 && p.Stat(ppid) && h.Began(&p, millis*1e6) {
 		g.parent = identity(g.parent, &p)
 	}
 }
 
-// seed emits the processes that are there already, the oldest first. All are of the
-// moment that it began.
+// seed emits the processes that are there already.
 func seed(h *procfs.Host, o *source.Options, emit func(*event.Event) error) error {
-	now := unix.Timespec{}
-	unix.ClockGettime(unix.CLOCK_REALTIME, &now)
-	all, err := procfs.Processes()
-	if err != nil {
-		return fmt.Errorf("audit: %w", err)
-	}
 	dec := event.NewDecoder(o.Schema)
-	var doc []byte
 	var e event.Event
-	for i, p := range all {
-		doc = h.Document(doc[:0], procfs.Event{Dataset: "orlop.proc", Action: "existing_process", Type: "info", At: now.Nano(), Sequence: uint64(i + 1)}, p)
-		origin := event.Origin{Source: "proc", Offset: int64(i + 1)}
+	return h.Existing(func(doc []byte, seq uint64) error {
+		origin := event.Origin{Source: "proc", Offset: int64(seq)}
 		if err := dec.Decode(doc, &e); err != nil {
 			o.Refuse(source.Rejection{Origin: origin, Class: source.ClassSyntax, Reason: "proc: bug: " + err.Error(), Data: doc})
-			continue
+			return nil
 		}
 		e.Origin = origin
 		o.Emitted()
-		if err := emit(&e); err != nil {
-			return err
-		}
-	}
-	return nil
+		return emit(&e)
+	})
 }

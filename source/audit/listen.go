@@ -115,6 +115,16 @@ func (l *Listener) open(s sight) error {
 	if l.ctl == nil {
 		l.about += "; what the kernel loses is not told without CAP_AUDIT_CONTROL"
 	}
+	// That we have joined is itself a record, since Linux 5.8 and if audit is on.
+	select {
+	case <-l.queue.ready:
+		l.queue.wake()
+	case <-time.After(time.Second):
+		if l.ctl == nil {
+			return &source.MissingError{Source: "audit", What: "nothing is heard: audit is off, or this is a network namespace of its own", Fix: "auditctl -e 1, and load rules; or give CAP_AUDIT_CONTROL"}
+		}
+		l.about += "; nothing is heard yet, as in a network namespace of its own"
+	}
 	return nil
 }
 

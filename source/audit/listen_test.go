@@ -145,7 +145,10 @@ func runAs(t testing.TB, ctx context.Context, uid uint32, env []string, args ...
 	}
 }
 
-func (h *heard) run(env []string, args ...string) { h.t.Helper(); runAs(h.t, h.ctx, h.uid, env, args...) }
+func (h *heard) run(env []string, args ...string) {
+	h.t.Helper()
+	runAs(h.t, h.ctx, h.uid, env, args...)
+}
 
 // end returns all events.
 func (h *heard) end() []map[string]any {
