@@ -1,0 +1,379 @@
+package source
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/orlop/orlop/event"
+)
+
+// A Follower reads the lines of a file that grows, through its rotations: by renaming
+// (audit.log becomes audit.log.1), by copying and truncating, and by removing. It looks
+// when it is told to, so it needs nothing of the file system but stat and read.
+type Follower struct {
+	path string
+	o    *Options
+
+	f    *os.File
+	head []byte // the first bytes of f, by which it is known again
+	base int64  // offset of f's first byte: offsets go on from file to file
+	buf  []byte // what has been read of f and not been handed on
+	at   int64  // of buf in f
+	skip bool   // we are in a line that is too long
+
+	lastHead []byte // of the file before f,
+	lastBase int64  // and its base
+}
+
+// A Place is where a Follower is.
+type Place struct {
+	Head []byte `json:"head"` // the first bytes of the file
+	At   int64  `json:"at"`   // in the file
+	Off  int64  `json:"off"`  // of all that was followed
+}
+
+const (
+	headSize = 128 // the first record of an audit log differs from others within its first 40
+	readSize = 128 << 10
+)
+
+// Follow returns a Follower of the file at path. It goes on at a place of an earlier
+// one; if that is nil, it begins with what will be added to the file. A file that is
+// not there yet is waited for, and read from its beginning.
+func Follow(path string, from *Place, o *Options) (*Follower, error) {
+	f := &Follower{path: path, o: o}
+	if from != nil {
+		return f, f.resume(from)
+	}
+	if err := f.open(path); err != nil || f.f == nil {
+		return f, err
+	}
+	return f, f.toEnd()
+}
+
+// Place is where the line at off begins: the next one, or one that was handed on and is
+// of this file or the one before.
+func (f *Follower) Place(off int64) Place {
+	if off < f.base && off >= f.lastBase {
+		return Place{Head: f.lastHead, At: off - f.lastBase, Off: off}
+	}
+	return Place{Head: f.head, At: max(off-f.base, 0), Off: off}
+}
+
+// Next is the offset of the next line.
+func (f *Follower) Next() int64 { return f.base + f.at }
+
+// open opens a file, if it is there.
+func (f *Follower) open(path string) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
+		file.Close()
+		return errors.Join(err, fmt.Errorf("%s: not a file that can be followed", path))
+	}
+	f.f, f.head, f.at, f.buf, f.skip = file, nil, 0, f.buf[:0], false
+	return nil
+}
+
+// toEnd goes to the beginning of the last line if that has no end yet, else to the end.
+func (f *Follower) toEnd() error {
+	st, err := f.f.Stat()
+	if err != nil {
+		return err
+	}
+	f.see()
+	end := st.Size()
+	from := max(end-readSize, 0)
+	b := make([]byte, end-from)
+	n, err := f.f.ReadAt(b, from)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	f.at = from + int64(bytes.LastIndexByte(b[:n], '\n')+1)
+	return nil
+}
+
+// see keeps the first bytes of the file.
+func (f *Follower) see() {
+	if len(f.head) < headSize {
+		f.head = headOf(f.f)
+	}
+}
+
+func headOf(file *os.File) []byte {
+	b := make([]byte, headSize)
+	n, _ := file.ReadAt(b, 0)
+	return b[:n]
+}
+
+// is reports whether a file begins as the one with that head did, and is long enough
+// for a place in it.
+func is(file *os.File, head []byte, at int64) bool {
+	st, err := file.Stat()
+	return err == nil && st.Size() >= at && len(head) > 0 && bytes.HasPrefix(headOf(file), head)
+}
+
+// resume opens the file that a place is in, which may have another name by now.
+func (f *Follower) resume(from *Place) error {
+	for _, path := range append([]string{f.path}, f.older()...) {
+		if err := f.open(path); err != nil {
+			return err
+		}
+		if f.f == nil {
+			continue
+		}
+		if is(f.f, from.Head, from.At) {
+			f.see()
+			f.at, f.base = from.At, from.Off-from.At
+			return nil
+		}
+		f.f.Close()
+		f.f = nil
+	}
+	f.base = from.Off
+	if len(from.Head) > 0 {
+		f.refuse(nil, "the file that was read before is gone, and what was added to it since; this one is read from its beginning")
+	}
+	return f.open(f.path)
+}
+
+// older lists what the file was rotated to, the newest first: audit.log.1 or, by
+// logrotate's dateext, audit.log-20260101. What is compressed cannot be gone on in.
+func (f *Follower) older() []string {
+	type dated struct {
+		path string
+		st   fs.FileInfo
+	}
+	var found []dated
+	entries, _ := os.ReadDir(filepath.Dir(f.path))
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), filepath.Base(f.path))
+		if !ok || len(rest) < 2 || rest[0] != '.' && rest[0] != '-' || strings.Trim(rest[1:], "0123456789-_") != "" {
+			continue
+		}
+		path := filepath.Join(filepath.Dir(f.path), e.Name())
+		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
+			found = append(found, dated{path, st})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b dated) int {
+		return cmp.Or(b.st.ModTime().Compare(a.st.ModTime()), cmp.Compare(len(a.path), len(b.path)), cmp.Compare(a.path, b.path))
+	})
+	paths := make([]string, len(found))
+	for i, d := range found {
+		paths[i] = d.path
+	}
+	return paths
+}
+
+// Lines hands on all whole lines that are there now, each without its end and with its
+// offset. A line is valid until emit returns; the error is that of emit, or of reading.
+func (f *Follower) Lines(emit func(line []byte, off int64) error) error {
+	for {
+		if f.f == nil {
+			if err := f.open(f.path); err != nil || f.f == nil {
+				return err
+			}
+		}
+		n, err := f.read()
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.path, err)
+		}
+		if err := f.split(emit); err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		if turned, err := f.turn(emit); err != nil || !turned {
+			return err
+		}
+	}
+}
+
+func (f *Follower) read() (int, error) {
+	f.buf = slices.Grow(f.buf, readSize)
+	n, err := f.f.ReadAt(f.buf[len(f.buf):len(f.buf)+readSize], f.at+int64(len(f.buf)))
+	if n > 0 && len(f.head) > 0 && !is(f.f, f.head, 0) {
+		return 0, nil // It is another text by now: turn sees to it.
+	}
+	f.buf = f.buf[:len(f.buf)+n]
+	if n > 0 {
+		f.see()
+		if f.o.Stats != nil {
+			f.o.Stats.Bytes.Add(int64(n))
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// split hands on the whole lines of buf.
+func (f *Follower) split(emit func([]byte, int64) error) (err error) {
+	used := 0
+	for err == nil {
+		i := bytes.IndexByte(f.buf[used:], '\n')
+		if i < 0 {
+			break
+		}
+		line, off := f.buf[used:used+i], f.Next()
+		used += i + 1
+		f.at += int64(i + 1)
+		if f.skip {
+			f.skip = false
+			continue
+		}
+		err = f.hand(line, off, emit)
+	}
+	f.buf = f.buf[:copy(f.buf, f.buf[used:])]
+	if limit := f.o.Limit(); len(f.buf) > limit {
+		if !f.skip {
+			f.refuse(f.buf, fmt.Sprintf("line longer than %d bytes", limit))
+		}
+		f.at += int64(len(f.buf))
+		f.buf, f.skip = nil, true
+	}
+	return err
+}
+
+func (f *Follower) hand(line []byte, off int64, emit func([]byte, int64) error) error {
+	line = bytes.TrimSuffix(line, []byte{'\r'})
+	if blank(line) {
+		return nil
+	}
+	if f.o.Stats != nil {
+		f.o.Stats.Lines.Add(1)
+	}
+	return emit(line, off)
+}
+
+func (f *Follower) refuse(data []byte, why string) {
+	f.o.Refuse(Rejection{Origin: event.Origin{Source: f.path, Offset: f.Next()}, Class: ClassRead, Reason: why, Data: data})
+}
+
+// turn looks what became of a file that has been read to its end, and reports whether
+// there is more to read, in it or the next.
+func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
+	was, err := f.f.Stat()
+	if err != nil {
+		return false, err
+	}
+	now, err := os.Stat(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // moved away; the next one is not there yet
+	}
+	if err != nil {
+		return false, err
+	}
+	end := f.at + int64(len(f.buf))
+	if os.SameFile(was, now) {
+		if now.Size() >= end && is(f.f, f.head, 0) || now.Size() == 0 && end == 0 {
+			return now.Size() > end, nil
+		}
+		// Truncated, and perhaps written to again. What was added before that and not
+		// read is in the copy, if there is one.
+		if rest := f.copied(end); rest != nil {
+			old := f.f
+			defer old.Close()
+			f.f = rest
+			for {
+				n, err := f.read()
+				if err == nil {
+					err = f.split(emit)
+				}
+				if err != nil {
+					return false, err
+				}
+				if n == 0 {
+					break
+				}
+			}
+			rest.Close()
+			end = f.at + int64(len(f.buf))
+		} else {
+			f.f.Close()
+		}
+		f.cut()
+		f.leave(end)
+		return true, f.open(f.path)
+	}
+	if now.Size() == 0 {
+		return false, nil // Who writes may still have the old one open.
+	}
+	// Renamed. A last line without its end will not get one.
+	if len(f.buf) > 0 && !f.skip {
+		line := f.buf
+		off := f.Next()
+		f.at += int64(len(f.buf))
+		f.buf = nil
+		if err := f.hand(line, off, emit); err != nil {
+			return false, err
+		}
+	}
+	f.f.Close()
+	f.leave(end)
+	// There may have been more than one.
+	next := f.path
+	for _, path := range f.older() {
+		st, err := os.Stat(path)
+		if err != nil || os.SameFile(st, was) || !st.ModTime().After(was.ModTime()) {
+			break
+		}
+		next = path
+	}
+	return true, f.open(next)
+}
+
+// leave notes that f, of that length, is done with.
+func (f *Follower) leave(end int64) {
+	f.lastHead, f.lastBase = f.head, f.base
+	f.base += end
+	f.f, f.head, f.at = nil, nil, 0
+}
+
+// copied is the file that ours was copied to before it was truncated, if it has more
+// than we have read.
+func (f *Follower) copied(end int64) *os.File {
+	for _, path := range f.older() {
+		file, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		if is(file, f.head, end+1) {
+			return file
+		}
+		file.Close()
+	}
+	return nil
+}
+
+// cut rejects a last line that was truncated away.
+func (f *Follower) cut() {
+	if len(f.buf) > 0 && !f.skip {
+		f.refuse(f.buf, "the file was truncated within a line")
+	}
+	f.buf = f.buf[:0]
+}
+
+// Close closes the file.
+func (f *Follower) Close() error {
+	if f.f == nil {
+		return nil
+	}
+	return f.f.Close()
+}

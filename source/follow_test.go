@@ -1,0 +1,232 @@
+package source_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	stdtime "time"
+
+	"github.com/orlop/orlop/source"
+)
+
+// A log is a folder with a file that grows and a Follower of it.
+type log struct {
+	t    *testing.T
+	path string
+	f    *source.Follower
+	o    source.Options
+	bad  []string
+	offs map[string]int64
+}
+
+func newLog(t *testing.T) *log {
+	l := &log{t: t, path: filepath.Join(t.TempDir(), "audit.log"), offs: map[string]int64{}}
+	l.o.Reject = func(r source.Rejection) { l.bad = append(l.bad, r.Reason) }
+	return l
+}
+
+func (l *log) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *log) follow(from *source.Place) {
+	l.t.Helper()
+	if l.f != nil {
+		l.must(l.f.Close())
+	}
+	var err error
+	l.f, err = source.Follow(l.path, from, &l.o)
+	l.must(err)
+	l.t.Cleanup(func() { l.f.Close() })
+}
+
+func (l *log) add(text string) {
+	l.t.Helper()
+	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	l.must(err)
+	_, err = f.WriteString(text)
+	l.must(errors.Join(err, f.Close()))
+}
+
+func (l *log) rename(from, to string) {
+	l.t.Helper()
+	l.must(os.Rename(l.path+from, l.path+to))
+}
+
+// want says which lines are there now.
+func (l *log) want(want string) {
+	l.t.Helper()
+	var got []string
+	err := l.f.Lines(func(line []byte, off int64) error {
+		got = append(got, string(line))
+		l.offs[string(line)] = off
+		return nil
+	})
+	l.must(err)
+	if s := strings.Join(got, " "); s != want {
+		l.t.Errorf("lines %q, want %q", s, want)
+	}
+}
+
+func (l *log) rejected(want string) {
+	l.t.Helper()
+	if got := strings.Join(l.bad, "; "); got != want {
+		l.t.Errorf("rejected %q, want %q", got, want)
+	}
+	l.bad = nil
+}
+
+func TestFollowBeginsAtTheEnd(t *testing.T) {
+	l := newLog(t)
+	l.add("old:1\nold:2\nhalf")
+	l.follow(nil)
+	l.want("")
+	l.add("-done\n")
+	l.want("half-done")
+	l.add("new")
+	l.want("")
+	l.add(":1\r\n\n  \nnew:2\n")
+	l.want("new:1 new:2")
+	l.rejected("")
+}
+
+func TestFollowWaitsForTheFile(t *testing.T) {
+	l := newLog(t)
+	l.follow(nil)
+	l.want("")
+	l.add("first:1\n")
+	l.want("first:1")
+}
+
+func TestFollowThroughRotations(t *testing.T) {
+	l := newLog(t)
+	l.add("")
+	l.follow(nil)
+	l.add("a:1\n")
+	l.want("a:1")
+	// Renamed, and written to until the writer has opened the next one.
+	l.add("a:2\n")
+	l.rename("", ".1")
+	l.want("a:2")
+	l.must(os.WriteFile(l.path, nil, 0o600))
+	f, err := os.OpenFile(l.path+".1", os.O_APPEND|os.O_WRONLY, 0)
+	l.must(err)
+	fmt.Fprint(f, "a:3\nlast-without-end")
+	f.Close()
+	l.want("a:3")
+	l.add("b:1\n")
+	l.want("last-without-end b:1")
+	// Removed and made anew.
+	l.must(os.Remove(l.path))
+	l.want("")
+	l.add("c:1\n")
+	l.want("c:1")
+	l.rejected("")
+	// Offsets go on.
+	if l.offs["a:1"] != 0 || l.offs["b:1"] <= l.offs["last-without-end"] || l.offs["c:1"] <= l.offs["b:1"] {
+		t.Errorf("offsets %v", l.offs)
+	}
+}
+
+// Files that came and went between two looks are read in their order.
+func TestFollowThroughSeveralRotationsAtOnce(t *testing.T) {
+	l := newLog(t)
+	l.add("a:1\n")
+	l.follow(nil)
+	l.add("a:2\n")
+	at := func(path string, sec int64) {
+		l.must(os.Chtimes(path, time(sec), time(sec)))
+	}
+	at(l.path, 100)
+	l.rename("", ".1")
+	l.add("b:1\n")
+	at(l.path, 200)
+	l.rename(".1", ".2")
+	l.rename("", ".1")
+	l.must(os.WriteFile(l.path+".bak", []byte("not:ours\n"), 0o600))
+	l.add("c:1\n")
+	l.want("a:2 b:1 c:1")
+	l.rejected("")
+}
+
+func TestFollowThroughTruncation(t *testing.T) {
+	l := newLog(t)
+	l.add("a:1\n")
+	l.follow(nil)
+	l.add("a:2\npart")
+	l.want("a:2")
+	// Truncated without a copy: what was not read is gone.
+	l.must(os.Truncate(l.path, 0))
+	l.add("b:1\n")
+	l.want("b:1")
+	l.rejected("the file was truncated within a line")
+	// Truncated and grown beyond where we were, between two looks; the rest is in the copy.
+	l.add("b:2\n")
+	text, err := os.ReadFile(l.path)
+	l.must(err)
+	l.must(os.WriteFile(l.path+".1", text, 0o600))
+	l.must(os.Truncate(l.path, 0))
+	l.add("c:1 with more text than there was before\nc:2\n")
+	l.want("b:2 c:1 with more text than there was before c:2")
+	l.rejected("")
+}
+
+func TestFollowGoesOn(t *testing.T) {
+	l := newLog(t)
+	l.follow(nil)
+	l.add("a:1\na:2\na:3\n")
+	l.want("a:1 a:2 a:3")
+	p := l.f.Place(l.offs["a:2"])
+	l.follow(&p)
+	l.want("a:2 a:3")
+	// The file was rotated in between.
+	l.add("a:4\n")
+	p = l.f.Place(l.f.Next())
+	l.must(os.Chtimes(l.path, time(100), time(100)))
+	l.rename("", "-20260101")
+	l.add("b:1\n")
+	l.follow(&p)
+	l.want("a:4 b:1")
+	// A place in the file before.
+	p = l.f.Place(l.offs["a:4"])
+	l.follow(&p)
+	l.want("a:4 b:1")
+	l.rejected("")
+	if l.offs["a:1"] != 0 || l.offs["b:1"] != 16 {
+		t.Errorf("offsets %v", l.offs)
+	}
+	// The file is gone.
+	p = l.f.Place(l.f.Next())
+	l.must(os.Remove(l.path))
+	l.must(os.Remove(l.path + "-20260101"))
+	l.add("c:1\n")
+	l.follow(&p)
+	l.want("c:1")
+	l.rejected("the file that was read before is gone, and what was added to it since; this one is read from its beginning")
+}
+
+func TestFollowBoundsLines(t *testing.T) {
+	l := newLog(t)
+	l.o.MaxLine = 1000
+	l.follow(nil)
+	l.add("a:1\n" + strings.Repeat("x", 300000))
+	l.want("a:1")
+	l.add(strings.Repeat("x", 300000) + "\na:2\n")
+	l.want("a:2")
+	l.rejected("line longer than 1000 bytes")
+}
+
+func TestFollowSaysWhatCannotBeFollowed(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := source.Follow(dir, nil, &source.Options{}); err == nil || !strings.Contains(err.Error(), dir+": not a file that can be followed") {
+		t.Errorf("a folder: %v", err)
+	}
+}
+
+func time(sec int64) stdtime.Time { return stdtime.Unix(sec, 0) }
