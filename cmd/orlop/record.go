@@ -54,7 +54,10 @@ them: it puts them in order.`
 		if err != nil {
 			return err
 		}
-		src, err := agent.OpenLive(c.Kind, agent.LiveOptions{Options: source.Options{Schema: event.NewSchema()}, LoginUID: c.LoginUID})
+		src, err := agent.OpenLive(c.Kind, agent.LiveOptions{
+			Options:  source.Options{Schema: event.NewSchema()},
+			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(),
+		})
 		if err != nil {
 			return &failure{exitUsage, err}
 		}

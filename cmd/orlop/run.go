@@ -35,16 +35,20 @@ type watching struct {
 }
 
 func (w *watching) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&w.source, "source", "auto", "where events come from: "+strings.Join(agent.LiveKinds(), " or "))
+	cmd.Flags().StringVar(&w.source, "source", "auto", "where events come from (`SOURCE`): auto, the first of bpf, audit and proc that works; one of these; audit-log[=FILE]; or stdin")
 	cmd.Flags().Int64Var(&w.loginuid, "loginuid", -1, "watch only processes of this login uid (`N`; default: all)")
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(agent.LiveKinds(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 // config is the source that the flags name.
 func (w *watching) config() (agent.SourceConfig, error) {
-	c := agent.SourceConfig{Kind: w.source}
-	if !slices.Contains(agent.LiveKinds(), w.source) {
-		return c, usage("--source %q: expected %s", w.source, strings.Join(agent.LiveKinds(), " or "))
+	kind, path, named := strings.Cut(w.source, "=")
+	c := agent.SourceConfig{Kind: kind, Path: path}
+	if named && path == "" {
+		return c, usage("--source %q: no file after the =", w.source)
+	}
+	if key, msg, hint := c.Check(); msg != "" {
+		return c, usage("--source %q: %s (%s)", w.source, strings.TrimPrefix(msg, key+": "), hint)
 	}
 	if w.loginuid >= 0 {
 		if w.loginuid >= 1<<32-1 {
@@ -60,9 +64,23 @@ func newRun() *cobra.Command {
 	const help = `Run watches this host and prints an alert for each match of a rule, within
 milliseconds. Alerts go to standard output, everything else to standard error.
 
-It needs CAP_BPF and CAP_PERFMON, or root; orlop doctor says what this host can do
-and what is missing. It never makes a process wait: what it cannot read in time is
-lost, counted, and told, also in the alerts around it (orlop.evidence).
+Events come from the first of these that the host allows, and the first line of the
+log says which, and why not a better one:
+
+  bpf        eBPF programs; needs CAP_BPF and CAP_PERFMON
+  audit      the kernel's audit system: as its daemon where there is none, with rules
+             of its own, and everything put back at the end; beside auditd by
+             multicast, with the rules that are loaded
+  proc       the proc connector; what /proc no longer shows is missing
+
+or from what --source names:
+
+  audit-log  the log that auditd writes, as it grows and is rotated
+  stdin      the records that auditd sends to a plugin, until their end
+
+Orlop doctor says what this host can do and what is missing. No process ever waits for
+orlop: what it cannot read in time is lost, counted, and told, also in the alerts around
+it (orlop.evidence).
 
 All that matters is a flag; a file (--config) can say more: see orlop config schema.
 A flag goes before what the file says. Rule files and folders are watched, and read
@@ -84,7 +102,8 @@ account for every event.`
 		Example: `  orlop run
   orlop run --rules /etc/orlop/rules --output table
   orlop run --config /etc/orlop/orlop.yaml
-  orlop run --state /var/lib/orlop --listen 127.0.0.1:7070`,
+  orlop run --state /var/lib/orlop --listen 127.0.0.1:7070
+  orlop run --source audit-log=/var/log/audit/audit.log`,
 		Args: cobra.NoArgs,
 	}
 	in.add(cmd)
@@ -131,7 +150,7 @@ account for every event.`
 		if err != nil {
 			return err
 		}
-		d := &service{c: c, file: file, log: log, flags: given}
+		d := &service{c: c, file: file, stdin: cmd.InOrStdin(), log: log, flags: given}
 		return d.run(cmd)
 	}
 	return cmd
@@ -174,6 +193,7 @@ type service struct {
 	c     *agent.Config
 	file  string
 	flags func(string) bool // whether a flag is given
+	stdin io.Reader
 	log   *slog.Logger
 	live  *agent.Live
 	tell  *agent.Notifier
@@ -308,7 +328,7 @@ func (d *service) open(schema *event.Schema) error {
 		}
 		src, err := agent.OpenLive(c.Kind, agent.LiveOptions{
 			Options:  source.Options{Schema: schema, Stats: s.Rejects},
-			LoginUID: c.LoginUID, Path: c.Path, Resume: d.live.State.Position(s.Name, s.About),
+			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About),
 		})
 		if err != nil {
 			return &failure{exitUsage, err}

@@ -51,6 +51,8 @@ func (c *SourceConfig) Check() (key, msg, hint string) {
 		return "kind", "it has no kind", "one of " + strings.Join(LiveKinds(), ", ")
 	case !slices.Contains(LiveKinds(), c.Kind):
 		return "kind", "kind: expected " + strings.Join(LiveKinds(), ", "), syntax.DidYouMean(c.Kind, LiveKinds())
+	case c.Path != "" && c.Kind != "audit-log":
+		return "path", "path: " + c.Kind + " reads no file", "leave it out; audit-log reads one"
 	case c.Lateness < 0:
 		return "lateness", "lateness: expected at least 0s", ""
 	case c.LoginUID != nil && *c.LoginUID == 1<<32-1:

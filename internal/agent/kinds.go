@@ -60,6 +60,24 @@ var liveKinds = []liveKind{
 		}
 		return procSource{s}, nil
 	}},
+	{"audit-log", false, nil, func(o LiveOptions) (LiveSource, error) {
+		path := o.Path
+		if path == "" {
+			path = "/var/log/audit/audit.log"
+		}
+		t, err := audit.OpenTail(path, o.Resume, audit.Options{Options: o.Options, LoginUID: o.LoginUID})
+		if err != nil {
+			return nil, err
+		}
+		return tailSource{t}, nil
+	}},
+	{"stdin", false, nil, func(o LiveOptions) (LiveSource, error) {
+		s, err := audit.NewStream(o.Stdin, audit.Options{Options: o.Options, LoginUID: o.LoginUID})
+		if err != nil {
+			return nil, err
+		}
+		return streamSource{s}, nil
+	}},
 }
 
 type bpfSource struct{ *bpf.Sensor }
@@ -77,9 +95,18 @@ func (s bpfSource) Intake() Intake {
 
 type auditSource struct{ *audit.Listener }
 
-// Intake: audit says of what is lost only a bound.
-func (s auditSource) Intake() Intake {
-	st := s.Stats()
+func (s auditSource) Intake() Intake { return auditIntake(s.Stats()) }
+
+type tailSource struct{ *audit.Tail }
+
+func (s tailSource) Intake() Intake { return auditIntake(s.Stats()) }
+
+type streamSource struct{ *audit.Stream }
+
+func (s streamSource) Intake() Intake { return auditIntake(s.Stats()) }
+
+// auditIntake: of what is lost, audit says only a bound.
+func auditIntake(st audit.Stats) Intake {
 	in := Intake{Emitted: st.Events + st.Seeded, Filtered: st.Filtered, Lost: st.Missing(), Waiting: st.Waiting}
 	in.Seen = in.Emitted + in.Filtered + in.Lost + in.Waiting
 	return in

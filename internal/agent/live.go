@@ -44,8 +44,9 @@ type Resumer interface {
 type LiveOptions struct {
 	source.Options
 	LoginUID *uint32 // only processes of this login uid; nil is all
-	Path     string  // of a kind that reads a file
+	Path     string  // of a kind that reads a file; "" is where that usually is
 	Resume   []byte  // the position of an earlier run; nil if there was none, or to begin anew
+	Stdin    io.Reader
 }
 
 // A liveKind makes a live source.

@@ -9,6 +9,12 @@
 //	r := audit.New(in, source.Options{Schema: schema})
 //	err := r.Run(ctx, func(e *event.Event) error { … })
 //
+// Live, it listens to the kernel itself ([Listen]), follows the log that auditd writes
+// ([OpenTail]), or reads what auditd sends to a plugin ([NewStream]). These begin with the
+// processes that are there already, and add what only the host knows: its name, those of
+// its users (as auditd does: also for processes in containers), and of a program that has
+// just started what /proc still shows: start, session, cgroup, and entity ids.
+//
 // A document has the shape of Elastic's Auditd Manager, with three differences.
 // process.name is the base name of the executable, not the kernel's 15 bytes of
 // it (those are auditd.data.comm). A failed exec is not the start of a process

@@ -208,19 +208,3 @@ func (l *hostLook) look(g *glance, pid, ppid uint32, millis int64) {
 		g.parent = identity(g.parent, &p)
 	}
 }
-
-// seed emits the processes that are there already.
-func seed(h *procfs.Host, o *source.Options, emit func(*event.Event) error) error {
-	dec := event.NewDecoder(o.Schema)
-	var e event.Event
-	return h.Existing(func(doc []byte, seq uint64) error {
-		origin := event.Origin{Source: "proc", Offset: int64(seq)}
-		if err := dec.Decode(doc, &e); err != nil {
-			o.Refuse(source.Rejection{Origin: origin, Class: source.ClassSyntax, Reason: "proc: bug: " + err.Error(), Data: doc})
-			return nil
-		}
-		e.Origin = origin
-		o.Emitted()
-		return emit(&e)
-	})
-}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,17 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/orlop/orlop/event"
-	"github.com/orlop/orlop/internal/procfs"
 	"github.com/orlop/orlop/source"
 )
 
 // A Listener is a source of this host's audit events. It reads from Listen on, and
 // never makes the kernel wait for what is done with them.
 type Listener struct {
-	o     Options
+	*core
 	about string
-	host  *hostLook
-	r     *Reassembler
 	queue *queue
 
 	file *os.File // the socket of the events
@@ -35,17 +31,16 @@ type Listener struct {
 	acks chan error // of what is asked on it
 	wg   sync.WaitGroup
 
-	mu      sync.Mutex
-	ctl     *conn // nil if we may not ask
+	asking  sync.Mutex // the kernel, and what follows
+	ctl     *conn      // nil if we may not ask
 	changed *changes
 	own     bool   // we are the kernel's daemon, and not in the multicast group
 	base    uint32 // lost before us
 	lost    int64
-	counts  Counts
 	closed  bool
 
-	hungUp                               atomic.Bool
-	filtered, seeded, overruns, rejoined atomic.Int64
+	hungUp             atomic.Bool
+	overruns, rejoined atomic.Int64
 }
 
 // receiveBuffer is what the kernel may keep for us, some 600 execs.
@@ -58,15 +53,11 @@ func Listen(o Options) (*Listener, error) {
 	if o.State == "" {
 		o.State = DefaultState
 	}
-	h, err := procfs.NewHost()
+	c, err := newCore(o)
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{o: o, host: &hostLook{h: h}, r: NewReassembler(o.Schema), acks: make(chan error, 1)}
-	l.r.parse.local = l.host
-	if o.LoginUID != nil {
-		l.r.only = strconv.AppendUint(nil, uint64(*o.LoginUID), 10)
-	}
+	l := &Listener{core: c, acks: make(chan error, 1)}
 	s := look()
 	s.multicast = o.Multicast
 	if s.ctl != nil {
@@ -300,27 +291,14 @@ func (l *Listener) read(raw syscall.RawConn, q *queue) error {
 // String says what the source listens to.
 func (l *Listener) String() string { return "audit: " + l.about }
 
-// every is how often the clock moves on and the kernel is asked, when nothing comes.
-const every = 500 * time.Millisecond
-
 // Run implements [source.Source]: until ctx ends, and then what has happened until
 // then. It may be called once.
 func (l *Listener) Run(ctx context.Context, emit func(*event.Event) error) error {
 	defer l.release()
-	out := func(e *event.Event) error {
-		l.publish(false)
-		l.o.Emitted()
-		return emit(e)
+	if err := l.existing(emit); err != nil {
+		return err
 	}
-	if !l.o.NoSeed {
-		err := seed(l.host.h, &l.o.Options, func(e *event.Event) error {
-			l.seeded.Add(1)
-			return emit(e)
-		})
-		if err != nil {
-			return err
-		}
-	}
+	out := l.counted(emit)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	stop := ctx.Done()
@@ -332,8 +310,7 @@ func (l *Listener) Run(ctx context.Context, emit func(*event.Event) error) error
 			quiet = l.windUp()
 		case <-l.queue.ready:
 		case now := <-tick.C:
-			l.host.h.Refresh()
-			if err := l.r.Advance(now, out); err != nil {
+			if err := l.advance(now, out); err != nil {
 				return err
 			}
 			l.check()
@@ -350,12 +327,6 @@ func (l *Listener) Run(ctx context.Context, emit func(*event.Event) error) error
 			return l.finish(out)
 		}
 	}
-}
-
-func (l *Listener) finish(emit func(*event.Event) error) error {
-	err := l.r.Flush(emit)
-	l.publish(true)
-	return err
 }
 
 // judge puts together what has been read. It reports whether that is all there will be.
@@ -383,23 +354,11 @@ func (l *Listener) judge(emit func(*event.Event) error) (over bool, err error) {
 	return ended != nil, nil
 }
 
-// publish makes the counters those of this moment.
-func (l *Listener) publish(final bool) {
-	c := l.r.counts // Without what may still come.
-	if final {
-		c = l.r.Counts()
-	}
-	l.filtered.Store(l.r.filtered)
-	l.mu.Lock()
-	l.counts = c
-	l.mu.Unlock()
-}
-
 // check looks whether we still are what we were: while we do not read, stopped by a
 // signal, the kernel gives us up.
 func (l *Listener) check() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.asking.Lock()
+	defer l.asking.Unlock()
 	if !l.own || l.closed {
 		return
 	}
@@ -422,8 +381,8 @@ func (l *Listener) check() {
 // windUp makes an end of events, and returns when the last ones should be here: what
 // the kernel still has comes within moments.
 func (l *Listener) windUp() <-chan time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.asking.Lock()
+	defer l.asking.Unlock()
 	if l.changed != nil && !l.closed {
 		l.ctl.dropRules()
 	}
@@ -440,11 +399,13 @@ func (l *Listener) windUp() <-chan time.Time {
 
 // Stats returns the counters so far.
 func (l *Listener) Stats() Stats {
-	s := Stats{Filtered: l.filtered.Load(), Seeded: l.seeded.Load(), Overruns: l.overruns.Load(), Rejoined: l.rejoined.Load()}
-	s.Waiting, s.Dropped = l.queue.waiting()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	s.Counts = l.counts
+	s := l.counts
+	l.mu.Unlock()
+	s.Overruns, s.Rejoined = l.overruns.Load(), l.rejoined.Load()
+	s.Waiting, s.Dropped = l.queue.waiting()
+	l.asking.Lock()
+	defer l.asking.Unlock()
 	s.Blind = l.ctl == nil
 	l.askLost()
 	s.Lost = l.lost
@@ -454,7 +415,7 @@ func (l *Listener) Stats() Stats {
 	return s
 }
 
-// askLost asks the kernel what it has lost. The caller holds mu.
+// askLost asks the kernel what it has lost. The caller holds asking.
 func (l *Listener) askLost() {
 	if l.ctl == nil || l.closed {
 		return
@@ -466,8 +427,8 @@ func (l *Listener) askLost() {
 
 // release puts the kernel's settings back. It may be called again.
 func (l *Listener) release() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.asking.Lock()
+	defer l.asking.Unlock()
 	if l.closed {
 		return nil
 	}

@@ -5,6 +5,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime"
 
 	"github.com/orlop/orlop/event"
@@ -26,3 +27,22 @@ func (*Listener) Run(context.Context, func(*event.Event) error) error { return e
 func (*Listener) Stats() Stats                                        { return Stats{} }
 func (*Listener) Close() error                                        { return nil }
 func (*Listener) String() string                                      { return "" }
+
+// A Tail is a source of the events of a log that auditd writes.
+type Tail struct{ Listener }
+
+// OpenTail returns a *source.MissingError.
+func OpenTail(string, []byte, Options) (*Tail, error) {
+	return nil, source.FirstMissing("audit", Checks())
+}
+
+// Position is that of a log.
+func (*Tail) Position() ([]byte, int64) { return nil, 0 }
+
+// A Stream is a source of audit records as text that somebody sends.
+type Stream struct{ Listener }
+
+// NewStream returns a *source.MissingError.
+func NewStream(io.Reader, Options) (*Stream, error) {
+	return nil, source.FirstMissing("audit", Checks())
+}

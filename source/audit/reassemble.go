@@ -43,6 +43,10 @@ type Counts struct {
 type Reassembler struct {
 	only     []byte // the login uid of events that are wanted; nil is any
 	filtered int64  // events of others
+	current  struct {
+		node   string
+		serial uint64
+	} // the event that is emitted
 
 	dec    *event.Decoder
 	ev     event.Event
@@ -439,6 +443,7 @@ func (r *Reassembler) emit(p *pending, evicted bool, emit func(*event.Event) err
 	}
 	r.doc = r.parse.appendDoc(r.doc[:0], cut)
 	origin := p.origin
+	r.current.node, r.current.serial = p.n.name, p.serial
 	r.remove(p)
 	r.counts.Events++
 	if cut {
