@@ -99,8 +99,10 @@ const slack = 2 * Tick
 func (h *Host) Began(p *Process, at int64) bool { return h.Wall(p.Start)-slack <= at }
 
 // Existing calls put for the document of each process that is there, the oldest first,
-// with its number. All are of the moment that it began.
-func (h *Host) Existing(put func(doc []byte, seq uint64) error) error {
+// with its number. What was there by since, in nanoseconds since 1970, is of that
+// moment, so that an event of its child that comes after it finds it; what began later
+// is of this one, for it has events of its own.
+func (h *Host) Existing(since int64, put func(doc []byte, seq uint64) error) error {
 	now := time.Now().UnixNano()
 	all, err := Processes()
 	if err != nil {
@@ -109,7 +111,11 @@ func (h *Host) Existing(put func(doc []byte, seq uint64) error) error {
 	var doc []byte
 	for i, p := range all {
 		seq := uint64(i + 1)
-		doc = h.Document(doc[:0], Event{Dataset: "orlop.proc", Action: "existing_process", Type: "info", At: now, Sequence: seq}, p)
+		at := since
+		if h.Wall(p.Start) > since {
+			at = now
+		}
+		doc = h.Document(doc[:0], Event{Dataset: "orlop.proc", Action: "existing_process", Type: "info", At: at, Sequence: seq}, p)
 		if err := put(doc, seq); err != nil {
 			return err
 		}

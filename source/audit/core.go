@@ -19,9 +19,10 @@ const every = 500 * time.Millisecond
 // A core is what the live sources of audit have in common: they put records together
 // and know the host.
 type core struct {
-	o    Options
-	host *hostLook
-	r    *Reassembler
+	o     Options
+	since int64 // a time before the first event, in nanoseconds since 1970
+	host  *hostLook
+	r     *Reassembler
 
 	mu     sync.Mutex
 	counts Stats // as of the last event
@@ -32,13 +33,16 @@ func newCore(o Options) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{o: o, host: &hostLook{h: h}, r: NewReassembler(o.Schema)}
+	c := &core{o: o, since: time.Now().Add(-coarse).UnixNano(), host: &hostLook{h: h}, r: NewReassembler(o.Schema)}
 	c.r.parse.local = c.host
 	if o.LoginUID != nil {
 		c.r.only = strconv.AppendUint(nil, uint64(*o.LoginUID), 10)
 	}
 	return c, nil
 }
+
+// coarse is how far the clock of audit's records may be behind: a tick.
+const coarse = 10 * time.Millisecond
 
 // counted is emit, with what has been counted up to the event.
 func (c *core) counted(emit func(*event.Event) error) func(*event.Event) error {
@@ -67,7 +71,7 @@ func (c *core) existing(emit func(*event.Event) error) error {
 	}
 	dec := event.NewDecoder(c.o.Schema)
 	var e event.Event
-	return c.host.h.Existing(func(doc []byte, seq uint64) error {
+	return c.host.h.Existing(c.since, func(doc []byte, seq uint64) error {
 		origin := event.Origin{Source: "proc", Offset: int64(seq)}
 		if err := dec.Decode(doc, &e); err != nil {
 			c.o.Refuse(source.Rejection{Origin: origin, Class: source.ClassSyntax, Reason: "proc: bug: " + err.Error(), Data: doc})

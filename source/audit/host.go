@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,17 +31,18 @@ type sight struct {
 	pids, net bool
 	cmdline   string // of the kernel
 	multicast bool   // it is what we want
+	state     string // where what is changed is written down
 }
 
 func look() sight {
-	s := sight{users: procfs.InitUsers(), pids: procfs.InitPIDs(), net: procfs.InitNet()}
+	s := sight{state: DefaultState, users: procfs.InitUsers(), pids: procfs.InitPIDs(), net: procfs.InitNet()}
 	s.caps, _ = procfs.Capabilities()
 	b, _ := os.ReadFile("/proc/cmdline")
 	s.cmdline = string(b)
 	if s.ctl, s.err = dial(); s.err != nil {
 		return s
 	}
-	if s.status, s.err = s.ctl.status(); s.err == nil {
+	if s.err = s.ask(); s.err == nil {
 		s.rules, s.err = s.ctl.rules()
 	}
 	if s.err != nil {
@@ -49,6 +51,17 @@ func look() sight {
 	}
 	return s
 }
+
+// ask looks at the kernel's status. A daemon that was killed stays in it until the
+// kernel finds out, which is when it has something to tell: that is none.
+func (s *sight) ask() (err error) {
+	if s.status, err = s.ctl.status(); err == nil && s.pids && s.status.PID != 0 && gone(s.status.PID) {
+		s.status.PID = 0
+	}
+	return err
+}
+
+func gone(pid uint32) bool { return errors.Is(unix.Kill(int(pid), 0), unix.ESRCH) }
 
 func (s *sight) has(c int) bool { return s.caps>>c&1 == 1 }
 
@@ -160,10 +173,24 @@ func (s *sight) checks() []source.Check {
 	default:
 		add(false, "rules", "those that are loaded record execve", "")
 	}
+	if own && !writable(s.state) {
+		add(true, "notes", s.state+" cannot be written, where what is changed has to be written down first", "RuntimeDirectory="+filepath.Base(s.state)+" and RuntimeDirectoryPreserve=yes in the unit, or run as root")
+	}
 	if st.RateLimit != 0 {
 		add(false, "rate limit", fmt.Sprintf("%d records a second; what is more is lost", st.RateLimit), "auditctl -r 0")
 	}
 	return out
+}
+
+// writable reports whether a folder can be written to, or made.
+func writable(dir string) bool {
+	for {
+		err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+		if !errors.Is(err, unix.ENOENT) || dir == filepath.Dir(dir) {
+			return err == nil
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // Checks looks at what the source needs, and changes nothing.

@@ -59,7 +59,7 @@ func Listen(o Options) (*Listener, error) {
 	}
 	l := &Listener{core: c, acks: make(chan error, 1)}
 	s := look()
-	s.multicast = o.Multicast
+	s.multicast, s.state = o.Multicast, o.State
 	if s.ctl != nil {
 		l.ctl = s.ctl
 		l.base = s.status.Lost
@@ -79,8 +79,7 @@ func (l *Listener) open(s sight) error {
 		if err := cleanUp(s.ctl, l.o.State); err != nil {
 			return err
 		}
-		var err error
-		if s.status, err = s.ctl.status(); err != nil {
+		if err := s.ask(); err != nil {
 			return fmt.Errorf("audit: %w", err)
 		}
 	}
@@ -92,7 +91,7 @@ func (l *Listener) open(s sight) error {
 		if !errors.Is(err, errTaken) {
 			return err
 		}
-		if s.status, err = s.ctl.status(); err != nil { // A daemon has come in between.
+		if err := s.ask(); err != nil { // A daemon has come in between.
 			return fmt.Errorf("audit: %w", err)
 		}
 		if err := source.FirstMissing("audit", s.checks()); err != nil {
@@ -133,7 +132,7 @@ func (l *Listener) become(before status) error {
 		err = l.ctl.set(c.Mask&^setEnabled, c.After)
 	}
 	if err == nil {
-		err = l.ask(msgSet, (&status{Mask: setPID, PID: c.PID}).bytes())
+		err = l.register(c.PID)
 		if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EACCES) {
 			err = errTaken
 		}
@@ -166,6 +165,21 @@ func (l *Listener) become(before status) error {
 	}
 	l.about = fmt.Sprintf("unicast, with %d rules of our own for exec, connect and exit", n)
 	return nil
+}
+
+// register makes us the daemon. If one that was killed still seems to be it, that the
+// kernel refuses us is a record, with which it finds out.
+func (l *Listener) register(pid uint32) error {
+	for try := 0; ; try++ {
+		err := l.ask(msgSet, (&status{Mask: setPID, PID: pid}).bytes())
+		if !errors.Is(err, unix.EEXIST) || try == 100 {
+			return err
+		}
+		if st, e := l.ctl.status(); e != nil || st.PID != 0 && !gone(st.PID) {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // listen opens the socket of the events and begins to read it.
@@ -334,6 +348,7 @@ func (l *Listener) judge(emit func(*event.Event) error) (over bool, err error) {
 	b, ended := l.queue.take()
 	origin := event.Origin{Source: "audit"}
 	var rec Record
+	done := int64(0)
 	for len(b) > 0 {
 		var text []byte
 		rec.Type, text, b = next(b)
@@ -346,8 +361,16 @@ func (l *Listener) judge(emit func(*event.Event) error) (over bool, err error) {
 		if err := l.r.Push(&rec, origin, emit); err != nil {
 			return false, err
 		}
+		if rec.Type == typeEOE {
+			if done++; done == 64 {
+				l.queue.did(done, false)
+				l.publish(false)
+				done = 0
+			}
+		}
 	}
 	l.publish(false)
+	l.queue.did(0, true)
 	if ended != nil && !errors.Is(ended, os.ErrClosed) {
 		return false, fmt.Errorf("audit: read: %w", ended)
 	}

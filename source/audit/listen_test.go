@@ -11,6 +11,7 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -294,6 +295,44 @@ func TestListenAfterAKill(t *testing.T) {
 	}
 	h := listenAgain(t, o)
 	h.Close()
+	if after := settings(t); after != before {
+		t.Errorf("the settings are\n%s\nand were\n%s", after, before)
+	}
+}
+
+// Whoever was killed is still the kernel's daemon, for as long as that has nothing to
+// tell. It is taken for what it is, and its rules are known by their key where its
+// notes are gone.
+func TestListenAfterAKillWithoutNotes(t *testing.T) {
+	needsAudit(t)
+	before := settings(t)
+	state, elsewhere := t.TempDir(), t.TempDir()
+	uid := newUID()
+	o := audit.Options{Options: source.Options{Schema: event.NewSchema()}, LoginUID: &uid, State: elsewhere, NoSeed: true}
+	cmd := osexec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "ORLOP_HELPER=listen", "ORLOP_ARG="+state)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Read(make([]byte, 1000))
+	cmd.Process.Signal(syscall.SIGKILL)
+	cmd.Wait()
+	l := listenAgain(t, o)
+	if rules := strings.Count(settings(t), "rule of list"); rules != strings.Count(before, "rule of list")+3 && runtime.GOARCH == "amd64" {
+		t.Errorf("%d rules are loaded, want ours alone: %s", rules, settings(t))
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	// With its notes, all else is put back, too.
+	o.State = state
+	if err := audit.PutBack(state); err != nil {
+		t.Error(err)
+	}
 	if after := settings(t); after != before {
 		t.Errorf("the settings are\n%s\nand were\n%s", after, before)
 	}

@@ -14,6 +14,8 @@ type queue struct {
 	buf     []byte
 	spare   []byte
 	ends    int64 // EOE records in buf
+	held    bool  // what take returned is being looked at,
+	rest    int64 // with so many EOE records
 	dropped int64
 	ended   error // why there will be no more; nil if there may be
 }
@@ -64,8 +66,18 @@ func (q *queue) take() (b []byte, ended error) {
 		q.spare = nil // a flood has gone by
 	}
 	q.buf, q.spare = q.spare[:0], b
-	q.ends = 0
+	q.held, q.rest, q.ends = len(b) > 0, q.ends, 0
 	return b, ended
+}
+
+// did says that n events less are to be looked at of what take returned.
+func (q *queue) did(n int64, all bool) {
+	q.mu.Lock()
+	q.rest = max(q.rest-n, 0)
+	if all {
+		q.held, q.rest = false, 0
+	}
+	q.mu.Unlock()
 }
 
 // next cuts the first record off what take returned.
@@ -75,8 +87,14 @@ func next(b []byte) (typ Type, text, rest []byte) {
 	return typ, b[entryLen : entryLen+n], b[entryLen+n:]
 }
 
-func (q *queue) waiting() (ends, dropped int64) {
+// waiting is how many events are to be looked at, as far as their ends tell: at least
+// one if there are records.
+func (q *queue) waiting() (events, dropped int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.ends, q.dropped
+	events = q.ends + q.rest
+	if events == 0 && (q.held || len(q.buf) > 0) {
+		events = 1
+	}
+	return events, q.dropped
 }

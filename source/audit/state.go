@@ -112,6 +112,23 @@ func (c *changes) undo(k *conn) error {
 	return nil
 }
 
+// PutBack undoes what an earlier run of ours has left in the kernel when it was killed,
+// according to the notes in dir; "" is DefaultState. Listen does so, too.
+func PutBack(dir string) error {
+	if dir == "" {
+		dir = DefaultState
+	}
+	if _, err := os.Stat(changesFile(dir)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	k, err := dial()
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	return cleanUp(k, dir)
+}
+
 // cleanUp undoes what an earlier run of ours has left when it was killed.
 func cleanUp(k *conn, dir string) error {
 	file := changesFile(dir)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/orlop/orlop/event"
@@ -21,6 +22,8 @@ type Tail struct {
 	*core
 	path string
 	f    *source.Follower
+	// behind is whether there may be lines that have not been read.
+	behind atomic.Bool
 
 	// What a position is made of. It is held while records are put together, and not
 	// while an event is handed on.
@@ -29,6 +32,7 @@ type Tail struct {
 	reading int64  // offset of the line that is looked at, or is next
 	current *heard // the event that is handed on
 	done    []heard
+	goesOn  bool // where an earlier one ended,
 	past    resumed
 }
 
@@ -74,12 +78,13 @@ func OpenTail(path string, position []byte, o Options) (*Tail, error) {
 		if err := json.Unmarshal(position, &t.past); err != nil {
 			return nil, fmt.Errorf("audit: %s: position: %w", path, err)
 		}
-		from = &t.past.Place
+		from, t.goesOn = &t.past.Place, true
 	}
 	if t.f, err = source.Follow(path, from, &t.o.Options); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	t.reading = t.f.Next()
+	t.behind.Store(true)
 	return t, nil
 }
 
@@ -90,19 +95,26 @@ func (t *Tail) String() string { return "audit: the log " + t.path }
 // then. It may be called once.
 func (t *Tail) Run(ctx context.Context, emit func(*event.Event) error) error {
 	defer t.f.Close()
-	err := t.existing(func(e *event.Event) error {
-		err := emit(e)
-		if err == nil {
-			t.pos.Lock()
-			t.emitted++
-			t.pos.Unlock()
-		}
-		return err
-	})
-	if err != nil {
-		return err
+	seeded := false
+	seed := func() error {
+		seeded = true
+		return t.existing(func(e *event.Event) error {
+			err := emit(e)
+			if err == nil {
+				t.pos.Lock()
+				t.emitted++
+				t.pos.Unlock()
+			}
+			return err
+		})
 	}
-	emit = t.counted(emit)
+	// The processes of today come after the events of yesterday.
+	if !t.goesOn {
+		if err := seed(); err != nil {
+			return err
+		}
+	}
+	report := t.counted(emit)
 	out := func(e *event.Event) error {
 		// The reassembler has forgotten the event already.
 		h := heard{e.Origin.Offset, t.r.current.node, t.r.current.serial}
@@ -112,7 +124,7 @@ func (t *Tail) Run(ctx context.Context, emit func(*event.Event) error) error {
 		}
 		t.current = &h
 		t.pos.Unlock()
-		err := emit(e)
+		err := report(e)
 		t.pos.Lock()
 		if err != nil {
 			return err // It stays the current one.
@@ -131,7 +143,9 @@ func (t *Tail) Run(ctx context.Context, emit func(*event.Event) error) error {
 	}
 	var rec Record
 	look := func() (bool, error) {
-		return false, t.f.Lines(func(line []byte, off int64) error {
+		defer t.behind.Store(false)
+		err := t.f.Lines(func(line []byte, off int64) error {
+			t.behind.Store(true)
 			return locked(func() error {
 				t.reading = off
 				err := t.line(&rec, line, event.Origin{Source: t.path, Offset: off}, out)
@@ -141,6 +155,11 @@ func (t *Tail) Run(ctx context.Context, emit func(*event.Event) error) error {
 				return err
 			})
 		})
+		if err == nil && !seeded {
+			t.since = time.Now().UnixNano()
+			err = seed()
+		}
+		return false, err
 	}
 	advance := func(now time.Time) error { return locked(func() error { return t.advance(now, out) }) }
 	if err := t.follow(ctx, nil, look, advance); err != nil {
@@ -231,6 +250,9 @@ func (t *Tail) Stats() Stats {
 	defer t.mu.Unlock()
 	s := t.counts
 	s.Blind = true
+	if t.behind.Load() {
+		s.Waiting = 1
+	}
 	return s
 }
 
@@ -320,6 +342,7 @@ func (s *Stream) Run(ctx context.Context, emit func(*event.Event) error) error {
 			}
 			origin.Offset++
 		}
+		s.queue.did(0, true)
 		if ended != nil && ended != io.EOF {
 			return true, fmt.Errorf("audit: standard input: %w", ended)
 		}
@@ -337,7 +360,7 @@ func (s *Stream) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.counts
-	_, st.Dropped = s.queue.waiting()
+	st.Waiting, st.Dropped = s.queue.waiting()
 	st.Blind = true
 	return st
 }

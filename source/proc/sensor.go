@@ -37,6 +37,7 @@ type Sensor struct {
 	doc  []byte
 	seq  uint64
 
+	since  int64 // a time before the first event, in nanoseconds since 1970
 	file   *os.File
 	raw    syscall.RawConn
 	wg     sync.WaitGroup
@@ -75,7 +76,7 @@ func Open(o Options) (*Sensor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proc: socket: %w", err)
 	}
-	s := &Sensor{o: o, host: h, dec: event.NewDecoder(o.Schema), acked: make(chan error, 1), ready: make(chan struct{}, 1), known: map[uint32]origin{}}
+	s := &Sensor{o: o, since: time.Now().UnixNano(), host: h, dec: event.NewDecoder(o.Schema), acked: make(chan error, 1), ready: make(chan struct{}, 1), known: map[uint32]origin{}}
 	s.file = os.NewFile(uintptr(fd), "proc connector")
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
@@ -231,7 +232,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 		s.known[p.PID] = origin{ppid: p.PPID, loginUID: p.LoginUID, login: p.Audit}
 	}
 	if !s.o.NoSeed {
-		err := s.host.Existing(func(doc []byte, seq uint64) error {
+		err := s.host.Existing(s.since, func(doc []byte, seq uint64) error {
 			s.seq = seq
 			s.seeded.Add(1)
 			return s.put(doc, emit)
