@@ -54,9 +54,10 @@ them: it puts them in order.`
 		if err != nil {
 			return err
 		}
-		src, err := agent.OpenLive(c.Kind, agent.LiveOptions{
+		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+		src, _, err := agent.OpenLive(c.Kind, agent.LiveOptions{
 			Options:  source.Options{Schema: event.NewSchema()},
-			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(),
+			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(), Log: log,
 		})
 		if err != nil {
 			return &failure{exitUsage, err}
@@ -66,7 +67,6 @@ them: it puts them in order.`
 		if err := out.open(cmd.OutOrStdout()); err != nil {
 			return &failure{exitIO, err}
 		}
-		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 		log.Info("watching", "source", src.String())
 		err = src.Run(cmd.Context(), out.add)
 		closed := out.close()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -309,10 +310,7 @@ func (d *service) output(cmd *cobra.Command) (emit func(*alert.Alert) error, end
 // open opens the sources.
 func (d *service) open(schema *event.Schema) error {
 	for _, c := range d.c.Sources {
-		s := &agent.Stream{Name: c.Label(), About: c.Kind + " " + c.Path, Rejects: &source.Stats{}, Lateness: c.Lateness}
-		if s.Lateness == 0 {
-			s.Lateness = agent.DefaultLateness
-		}
+		s := &agent.Stream{Name: c.Label(), About: c.Kind + " " + c.Path, Rejects: &source.Stats{}}
 		for _, f := range []struct {
 			name, query string
 			to          **agent.Filter
@@ -326,14 +324,14 @@ func (d *service) open(schema *event.Schema) error {
 			}
 			*f.to = filter
 		}
-		src, err := agent.OpenLive(c.Kind, agent.LiveOptions{
+		src, lateness, err := agent.OpenLive(c.Kind, agent.LiveOptions{
 			Options:  source.Options{Schema: schema, Stats: s.Rejects},
-			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About),
+			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About), Log: d.log,
 		})
 		if err != nil {
 			return &failure{exitUsage, err}
 		}
-		s.Source = src
+		s.Source, s.Lateness = src, cmp.Or(c.Lateness, lateness)
 		d.live.Streams = append(d.live.Streams, s)
 		d.log.Info("watching", "source", src.String(), "rules", running(d.live.Engine))
 	}

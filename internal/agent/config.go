@@ -35,11 +35,11 @@ type LogConfig struct {
 
 // A SourceConfig is one source of events.
 type SourceConfig struct {
-	Kind     string        `yaml:"kind" doc:"What kind of source it is; auto is the best that works here."`
+	Kind     string        `yaml:"kind" enum:"auto|bpf|audit|proc|audit-log|stdin" doc:"What kind of source it is; auto is the best that works here."`
 	Name     string        `yaml:"name" doc:"Its name in counters, log and alerts; without it, its kind."`
-	Path     string        `yaml:"path" doc:"The file that it reads, of a kind that reads one."`
+	Path     string        `yaml:"path" doc:"The file that audit-log reads; without it, /var/log/audit/audit.log."`
 	LoginUID *uint32       `yaml:"loginuid" doc:"Only processes of this login uid; without it, all."`
-	Lateness time.Duration `yaml:"lateness" doc:"How much older than its newest event one may be and still be seen in order by sequences; 0 is the default."`
+	Lateness time.Duration `yaml:"lateness" doc:"How much older than its newest event one may be and still be seen in order by sequences; 0 is the default of its kind: 2s for bpf and proc, 3s for audit, 5s for audit-log and stdin."`
 	Include  string        `yaml:"include" doc:"EQL event query: only events that match it are judged."`
 	Exclude  string        `yaml:"exclude" doc:"EQL event query: events that match it are not judged."`
 }
@@ -83,7 +83,13 @@ func (c *SourceConfig) Label() string {
 // Check implements [config.Checker].
 func (c *Config) Check() (key, msg, hint string) {
 	seen := map[string]bool{}
+	inputs := 0
 	for i := range c.Sources {
+		if c.Sources[i].Kind == "stdin" {
+			if inputs++; inputs == 2 {
+				return "sources", "two sources read standard input", "there is one"
+			}
+		}
 		name := c.Sources[i].Label()
 		if seen[name] {
 			return "sources", "two sources have the name " + name, "give one of them another name"

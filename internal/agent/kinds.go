@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"time"
+
 	"github.com/orlop/orlop/source"
 	"github.com/orlop/orlop/source/audit"
 	"github.com/orlop/orlop/source/bpf"
@@ -38,29 +40,32 @@ func Formats() []string {
 }
 
 // liveKinds are the live sources, the best first: auto takes the first that opens.
+//
+// The kernel tells bpf and proc at once. Of audit, an event that lacks a record waits
+// two seconds for it, and auditd may take its time to write.
 var liveKinds = []liveKind{
-	{"bpf", true, bpf.Checks, func(o LiveOptions) (LiveSource, error) {
+	{"bpf", true, DefaultLateness, bpf.Checks, func(o LiveOptions) (LiveSource, error) {
 		s, err := bpf.Open(bpf.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
 			return nil, err
 		}
 		return bpfSource{s}, nil
 	}},
-	{"audit", true, audit.Checks, func(o LiveOptions) (LiveSource, error) {
+	{"audit", true, DefaultLateness + time.Second, audit.Checks, func(o LiveOptions) (LiveSource, error) {
 		l, err := audit.Listen(audit.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
 			return nil, err
 		}
 		return auditSource{l}, nil
 	}},
-	{"proc", true, proc.Checks, func(o LiveOptions) (LiveSource, error) {
+	{"proc", true, DefaultLateness, proc.Checks, func(o LiveOptions) (LiveSource, error) {
 		s, err := proc.Open(proc.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
 			return nil, err
 		}
 		return procSource{s}, nil
 	}},
-	{"audit-log", false, nil, func(o LiveOptions) (LiveSource, error) {
+	{"audit-log", false, 5 * time.Second, nil, func(o LiveOptions) (LiveSource, error) {
 		path := o.Path
 		if path == "" {
 			path = "/var/log/audit/audit.log"
@@ -71,7 +76,7 @@ var liveKinds = []liveKind{
 		}
 		return tailSource{t}, nil
 	}},
-	{"stdin", false, nil, func(o LiveOptions) (LiveSource, error) {
+	{"stdin", false, 5 * time.Second, nil, func(o LiveOptions) (LiveSource, error) {
 		s, err := audit.NewStream(o.Stdin, audit.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
 			return nil, err

@@ -3,9 +3,12 @@ package agent
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/orlop/orlop/source"
+	"github.com/orlop/orlop/source/audit"
 )
 
 // A LiveSource is a source of what happens on this host.
@@ -47,14 +50,18 @@ type LiveOptions struct {
 	Path     string  // of a kind that reads a file; "" is where that usually is
 	Resume   []byte  // the position of an earlier run; nil if there was none, or to begin anew
 	Stdin    io.Reader
+	Log      *slog.Logger // nil is none
 }
 
 // A liveKind makes a live source.
 type liveKind struct {
-	name   string
-	auto   bool // auto may take it
-	checks func() []source.Check
-	open   func(LiveOptions) (LiveSource, error)
+	name string
+	auto bool // auto may take it
+	// lateness is how much older than its newest event, or than the clock once it
+	// has handed on all that it has, an event of it may be.
+	lateness time.Duration
+	checks   func() []source.Check
+	open     func(LiveOptions) (LiveSource, error)
 }
 
 // LiveKinds lists what OpenLive can be asked for.
@@ -67,9 +74,13 @@ func LiveKinds() []string {
 }
 
 // OpenLive opens the live source of that name, or, for auto, of the first kind that
-// works; what it is attached to then says why the better ones do not. The error says
-// why none does.
-func OpenLive(name string, o LiveOptions) (LiveSource, error) {
+// works; what it is attached to then says why the better ones do not. Lateness is what
+// its kind needs. The error says why none works.
+func OpenLive(name string, o LiveOptions) (src LiveSource, lateness time.Duration, err error) {
+	// Whatever is watched now: rules that nobody reads slow the host down.
+	if err := audit.PutBack(""); err != nil && o.Log != nil {
+		o.Log.Warn("what a run that was killed has changed of the kernel's audit settings stays", "reason", err)
+	}
 	var why []string
 	for _, k := range liveKinds {
 		if name != k.name && (name != "auto" || !k.auto) {
@@ -80,14 +91,14 @@ func OpenLive(name string, o LiveOptions) (LiveSource, error) {
 			if len(why) > 0 {
 				s = second{s, strings.Join(why, "; ")}
 			}
-			return s, nil
+			return s, k.lateness, nil
 		}
 		why = append(why, err.Error())
 	}
 	if len(why) == 0 {
-		return nil, fmt.Errorf("source %q: expected %s", name, strings.Join(LiveKinds(), ", "))
+		return nil, 0, fmt.Errorf("source %q: expected %s", name, strings.Join(LiveKinds(), ", "))
 	}
-	return nil, fmt.Errorf("this host cannot be watched: %s", strings.Join(why, "; "))
+	return nil, 0, fmt.Errorf("this host cannot be watched: %s", strings.Join(why, "; "))
 }
 
 // A second source is not the best one.

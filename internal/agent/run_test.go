@@ -381,7 +381,7 @@ func TestLiveReload(t *testing.T) {
 }
 
 func TestOpenLiveKnowsItsSources(t *testing.T) {
-	_, err := agent.OpenLive("dtrace", agent.LiveOptions{})
+	_, _, err := agent.OpenLive("dtrace", agent.LiveOptions{})
 	if want := `source "dtrace": expected auto, bpf, audit, proc, audit-log, stdin`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
