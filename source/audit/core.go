@@ -60,7 +60,7 @@ func (c *core) publish(final bool) {
 		n = c.r.Counts()
 	}
 	c.mu.Lock()
-	c.counts.Counts, c.counts.Filtered = n, c.r.filtered
+	c.counts.Counts, c.counts.Filtered, c.counts.Waiting = n, c.r.filtered, int64(c.r.n)
 	c.mu.Unlock()
 }
 

@@ -426,7 +426,9 @@ func (l *Listener) Stats() Stats {
 	s := l.counts
 	l.mu.Unlock()
 	s.Overruns, s.Rejoined = l.overruns.Load(), l.rejoined.Load()
-	s.Waiting, s.Dropped = l.queue.waiting()
+	waiting, dropped := l.queue.waiting()
+	s.Waiting += waiting
+	s.Dropped = dropped
 	l.asking.Lock()
 	defer l.asking.Unlock()
 	s.Blind = l.ctl == nil

@@ -30,7 +30,7 @@ type Stats struct {
 	Counts
 	Filtered int64 // events of other login uids
 	Seeded   int64 // processes that were there already
-	Waiting  int64 // events that have been read and not been put together yet
+	Waiting  int64 // events that have come and are not whole or not looked at yet; of a log or stream at least so many
 	Lost     int64 // records that the kernel says it lost since Open
 	Overruns int64 // times that the kernel found our socket full
 	Dropped  int64 // records that were read and that there was no room for; also gaps or incomplete

@@ -251,7 +251,7 @@ func (t *Tail) Stats() Stats {
 	s := t.counts
 	s.Blind = true
 	if t.behind.Load() {
-		s.Waiting = 1
+		s.Waiting++
 	}
 	return s
 }
@@ -360,7 +360,9 @@ func (s *Stream) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.counts
-	st.Waiting, st.Dropped = s.queue.waiting()
+	waiting, dropped := s.queue.waiting()
+	st.Waiting += waiting
+	st.Dropped = dropped
 	st.Blind = true
 	return st
 }

@@ -163,6 +163,38 @@ func serialOf(t *testing.T, e *event.Event) uint64 {
 	return n
 }
 
+// An event that still lacks a record waits, and so does what has not been read.
+func TestTailWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	write(t, path, nil)
+	tail, err := audit.OpenTail(path, nil, tailOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := tail.Stats().Waiting; n == 0 {
+		t.Error("nothing waits before anything is read")
+	}
+	whole, part := execRecords(1), execRecords(2)
+	write(t, path, []string{strings.Join(part[:2], "\n") + "\n" + strings.Join(whole, "\n") + "\n"})
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var during []int64
+	err = tail.Run(ctx, func(e *event.Event) error {
+		during = append(during, tail.Stats().Waiting)
+		stop()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(during) != 2 || during[0] < 2 {
+		t.Errorf("while it was read, %d waited; want at least the rest of the file and the one that lacks records, and two events", during)
+	}
+	if st := tail.Stats(); st.Waiting != 0 {
+		t.Errorf("in the end %+v", st)
+	}
+}
+
 // What auditd sends to a plugin is read to its end, and events are as from a file.
 func TestStream(t *testing.T) {
 	var text strings.Builder
