@@ -43,6 +43,7 @@ type daemon struct {
 	ctx   context.Context
 	uid   string
 	cmd   *exec.Cmd
+	mu    sync.Mutex
 	out   []string    // lines of standard output
 	at    []time.Time // when they came
 	done  chan struct{}
@@ -86,14 +87,35 @@ func newUID() string {
 	return strconv.Itoa(lastUID.n)
 }
 
-// watch starts orlop and waits until it watches.
+// watch starts orlop for one login uid and waits until it watches.
 func watch(t testing.TB, uid, verb string, args ...string) *daemon {
 	t.Helper()
 	needsKernel(t)
+	d := start(t, append([]string{program(t), verb, "--loginuid", uid}, args...)...)
+	d.uid = uid
+	return d
+}
+
+// start starts a command that is or becomes an orlop, and waits until that watches.
+func start(t testing.TB, command ...string) *daemon {
+	t.Helper()
+	d := prepare(t, command...)
+	d.begin()
+	return d
+}
+
+// prepare makes a daemon of a command, which begin starts.
+func prepare(t testing.TB, command ...string) *daemon {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(times(t, 120))*time.Second)
 	t.Cleanup(cancel)
-	d := &daemon{t: t, ctx: ctx, uid: uid, done: make(chan struct{}), log: make(chan string, 1000)}
-	d.cmd = exec.CommandContext(ctx, program(t), append([]string{verb, "--loginuid", uid}, args...)...)
+	d := &daemon{t: t, ctx: ctx, done: make(chan struct{}), log: make(chan string, 1000)}
+	d.cmd = exec.CommandContext(ctx, command[0], command[1:]...)
+	return d
+}
+
+func (d *daemon) begin() {
+	t := d.t
+	t.Helper()
 	stdout, err := d.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -113,33 +135,81 @@ func watch(t testing.TB, uid, verb string, args ...string) *daemon {
 		}
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { lines(stdout, func(l string) { d.out, d.at = append(d.out, l), append(d.at, time.Now()) }) })
+	wg.Go(func() {
+		lines(stdout, func(l string) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.out, d.at = append(d.out, l), append(d.at, time.Now())
+		})
+	})
 	wg.Go(func() { lines(stderr, func(l string) { d.log <- l }); close(d.log) })
 	go func() { wg.Wait(); close(d.done) }()
 	for l := range d.log {
 		d.logs = append(d.logs, l)
 		if strings.Contains(l, "msg=watching") {
-			return d
+			return
 		}
 	}
-	t.Fatalf("orlop %s does not watch: %s", verb, strings.Join(d.logs, "\n"))
-	return nil
+	t.Fatalf("%q does not watch: %s", d.cmd.Args, strings.Join(d.logs, "\n"))
 }
 
 // run runs a command under the login uid.
 func (d *daemon) run(args ...string) {
 	d.t.Helper()
-	cmd := exec.CommandContext(d.ctx, "/bin/sh", append([]string{"-c", `echo "$1" >/proc/self/loginuid && shift && exec "$@"`, "sh", d.uid}, args...)...)
+	runAs(d.t, d.ctx, d.uid, args...)
+}
+
+// runAs runs a command under a login uid.
+func runAs(t testing.TB, ctx context.Context, uid string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", `echo "$1" >/proc/self/loginuid && shift && exec "$@"`, "sh", uid}, args...)...)
 	cmd.WaitDelay = time.Second // children may hold the pipe
 	if out, err := cmd.CombinedOutput(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-		d.t.Fatalf("%q: %v\n%s", args, err, out)
+		t.Fatalf("%q: %v\n%s", args, err, out)
 	}
+}
+
+// wait waits until something is so.
+func (d *daemon) wait(what string, so func() bool) {
+	d.t.Helper()
+	for !so() {
+		select {
+		case <-d.ctx.Done():
+			d.t.Fatalf("%s: not in time", what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// lines waits until that many lines are on standard output.
+func (d *daemon) lines(n int) {
+	d.t.Helper()
+	d.wait(fmt.Sprintf("%d alerts", n), func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.out) >= n
+	})
+}
+
+// kill kills orlop.
+func (d *daemon) kill() {
+	d.cmd.Process.Kill()
+	for range d.log {
+	}
+	<-d.done
+	d.cmd.Wait()
 }
 
 // end ends orlop and returns its output. It must account for every event.
 func (d *daemon) end() []string {
 	d.t.Helper()
 	d.cmd.Process.Signal(syscall.SIGTERM)
+	return d.ended()
+}
+
+// ended waits for the end of orlop, and returns its output.
+func (d *daemon) ended() []string {
+	d.t.Helper()
 	for l := range d.log {
 		d.logs = append(d.logs, l)
 	}

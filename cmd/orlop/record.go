@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +55,9 @@ them: it puts them in order.`
 		c, err := in.config()
 		if err != nil {
 			return err
+		}
+		if c.Kind == "stdin" {
+			signal.Ignore(syscall.SIGHUP) // by which auditd tells its plugins to read their settings again
 		}
 		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 		src, _, err := agent.OpenLive(c.Kind, agent.LiveOptions{

@@ -1,10 +1,12 @@
 // Storm starts a program again and again and prints how many nanoseconds it took:
 // storm COUNT PROGRAM [ARG...]
+// An argument {} is which time it is.
 package main
 
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -16,8 +18,14 @@ func main() {
 		panic(err)
 	}
 	begin := time.Now()
-	for range n {
-		pid, err := syscall.ForkExec(os.Args[2], os.Args[2:], &syscall.ProcAttr{})
+	args := slices.Clone(os.Args[2:])
+	for i := range n {
+		for j, a := range os.Args[2:] {
+			if a == "{}" {
+				args[j] = strconv.Itoa(i)
+			}
+		}
+		pid, err := syscall.ForkExec(args[0], args, &syscall.ProcAttr{})
 		if err != nil {
 			panic(err)
 		}

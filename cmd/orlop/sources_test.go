@@ -1,0 +1,405 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/orlop/orlop/source/audit"
+)
+
+// needsAudit skips a test where we cannot be the kernel's audit daemon.
+func needsAudit(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("not root")
+	}
+	for _, c := range audit.Checks() {
+		if c.Needed && c.Fix != "" || c.Name == "daemon" && !strings.HasPrefix(c.State, "none") {
+			t.Skipf("audit: %s: %s", c.Name, c.State)
+		}
+	}
+}
+
+// everyExec is a rule for all that is executed.
+const everyExec = `[metadata]
+[rule]
+author = ["x"]
+from = "now-9m"
+license = "Apache-2.0"
+rule_id = "exec"
+name = "exec"
+description = "d"
+risk_score = 1
+severity = "low"
+type = "eql"
+language = "eql"
+query = '''
+process where event.type == "start" and event.action in ("exec", "executed")
+'''
+`
+
+// copyOf copies a program under other names.
+func copyOf(t testing.TB, program, dir string, names ...string) {
+	t.Helper()
+	text, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Bpf and audit see the same: of one process tree, with thousands of short processes
+// and every odd argument, all executions, with the same value in every field that
+// both know, and so the same alerts.
+func TestSourcesAgree(t *testing.T) {
+	needsKernel(t)
+	needsAudit(t)
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	storm, short := filepath.Join(dir, "storm"), filepath.Join(dir, "short")
+	buildGo(t, "storm", "testdata/storm/main.go", storm)
+	copyOf(t, "/bin/true", dir, "short", "ctr", "crictl", "ein Programm")
+	if runtime.GOARCH == "amd64" {
+		if err := os.WriteFile(short, exits, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := filepath.Join(dir, "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh -e\n"+dir+"/ctr -n k8s.io t exec --exec-id a b sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	rule := filepath.Join(dir, "rule.toml")
+	if err := os.WriteFile(rule, []byte(everyExec), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	uid := newUID()
+	watched := map[string]*daemon{}
+	for _, source := range []string{"bpf", "audit"} {
+		watched[source] = watch(t, uid, "run", "--source", source, "--rules", rule, "--output", "ndjson")
+		watched[source+" pack"] = watch(t, uid, "run", "--source", source, "--output", "ndjson")
+	}
+	const n, cores = 2500, 2
+	ctx := watched["bpf"].ctx
+	var wg sync.WaitGroup
+	for i := range cores {
+		wg.Go(func() { runAs(t, ctx, uid, storm, strconv.Itoa(n), short, "mark", strconv.Itoa(i), "{}") })
+	}
+	wg.Wait()
+	runAs(t, ctx, uid, filepath.Join(dir, "ein Programm"), "", "größe", "a\nb\t\"\\c", "")
+	runAs(t, ctx, uid, filepath.Join(dir, "ctr"), "run", "--privileged", "docker.io/library/alpine:3", strings.Repeat("x", 9000))
+	runAs(t, ctx, uid, script)
+	runAs(t, ctx, uid, "/bin/sh", "-c", dir+"/crictl exec -it 0123456789ab sh; /nowhere/there; "+dir+"/ctr -n k8s.io c rm b & wait")
+
+	found := map[string][]map[string]any{}
+	for _, name := range []string{"bpf", "audit", "bpf pack", "audit pack"} {
+		watched[name].lossy = true
+		found[name] = alerts(t, watched[name].end())
+	}
+	lost := 0
+	for name, d := range watched {
+		if lost += d.lost; d.lost > 0 {
+			t.Logf("%s lost %d", name, d.lost)
+		}
+	}
+	// What is executed, in the order of pids, which do not wrap so soon.
+	execs := map[string]map[string]map[string]any{}
+	for _, source := range []string{"bpf", "audit"} {
+		execs[source] = map[string]map[string]any{}
+		marks := map[string]int{}
+		for _, a := range found[source] {
+			args := fmt.Sprint(lookUp(a, "process.args"))
+			execs[source][fmt.Sprint(lookUp(a, "process.pid"), args)] = a
+			if strings.HasPrefix(args, "["+short+" mark ") {
+				marks[args]++
+			}
+		}
+		if got := len(marks) + watched[source].lost; got < n*cores {
+			t.Errorf("%s: %d of %d short processes are seen or lost", source, got, n*cores)
+		}
+		for mark, times := range marks {
+			if times != 1 {
+				t.Errorf("%s: %s is seen %d times", source, mark, times)
+			}
+		}
+		if len(execs[source]) != len(found[source]) {
+			t.Errorf("%s: %d of %d alerts are of different executions", source, len(execs[source]), len(found[source]))
+		}
+	}
+	if lost > 0 {
+		t.Logf("not compared: %d events were lost, and counted", lost)
+		return
+	}
+	bad := 0
+	for key, b := range execs["bpf"] {
+		a := execs["audit"][key]
+		if a == nil {
+			t.Errorf("audit has not seen %.200s", key)
+			continue
+		}
+		for _, field := range []string{"process.args", "process.args_count", "process.command_line", "process.executable", "process.name", "process.working_directory",
+			"process.parent.pid", "process.parent.executable", "process.parent.name", "process.parent.args", "process.parent.command_line", "orlop.process.ancestor",
+			"user.id", "user.name", "group.id", "group.name", "auditd.user.audit.id", "auditd.session", "host.name", "host.id", "host.boot.id", "host.os.type", "event.type", "event.category"} {
+			if got, want := lookUp(a, field), lookUp(b, field); !reflect.DeepEqual(got, want) && (got != nil && want != nil || required[field]) && bad < 20 {
+				bad++
+				t.Errorf("%.100s: %s is\n%.300v by audit and\n%.300v by bpf", key, field, got, want)
+			}
+		}
+	}
+	if len(execs["audit"]) != len(execs["bpf"]) {
+		t.Errorf("audit has seen %d executions, bpf %d", len(execs["audit"]), len(execs["bpf"]))
+	}
+	if b, a := summaryOf(found["bpf pack"]), summaryOf(found["audit pack"]); a != b || len(b) == 0 {
+		t.Errorf("alerts by audit:\n%sby bpf:\n%s", a, b)
+	}
+}
+
+// required are the fields that every execution has, whoever saw it.
+var required = map[string]bool{
+	"process.args": true, "process.args_count": true, "process.command_line": true, "process.executable": true, "process.name": true,
+	"process.parent.pid": true, "process.parent.executable": true, "process.parent.name": true, "process.parent.args": true,
+	"user.id": true, "auditd.user.audit.id": true, "host.name": true, "host.id": true, "event.type": true, "event.category": true,
+}
+
+// Without the rights for bpf, auto takes audit, and without those for that, proc; each
+// time it says why. What they change is put back.
+func TestAutoTakesTheNextBest(t *testing.T) {
+	needsKernel(t)
+	needsAudit(t)
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("needs setpriv")
+	}
+	f := func(without string, wants ...string) {
+		t.Helper()
+		uid := newUID()
+		d := start(t, "setpriv", "--bounding-set="+without, "--inh-caps=-all", program(t), "run", "--loginuid", uid, "--output", "ndjson")
+		first := d.logs[len(d.logs)-1]
+		for _, want := range wants {
+			if !strings.Contains(first, want) {
+				t.Errorf("without %s it says %s, want %q", without, first, want)
+			}
+		}
+		d.end()
+	}
+	f("-bpf,-perfmon,-sys_admin", `source="audit: unicast`, "; no bpf: capabilities: no CAP_BPF, no CAP_PERFMON (")
+	f("-bpf,-perfmon,-sys_admin,-audit_control,-audit_read", `source="proc: `, "; no bpf: ", "; audit: capabilities: no CAP_AUDIT_CONTROL, no CAP_AUDIT_READ (")
+}
+
+// The proc connector raises the alert of what lives long enough to be looked at.
+func TestRunByProcConnector(t *testing.T) {
+	d := watch(t, newUID(), "run", "--source", "proc", "--output", "ndjson")
+	ctr := filepath.Join(t.TempDir(), "ctr")
+	buildGo(t, "box", "testdata/box/main.go", ctr)
+	cmd := exec.CommandContext(d.ctx, "/bin/sh", "-c", `echo "$1" >/proc/self/loginuid && exec "$2" tasks exec --exec-id e c1 sh`, "sh", d.uid, ctr)
+	cmd.Env = []string{"BOX_WAIT=1"}
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.lines(1)
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if got, want := summaryOf(alerts(t, d.end())), "medium: Container Entered Below the Kubernetes API: ctr tasks exec\n"; !strings.Contains(got, want) {
+		t.Errorf("got:\n%swant:\n%s", got, want)
+	}
+}
+
+// A run on audit that was killed leaves rules that slow the host down. The next one,
+// whatever its source, takes them away.
+func TestNextRunClearsWhatAKilledOneLeft(t *testing.T) {
+	needsKernel(t)
+	needsAudit(t)
+	d := watch(t, newUID(), "run", "--source", "audit", "--output", "none")
+	notes := filepath.Join(audit.DefaultState, "audit.json")
+	var was struct{ PID int }
+	text, err := os.ReadFile(notes)
+	if err == nil {
+		err = json.Unmarshal(text, &was)
+	}
+	if err != nil || was.PID != d.cmd.Process.Pid {
+		t.Fatalf("notes of %d: %v, %s", d.cmd.Process.Pid, err, text)
+	}
+	d.kill()
+	watch(t, newUID(), "run", "--source", "bpf", "--output", "none").end()
+	if _, err := os.Stat(notes); !os.IsNotExist(err) {
+		t.Errorf("the notes are still there: %v", err)
+	}
+	for _, c := range audit.Checks() {
+		if c.Name == "rules" && c.State != "orlop loads its own" {
+			t.Errorf("rules: %s", c.State)
+		}
+	}
+}
+
+// recordsOf are those of an execution, as auditd writes them.
+func recordsOf(serial int, at time.Time, args ...string) string {
+	stamp := fmt.Sprintf("msg=audit(%d.%03d:%d):", at.Unix(), at.Nanosecond()/1e6, serial)
+	b := fmt.Sprintf("type=SYSCALL %s arch=c000003e syscall=59 success=yes exit=0 a0=1 a1=2 a2=3 a3=8 items=1 ppid=2000000001 pid=%d auid=1001 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=(none) ses=84 comm=%q exe=%q key=\"exec\"\n",
+		stamp, 2_000_000_001+serial, args[0], "/usr/bin/"+args[0])
+	b += fmt.Sprintf("type=EXECVE %s argc=%d", stamp, len(args))
+	for i, a := range args {
+		b += fmt.Sprintf(" a%d=%q", i, a)
+	}
+	return b + fmt.Sprintf("\ntype=CWD %s cwd=\"/root\"\ntype=PATH %s item=0 name=%q inode=1 dev=fe:00 mode=0100755 ouid=0 ogid=0 rdev=00:00 nametype=NORMAL\ntype=PROCTITLE %s proctitle=637472\n", stamp, stamp, "/usr/bin/"+args[0], stamp)
+}
+
+func addTo(t *testing.T, file, text string) {
+	t.Helper()
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = io.WriteString(f, text)
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A log is followed through its rotations, by renaming and by truncating, and through
+// a kill: what was written meanwhile is judged, once.
+func TestRunFollowsALog(t *testing.T) {
+	dir := t.TempDir()
+	log, state, rule := filepath.Join(dir, "audit.log"), filepath.Join(dir, "state"), filepath.Join(dir, "rule.toml")
+	addTo(t, rule, strings.Replace(everyExec, `event.type == "start"`, `process.parent.pid == 2000000001`, 1))
+	addTo(t, log, recordsOf(1, time.Now().Add(-3*time.Hour), "old", "0"))
+	config := filepath.Join(dir, "orlop.yaml")
+	addTo(t, config, "sources:\n  - kind: audit-log\n    path: "+log+"\nrules: ["+rule+"]\nstate: "+state+"\ncheckpoint: 1s\noutput: ndjson\n")
+
+	at, serial := time.Now().Add(-10*time.Minute), 1
+	write := func(args ...string) string {
+		serial++
+		at = at.Add(10 * time.Second)
+		return recordsOf(serial, at, args...)
+	}
+	var got []string
+	seen := map[string]bool{}
+	life := func(during func(d *daemon)) {
+		t.Helper()
+		d := start(t, program(t), "run", "--config", config)
+		during(d)
+		if d.cmd.ProcessState == nil {
+			d.end()
+		}
+		for _, a := range alerts(t, d.out) {
+			// A kill at the moment of an alert repeats it, with the same id.
+			if id := fmt.Sprint(lookUp(a, "kibana.alert.uuid")); !seen[id] {
+				seen[id] = true
+				got = append(got, fmt.Sprint(lookUp(a, "process.args")))
+			}
+		}
+	}
+	life(func(d *daemon) {
+		d.wait("checkpoint", func() bool { _, err := os.Stat(filepath.Join(state, "checkpoint")); return err == nil })
+		addTo(t, log, write("a", "1")+write("a", "2"))
+		d.lines(2)
+		d.kill()
+	})
+	addTo(t, log, write("a", "3")+write("a", "4"))
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	addTo(t, log, write("a", "5"))
+	life(func(*daemon) { addTo(t, log, write("a", "6")) })
+	life(func(*daemon) {
+		addTo(t, log, write("a", "7"))
+		text, err := os.ReadFile(log)
+		if err == nil {
+			err = os.WriteFile(log+".2", text, 0o600)
+		}
+		if err == nil {
+			err = os.Truncate(log, 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		addTo(t, log, write("a", "8"))
+	})
+	var want []string
+	for i := range 8 {
+		want = append(want, fmt.Sprintf("[a %d]", i+1))
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("alerts %q,\nwant %q", got, want)
+	}
+}
+
+// What auditd sends to a plugin is judged up to its end, as from a file, and the
+// signal by which auditd says that its settings have changed does not end it.
+func TestRunAsAPluginOfAuditd(t *testing.T) {
+	text, err := os.ReadFile("../../examples/node-session/audit.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As if it happened now.
+	stamp := regexp.MustCompile(`audit\(\d+`)
+	seconds := func(b []byte) int64 { n, _ := strconv.ParseInt(string(b[len("audit("):]), 10, 64); return n }
+	shift := time.Now().Unix() - seconds(stamp.Find(text))
+	text = stamp.ReplaceAllFunc(text, func(b []byte) []byte { return fmt.Appendf(nil, "audit(%d", seconds(b)+shift) })
+	for _, verb := range []string{"run", "record"} {
+		d := prepare(t, program(t), verb, "--source", "stdin")
+		if verb == "run" {
+			d.cmd.Args = append(d.cmd.Args, "--output", "ndjson")
+		}
+		in, err := d.cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.begin()
+		half := len(text) / 2
+		in.Write(text[:half])
+		d.cmd.Process.Signal(syscall.SIGHUP)
+		in.Write(text[half:])
+		in.Close()
+		lines := d.ended()
+		if verb == "record" {
+			out, err := exec.Command("sh", "-c", `"$1" scan --output ndjson --quiet - <"$2"`, "sh", program(t), saved(t, lines)).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines = strings.Split(strings.TrimSpace(string(out)), "\n")
+		}
+		out, err := exec.Command(program(t), "scan", "--output", "ndjson", "--quiet", "../../examples/node-session/audit.log").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A sequence by host.id is only seen where that is known.
+		const more = "high: Image Imported, Then Run, Below the Kubernetes API\n"
+		got := strings.Replace(summaryOf(alerts(t, lines)), more, "", 1)
+		if want := summaryOf(alerts(t, strings.Split(strings.TrimSpace(string(out)), "\n"))); got != want {
+			t.Errorf("%s as a plugin raises:\n%sscan:\n%s", verb, got, want)
+		}
+	}
+}
+
+func saved(t *testing.T, lines []string) string {
+	name := filepath.Join(t.TempDir(), "events.ndjson")
+	addTo(t, name, strings.Join(lines, "\n")+"\n")
+	return name
+}
