@@ -9,6 +9,8 @@
 //	process.parent.{pid,executable,name,args,args_count,command_line,entity_id,start}
 //	process.{command_line,args_count,entity_id,name}
 //	process.executable      of events that are not an exec
+//	process.session_leader.{executable,name,args,args_count,command_line,entity_id,start}
+//	                        if the source states process.session_leader.pid
 //	process.Ext.ancestry    entity ids, nearest first, at most 20
 //	container.id
 //
@@ -36,8 +38,8 @@
 // Everything is filled with [event.Event.Set], so the event lists it as
 // derived. What a source said is never replaced, and what cannot be known is
 // left out: a wrong parent is worse than none. A process.parent.pid is only
-// filled from the old name process.ppid; process.entry_leader and
-// process.session_leader are never filled.
+// filled from the old name process.ppid, a process.session_leader.pid never;
+// process.entry_leader is never filled.
 //
 // # Who is who
 //

@@ -52,6 +52,7 @@ type Enricher struct {
 	rf        runtimeFields
 	of        originFields
 	audited   bool // the stream has the audit log of the Kubernetes API
+	sf        sessionFields
 	args, env []string
 }
 
@@ -93,6 +94,7 @@ func New(s *event.Schema, o Options) *Enricher {
 		o:     o,
 		rf:    newRuntimeFields(s),
 		of:    newOriginFields(s),
+		sf:    newSessionFields(s),
 		hosts: map[string]*host{},
 		procs: map[key]*proc{},
 		words: map[string]string{},
@@ -198,6 +200,7 @@ func (x *Enricher) Apply(e *event.Event) {
 	if p != nil {
 		x.fillParent(&s, p)
 	}
+	x.fillSession(&s, c)
 	x.meaning(&s, c, p)
 	for len(x.procs) > x.o.MaxProcesses || x.bytes > x.o.MaxBytes && len(x.procs) > 1 {
 		x.stats.Evicted++

@@ -160,6 +160,7 @@ func TestSourcesAgree(t *testing.T) {
 		}
 		for _, field := range []string{"process.args", "process.args_count", "process.command_line", "process.executable", "process.name", "process.working_directory",
 			"process.parent.pid", "process.parent.executable", "process.parent.name", "process.parent.args", "process.parent.command_line", "orlop.process.ancestor",
+			"process.session_leader.pid", "process.session_leader.executable", "process.session_leader.entity_id", "process.group_leader.pid", "process.interactive",
 			"user.id", "user.name", "group.id", "group.name", "auditd.user.audit.id", "auditd.session", "host.name", "host.id", "host.boot.id", "host.os.type", "event.type", "event.category"} {
 			if got, want := lookUp(a, field), lookUp(b, field); !reflect.DeepEqual(got, want) && (got != nil && want != nil || required[field]) && bad < 20 {
 				bad++
