@@ -49,7 +49,10 @@ func (w *watching) config() (agent.SourceConfig, error) {
 		return c, usage("--source %q: no file after the =", w.source)
 	}
 	if key, msg, hint := c.Check(); msg != "" {
-		return c, usage("--source %q: %s (%s)", w.source, strings.TrimPrefix(msg, key+": "), hint)
+		if hint != "" {
+			hint = " (" + hint + ")"
+		}
+		return c, usage("--source %q: %s%s", w.source, strings.TrimPrefix(msg, key+": "), hint)
 	}
 	if w.loginuid >= 0 {
 		if w.loginuid >= 1<<32-1 {
