@@ -66,6 +66,14 @@ fuzz:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+# What watching costs, and how soon an alert comes: bpf, audit and proc against a host
+# without a sensor and against auditd, in turn. Needs root, and a host with nothing else
+# to do; auditd is measured where it is installed.
+bench-live:
+	$(GO) test -run '^$$' -bench Storm -benchtime 1x -timeout 30m ./cmd/orlop
+	$(GO) test -run '^$$' -bench Latency -benchtime 300x -timeout 30m ./cmd/orlop
+.PHONY: bench-live
+
 # What goes wrong on a host, at length: a stopped reader, a full disk, a kill, a step of
 # the clock, rules that change. The tests do it in short. As root, or it is skipped.
 DRILL ?= 10
