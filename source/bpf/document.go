@@ -4,8 +4,6 @@ package bpf
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"net/netip"
 	"path"
@@ -14,26 +12,25 @@ import (
 	"unsafe"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/procfs"
 )
 
 // A writer makes documents. Its memory is reused.
 type writer struct {
-	host   []byte // ,"ecs":…,"host":…: the same in every document
-	bootID string
-	mnt    uint32 // our mount namespace, whose users we know
-	wall   int64  // nanoseconds from boot time to now's wall clock, for @timestamp
-	boot   int64  // the same when we started, for process.start, which must not change
-	users  names
-	caps   map[uint64][]byte
-	tool   func(*record) string
-	note   func(*record) note
+	host []byte // ,"ecs":…,"host":…: the same in every document
+	mnt  uint32 // our mount namespace, whose users we know
+	wall int64  // nanoseconds from boot time to now's wall clock, for @timestamp
+	boot int64  // the same when we started, for process.start, which must not change
+	ps   *procfs.Host
+	caps map[uint64][]byte
+	tool func(*record) string
+	note func(*record) note
 
 	seq  uint64
 	doc  []byte
 	tmp  []byte
 	sec  int64
 	date [20]byte
-	id   [16]byte
 }
 
 // process writes the document of a record.
@@ -382,7 +379,7 @@ func (w *writer) user(uid, euid, gid, mnt uint32) {
 	w.uint(uid)
 	w.raw(`"`)
 	known := mnt == w.mnt
-	if name := w.users.user(uid); name != "" && (known || uid == 0) {
+	if name := w.ps.Names.User(uid); name != "" && (known || uid == 0) {
 		w.raw(`,"name":`)
 		w.string(name)
 	}
@@ -390,7 +387,7 @@ func (w *writer) user(uid, euid, gid, mnt uint32) {
 		w.raw(`,"effective":{"id":"`)
 		w.uint(euid)
 		w.raw(`"`)
-		if name := w.users.user(euid); name != "" && (known || euid == 0) {
+		if name := w.ps.Names.User(euid); name != "" && (known || euid == 0) {
 			w.raw(`,"name":`)
 			w.string(name)
 		}
@@ -399,7 +396,7 @@ func (w *writer) user(uid, euid, gid, mnt uint32) {
 	w.raw(`},"group":{"id":"`)
 	w.uint(gid)
 	w.raw(`"`)
-	if name := w.users.group(gid); name != "" && (known || gid == 0) {
+	if name := w.ps.Names.Group(gid); name != "" && (known || gid == 0) {
 		w.raw(`,"name":`)
 		w.string(name)
 	}
@@ -414,7 +411,7 @@ func (w *writer) login(uid, session uint32) {
 	w.unset(uid)
 	w.raw(`"`)
 	if uid != none {
-		if name := w.users.user(uid); name != "" {
+		if name := w.ps.Names.User(uid); name != "" {
 			w.raw(`,"name":`)
 			w.string(name)
 		}
@@ -432,21 +429,10 @@ func (w *writer) unset(n uint32) {
 	w.uint(n)
 }
 
-// entity writes the id of a process: of the boot, its pid, and its start in the
-// ticks that /proc counts in, so that a process has the same id whoever saw it.
+// entity writes the id of a process.
 func (w *writer) entity(pid uint32, start uint64) {
-	w.tmp = append(w.tmp[:0], w.bootID...)
-	w.tmp = append(w.tmp, 0)
-	w.tmp = strconv.AppendUint(w.tmp, uint64(pid), 10)
-	w.tmp = append(w.tmp, 0)
-	w.tmp = strconv.AppendUint(w.tmp, start/tick, 10)
-	sum := sha256.Sum256(w.tmp)
-	base64.RawStdEncoding.Encode(w.id[:], sum[:12])
-	w.doc = append(w.doc, w.id[:]...)
+	w.doc = w.ps.AppendEntity(w.doc, pid, start)
 }
-
-// tick is the unit of start times in /proc, in nanoseconds.
-const tick = 1e7
 
 // time writes a time. Most events are of the same second as the one before.
 func (w *writer) time(ns int64) {

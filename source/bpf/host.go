@@ -13,7 +13,7 @@ import (
 	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 
-	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/procfs"
 	"github.com/orlop/orlop/source"
 )
 
@@ -25,7 +25,7 @@ func Checks() []Check {
 	add := func(needed bool, name, state, fix string) {
 		out = append(out, Check{Name: name, State: state, Fix: fix, Needed: needed})
 	}
-	caps, seen := capabilities("self")
+	caps, seen := procfs.Capabilities()
 	has := func(c int) bool { return caps>>c&1 == 1 || caps>>capSysAdmin&1 == 1 }
 	switch {
 	case !seen:
@@ -110,74 +110,33 @@ func lockdown() string {
 	return string(mode)
 }
 
-// capabilities reads the effective ones of a process.
-func capabilities(pid string) (mask uint64, ok bool) {
-	b, err := os.ReadFile("/proc/" + pid + "/status")
-	if err != nil {
-		return 0, false
-	}
-	_, rest, _ := bytes.Cut(b, []byte("CapEff:"))
-	_, err = fmt.Sscanf(string(rest), "%x", &mask)
-	return mask, err == nil
-}
-
 // newWriter looks at what the host is called.
 func newWriter() (*writer, error) {
 	w := &writer{caps: map[uint64][]byte{}, tool: func(*record) string { return "" }, note: func(*record) note { return note{} }}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	ps, err := procfs.NewHost()
 	if err != nil {
 		return nil, fmt.Errorf("bpf: %w", err)
 	}
-	w.bootID = strings.TrimSpace(string(boot))
+	w.ps = ps
 	var st unix.Stat_t
 	if unix.Stat("/proc/self/ns/mnt", &st) == nil {
 		w.mnt = uint32(st.Ino)
 	}
-	id, _ := os.ReadFile("/etc/machine-id")
-	name, _ := os.Hostname()
-	b := append(w.host, `,"ecs":{"version":"8.17.0"},"host":{`...)
-	if id := strings.TrimSpace(string(id)); id != "" {
-		b = append(event.AppendQuoted(append(b, `"id":`...), id), ',')
-	}
-	if name != "" {
-		b = append(event.AppendQuoted(append(b, `"name":`...), name), ',')
-	}
-	b = append(event.AppendQuoted(append(b, `"boot":{"id":`...), w.bootID), "},"...)
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		b = append(event.AppendQuoted(append(b, `"architecture":`...), unix.ByteSliceToString(u.Machine[:])), `,"os":{"kernel":`...)
-		b = append(event.AppendQuoted(b, unix.ByteSliceToString(u.Release[:])), `,"type":"linux"}}`...)
-	} else {
-		b = append(b, `"os":{"type":"linux"}}`...)
-	}
-	w.host = b
-	w.boot = sinceBoot()
+	w.host = append(append(append(w.host, `,"ecs":{"version":"8.17.0"},"host":{`...), ps.Fields...), '}')
+	w.boot = ps.Wall(0)
 	w.wall = w.boot
-	w.users.refresh()
 	return w, nil
 }
 
 // refresh follows the wall clock and the host's users.
 func (w *writer) refresh() {
-	// Less is the measurement's own noise.
-	if now := sinceBoot(); now-w.wall > 1e6 || w.wall-now > 1e6 {
-		w.wall = now
-	}
-	w.users.refresh()
+	w.ps.Refresh()
+	w.wall = w.ps.Wall(0)
 }
 
-// sinceBoot is the wall clock less the time since boot, in nanoseconds: the best
-// of a few measurements.
-func sinceBoot() int64 {
-	best, diff := int64(1<<62), int64(0)
-	for range 5 {
-		var a, r, b unix.Timespec
-		unix.ClockGettime(unix.CLOCK_BOOTTIME, &a)
-		unix.ClockGettime(unix.CLOCK_REALTIME, &r)
-		unix.ClockGettime(unix.CLOCK_BOOTTIME, &b)
-		if d := b.Nano() - a.Nano(); d < best {
-			best, diff = d, r.Nano()-(a.Nano()+d/2)
-		}
-	}
-	return diff
+// bootTime is what the kernel program states times in: nanoseconds since boot.
+func bootTime() uint64 {
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
+	return uint64(ts.Nano())
 }

@@ -205,9 +205,10 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 	w.tool, w.note = s.content.tool, s.boxes.note
 	out := &output{o: &s.o.Options, dec: event.NewDecoder(s.o.Schema), emit: emit}
 	if !s.o.NoSeed {
-		err := seed(w, s.since, func(doc []byte) error {
+		err := w.ps.Existing(w.ps.Wall(s.since), func(doc []byte, seq uint64) error {
+			w.seq = seq
 			s.seeded.Add(1)
-			return out.put(doc, w.seq)
+			return out.put(doc, seq)
 		})
 		if err != nil {
 			return err
