@@ -31,9 +31,3 @@ type KindStats struct{ Exec, Fork, Exit, Connect int64 }
 
 // Total is the sum of all kinds.
 func (k KindStats) Total() int64 { return k.Exec + k.Fork + k.Exit + k.Connect }
-
-// A MissingError says why the kernel cannot be watched, and what to do about it.
-type MissingError = source.MissingError
-
-// A Check is one thing that the source needs of the host.
-type Check = source.Check

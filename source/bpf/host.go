@@ -20,10 +20,10 @@ import (
 const capBPF, capPerfmon, capSysAdmin = 39, 38, 21
 
 // Checks looks at what the source needs, without loading anything that stays.
-func Checks() []Check {
-	var out []Check
+func Checks() []source.Check {
+	var out []source.Check
 	add := func(needed bool, name, state, fix string) {
-		out = append(out, Check{Name: name, State: state, Fix: fix, Needed: needed})
+		out = append(out, source.Check{Name: name, State: state, Fix: fix, Needed: needed})
 	}
 	caps, seen := procfs.Capabilities()
 	has := func(c int) bool { return caps>>c&1 == 1 || caps>>capSysAdmin&1 == 1 }
@@ -83,7 +83,7 @@ func explain(err error) error {
 	var ve *ebpf.VerifierError
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !errors.As(err, &ve):
-		return &MissingError{Source: "bpf", What: "the kernel refuses BPF programs", Err: errors.New(reason(err)),
+		return &source.MissingError{Source: "bpf", What: "the kernel refuses BPF programs", Err: errors.New(reason(err)),
 			Fix: "look for a container's seccomp profile, lockdown=confidentiality or an LSM; or use --source audit"}
 	case errors.As(err, &ve):
 		return fmt.Errorf("bpf: the kernel's verifier refuses the program: %w (please report this with the output of orlop doctor)", errors.New(reason(err)))

@@ -95,7 +95,7 @@ func open(t *testing.T, o bpf.Options) *watch {
 	o.Schema, o.LoginUID = event.NewSchema(), &w.uid
 	var err error
 	if w.sensor, err = bpf.Open(o); err != nil {
-		var missing *bpf.MissingError
+		var missing *source.MissingError
 		if errors.As(err, &missing) {
 			t.Skip(err)
 		}

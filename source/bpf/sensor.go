@@ -52,7 +52,7 @@ type Sensor struct {
 }
 
 // Open loads the programs and attaches them. If the host does not let it, the
-// error is a *MissingError that says what is missing.
+// error is a *source.MissingError that says what is missing.
 func Open(o Options) (*Sensor, error) {
 	if o.Ring == 0 {
 		o.Ring = DefaultRing
