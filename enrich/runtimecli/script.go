@@ -27,7 +27,7 @@ func splitScript(s string, params []string, emit func(simple)) {
 	var buf [128]byte
 	word := buf[:0]
 	var all []string // the words of all commands, so far
-	begin := 0 // of the word, in s
+	begin := 0       // of the word, in s
 	inWord, quoted, skipWord := false, false, false
 	heredocs := []string(nil)
 	wantHeredoc, wantString := false, false
