@@ -143,7 +143,7 @@ not count them.`
 			bar.alert()
 			out.print(a.AppendJSON(nil), func() string { return rows.line(a) })
 		}
-		replay.Ended = seqs.expect(engine, o, replay.Inputs, emit)
+		replay.Ended = seqs.expect(engine, replay.Inputs, emit)
 		err = replay.Run(cmd.Context(), func(e *event.Event) error {
 			engine.Process(e, emit)
 			bar.event()
@@ -246,11 +246,8 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 	if a := replay.Audit; a.Incomplete+a.Late > 0 {
 		fmt.Fprintf(w, "audit     %d events lack records, %d records repeated or too late\n", a.Incomplete, a.Late)
 	}
-	if st.Late+st.Early+st.Untimed+st.Evicted > 0 {
+	if st.Late+st.Untimed+st.Evicted > 0 {
 		fmt.Fprintf(w, "sequences %d events late, %d rejected: no time from 1970 to 2261, %d partial matches given up\n", st.Late, st.Untimed, st.Evicted)
-		if st.Early > 0 {
-			fmt.Fprintf(w, "          %d events did not wait for others, for want of memory\n", st.Early)
-		}
 		if late := engine.Late(); len(replay.Inputs) > 1 {
 			for _, name := range slices.Sorted(maps.Keys(late)) {
 				fmt.Fprintf(w, "          %d late: %s\n", late[name], printable(name))

@@ -17,6 +17,7 @@ import (
 type sequenceFlags struct {
 	memory, ruleMemory size
 	lateness           string
+	bound              time.Duration // what lateness says; negative is none
 }
 
 func (s *sequenceFlags) add(cmd *cobra.Command) {
@@ -26,17 +27,18 @@ func (s *sequenceFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.lateness, "lateness", "", "how much older than the newest event of its source an event may come and still count in sequences, or \"unbounded\" (default unbounded for files, 10s for what comes through a pipe to standard input)")
 }
 
-// options are those of the engine.
+// options are those of the engine. Every input is announced, see expect; what waits
+// for one that is read later, and does not fit into memory, waits on disk.
 func (s *sequenceFlags) options() (detect.Options, error) {
 	o := detect.Options{Budget: int64(s.memory), RuleBudget: int64(s.ruleMemory), Lateness: -1}
-	if s.lateness == "" || s.lateness == "unbounded" {
-		return o, nil
+	s.bound = -1
+	if s.lateness != "" && s.lateness != "unbounded" {
+		d, err := time.ParseDuration(s.lateness)
+		if err != nil || d < 0 {
+			return o, usage("--lateness %q: expected a duration such as 10s, or unbounded", s.lateness)
+		}
+		s.bound = d
 	}
-	d, err := time.ParseDuration(s.lateness)
-	if err != nil || d < 0 {
-		return o, usage("--lateness %q: expected a duration such as 10s, or unbounded", s.lateness)
-	}
-	o.Lateness = d
 	return o, nil
 }
 
@@ -44,15 +46,11 @@ func (s *sequenceFlags) options() (detect.Options, error) {
 const pipeLateness = 10 * time.Second
 
 // expect announces the inputs to the engine before the first is read, and returns
-// what is to be told when one has been. With a lateness, each counts from its first
-// event on.
-func (s *sequenceFlags) expect(g *detect.Engine, o detect.Options, inputs []*source.Input, emit func(*alert.Alert)) func(*source.Input) {
-	if o.Lateness >= 0 {
-		return nil
-	}
+// what is to be told when one has been.
+func (s *sequenceFlags) expect(g *detect.Engine, inputs []*source.Input, emit func(*alert.Alert)) func(*source.Input) {
 	left := map[string]int{} // a file may be named twice
 	for _, in := range inputs {
-		lateness := o.Lateness
+		lateness := s.bound
 		if s.lateness == "" && in.Name() == "-" && in.Size() < 0 {
 			lateness = pipeLateness
 		}
