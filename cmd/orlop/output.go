@@ -40,7 +40,8 @@ func terminal(w io.Writer) int {
 type printer struct {
 	w     *bufio.Writer
 	form  string
-	width int // of the terminal, 0 if it is none
+	width int  // of the terminal, 0 if it is none
+	live  bool // somebody waits for each result
 	table *table
 	n     int
 	err   error
@@ -51,6 +52,7 @@ type printer struct {
 func newPrinter(cmd *cobra.Command, form string, columns ...column) (*printer, error) {
 	w := cmd.OutOrStdout()
 	p := &printer{w: bufio.NewWriterSize(w, 64<<10), form: form, width: terminal(w)}
+	p.live = p.width > 0
 	if len(columns) > 0 {
 		p.table = newTable(p.width, colourful(w), columns...)
 	}
@@ -102,8 +104,8 @@ func (p *printer) print(doc []byte, row func() string) {
 		p.write([]byte(row() + "\n"))
 	}
 	p.n++
-	if p.width > 0 && p.err == nil {
-		p.err = p.w.Flush() // somebody is looking
+	if p.live && p.err == nil {
+		p.err = p.w.Flush()
 	}
 }
 

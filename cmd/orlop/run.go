@@ -297,15 +297,13 @@ func (d *service) output(cmd *cobra.Command) (emit func(*alert.Alert) error, end
 	if err != nil {
 		return nil, nil, err
 	}
+	out.live = true
 	rows := newAlertRows(out.table)
 	return func(a *alert.Alert) error {
 		if a.BuildingBlock && out.form == "table" {
 			return nil
 		}
 		out.print(a.AppendJSON(nil), func() string { return rows.line(a) })
-		if out.err == nil {
-			out.err = out.w.Flush() // somebody waits for it
-		}
 		return out.err
 	}, out.close, nil
 }

@@ -133,6 +133,8 @@ not count them.`
 		if err != nil {
 			return err
 		}
+		// What comes through a pipe may happen now: tail -f audit.log | orlop scan
+		out.live = out.live || slices.ContainsFunc(replay.Inputs, func(in *source.Input) bool { return in.Size() < 0 })
 		start := time.Now()
 		bar := newProgress(cmd.ErrOrStderr(), replay, quiet, out.width > 0)
 		rows := newAlertRows(out.table)

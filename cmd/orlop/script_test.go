@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -158,6 +159,54 @@ func cmdUnprint(ts *testscript.TestScript, neg bool, args []string) {
 	for i, r := range text {
 		if r != '\n' && hostile(r) {
 			ts.Fatalf("%s: %q at %d: %.60q", args[0], r, i, text[i:])
+		}
+	}
+}
+
+// An alert about what comes through a pipe does not wait for what comes after it.
+func TestAlertsOfAPipeDoNotWait(t *testing.T) {
+	const lines = `{"@timestamp":"2026-05-04T10:00:00Z","event":{"category":"process"},"process":{"name":"ctr"}}` + "\n"
+	rule := filepath.Join(t.TempDir(), "rule.toml")
+	text := `[rule]
+author = ["us"]
+description = "d"
+name = "One"
+risk_score = 21
+rule_id = "b5d1c7a4-1c5d-4a1e-8f33-0d5d5f2b3a04"
+severity = "low"
+type = "eql"
+language = "eql"
+query = 'process where true'
+`
+	if err := os.WriteFile(rule, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, output := range []string{"ndjson", "json", "table"} {
+		in, feed := io.Pipe()
+		out, stdout := io.Pipe()
+		done := make(chan int)
+		go func() {
+			code := run(context.Background(), []string{"scan", "-q", "-o", output, "--rules", rule}, in, stdout, io.Discard)
+			stdout.Close()
+			done <- code
+		}()
+		buf := make([]byte, 64<<10)
+		for range 3 {
+			io.WriteString(feed, lines)
+			for got := ""; !strings.Contains(got, "One"); { // It would wait for ever.
+				n, err := out.Read(buf)
+				if err != nil {
+					t.Fatalf("%s: %v", output, err)
+				}
+				got += string(buf[:n])
+			}
+		}
+		feed.Close()
+		if rest, _ := io.ReadAll(out); strings.Contains(string(rest), "One") {
+			t.Errorf("%s: more than an alert each: %s", output, rest)
+		}
+		if code := <-done; code != 0 {
+			t.Errorf("%s: exit code %d", output, code)
 		}
 	}
 }
