@@ -96,6 +96,7 @@ Interrupt and SIGTERM end it once all that has happened is judged. The last line
 account for every event.`
 	var (
 		in                                                       watching
+		memory                                                   memoryFlags
 		file, tuning, state, listen, output, logFormat, logLevel string
 		paths                                                    []string
 	)
@@ -113,6 +114,7 @@ account for every event.`
 	in.add(cmd)
 	addRules(cmd, &paths)
 	addOutput(cmd, &output)
+	memory.add(cmd)
 	cmd.Flags().StringVarP(&file, "config", "c", "", "read the configuration in `FILE` (YAML)")
 	cmd.Flags().StringVar(&tuning, "tuning", "", "who is exempt from what: host roles, users, automation (`FILE`; default: the kubelet and the runtimes themselves)")
 	cmd.Flags().StringVar(&state, "state", "", "keep what outlives a run in `DIR`")
@@ -146,6 +148,12 @@ account for every event.`
 		}
 		if given("rules") {
 			c.Rules = paths
+		}
+		if given("sequence-memory") {
+			c.Sequences.MaxBytes = int64(memory.memory)
+		}
+		if given("rule-memory") {
+			c.Sequences.RuleMaxBytes = int64(memory.ruleMemory)
 		}
 		if _, msg, hint := c.Check(); msg != "" {
 			return usage("--%s (%s)", msg, hint)
@@ -206,7 +214,7 @@ type service struct {
 func (d *service) run(cmd *cobra.Command) error {
 	c, log := d.c, d.log
 	schema := event.NewSchema()
-	d.live = agent.NewLive(schema)
+	d.live = agent.NewLive(detect.Options{Schema: schema, Budget: c.Sequences.MaxBytes, RuleBudget: c.Sequences.RuleMaxBytes})
 	live := d.live
 	live.Log, live.Checkpoint = log, c.Checkpoint
 	if err := loadRules(cmd.ErrOrStderr(), live.Engine, c.Rules); err != nil {

@@ -13,17 +13,24 @@ import (
 	"github.com/orlop/orlop/source"
 )
 
+// memoryFlags are what rules of several events may take.
+type memoryFlags struct{ memory, ruleMemory size }
+
+func (m *memoryFlags) add(cmd *cobra.Command) {
+	m.memory, m.ruleMemory = detect.DefaultBudget, 0
+	cmd.Flags().Var(&m.memory, "sequence-memory", "memory for partial sequences, of all rules together; the oldest are given up for more")
+	cmd.Flags().Var(&m.ruleMemory, "rule-memory", "memory for partial sequences of one rule (default as --sequence-memory)")
+}
+
 // sequenceFlags are how rules of several events are followed.
 type sequenceFlags struct {
-	memory, ruleMemory size
-	lateness           string
-	bound              time.Duration // what lateness says; negative is none
+	memoryFlags
+	lateness string
+	bound    time.Duration // what lateness says; negative is none
 }
 
 func (s *sequenceFlags) add(cmd *cobra.Command) {
-	s.memory, s.ruleMemory = detect.DefaultBudget, 0
-	cmd.Flags().Var(&s.memory, "sequence-memory", "memory for partial sequences, of all rules together; the oldest are given up for more")
-	cmd.Flags().Var(&s.ruleMemory, "rule-memory", "memory for partial sequences of one rule (default as --sequence-memory)")
+	s.memoryFlags.add(cmd)
 	cmd.Flags().StringVar(&s.lateness, "lateness", "", "how much older than the newest event of its source an event may come and still count in sequences, or \"unbounded\" (default unbounded for files, 10s for what comes through a pipe to standard input)")
 }
 

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"runtime"
 	"time"
+
+	"github.com/orlop/orlop/enrich"
 )
 
 // Restore makes l, which has its rules and has not run, go on from the checkpoint of
@@ -13,8 +15,8 @@ func (l *Live) Restore() {
 		return
 	}
 	c := l.State.at
-	fresh := NewLive(l.Schema)
-	if err := fresh.enricher.Restore(c.Table); err != nil {
+	table := enrich.New(l.Schema, enrich.Options{})
+	if err := table.Restore(c.Table); err != nil {
 		l.log(slog.LevelError, "the checkpoint is not used, the run begins anew", "reason", err)
 		return
 	}
@@ -22,7 +24,7 @@ func (l *Live) Restore() {
 		l.log(slog.LevelError, "the checkpoint is not used, the run begins anew", "reason", err)
 		return
 	}
-	l.enricher = fresh.enricher
+	l.enricher = table
 	l.log(slog.LevelInfo, "going on from the checkpoint", "of", c.Time, "events", len(c.Engine.Events), "processes", len(c.Table.Processes))
 }
 

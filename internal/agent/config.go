@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/config"
@@ -22,6 +23,7 @@ type Config struct {
 	State      string         `yaml:"state" doc:"Directory for what outlives a run: pending sequences, places in files, alerts that were raised. Without it a restart begins anew."`
 	Checkpoint time.Duration  `yaml:"checkpoint" doc:"How often the state is written."`
 	Listen     string         `yaml:"listen" doc:"Address of /metrics, /healthz, /readyz and /status, such as 127.0.0.1:7070. Without it nothing listens but a socket in the state directory."`
+	Sequences  SequenceConfig `yaml:"sequences" doc:"What rules of several events may take."`
 	Output     string         `yaml:"output" enum:"ndjson|json|table|none" doc:"How alerts are printed on standard output."`
 	Drain      time.Duration  `yaml:"drain" doc:"How long an end may take, for judging what has happened until then."`
 	Log        LogConfig      `yaml:"log" doc:"The log, on standard error."`
@@ -31,6 +33,23 @@ type Config struct {
 type LogConfig struct {
 	Format string `yaml:"format" enum:"text|json" doc:"How a line is written."`
 	Level  string `yaml:"level" enum:"debug|info|warn|error" doc:"The least level that is written."`
+}
+
+// A SequenceConfig bounds the memory of rules of several events.
+type SequenceConfig struct {
+	MaxBytes     int64 `yaml:"max_bytes" doc:"Memory for partial sequences of all rules together, in bytes, and again for events that wait to be put in order; for more, the oldest are given up."`
+	RuleMaxBytes int64 `yaml:"rule_max_bytes" doc:"Memory for partial sequences of one rule, in bytes; 0 is the same as max_bytes."`
+}
+
+// Check implements [config.Checker].
+func (c *SequenceConfig) Check() (key, msg, hint string) {
+	switch {
+	case c.MaxBytes < 1:
+		return "max_bytes", "max_bytes: expected at least 1", ""
+	case c.RuleMaxBytes < 0:
+		return "rule_max_bytes", "rule_max_bytes: expected at least 0", ""
+	}
+	return "", "", ""
 }
 
 // A SourceConfig is one source of events.
@@ -112,7 +131,7 @@ func (c *Config) Check() (key, msg, hint string) {
 
 // NewConfig returns the defaults.
 func NewConfig() *Config {
-	return &Config{Checkpoint: DefaultCheckpoint, Drain: 10 * time.Second, Log: LogConfig{"text", "info"}}
+	return &Config{Checkpoint: DefaultCheckpoint, Sequences: SequenceConfig{MaxBytes: detect.DefaultBudget}, Drain: 10 * time.Second, Log: LogConfig{"text", "info"}}
 }
 
 // LoadConfig reads a file on top of the defaults. The error has all its mistakes.

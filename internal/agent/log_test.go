@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/source"
@@ -60,7 +61,7 @@ type=PROCTITLE %[1]s proctitle=78
 	life := func(now time.Time, during func(l *agent.Live)) (alerts []*alert.Alert) {
 		t.Helper()
 		schema := event.NewSchema()
-		l := agent.NewLive(schema)
+		l := agent.NewLive(detect.Options{Schema: schema})
 		if err := l.Engine.SetRules(pack(t, pairRule)); err != nil {
 			t.Fatal(err)
 		}

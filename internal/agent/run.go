@@ -105,11 +105,13 @@ const (
 // reportEvery is how often the account is logged.
 const reportEvery = time.Minute
 
-// NewLive returns a Live without streams, whose engine has no rules yet.
-func NewLive(s *event.Schema) *Live {
-	l := &Live{Schema: s, started: time.Now(), Checkpoint: DefaultCheckpoint, enricher: enrich.New(s, enrich.Options{})}
-	l.Engine = detect.New(detect.Options{Schema: s, Lateness: DefaultLateness, Evidence: l.evidence})
-	l.f.truncated = s.Field("orlop.evidence.truncated")
+// NewLive returns a Live without streams, whose engine has no rules yet. Of the
+// options, lateness and evidence are its own.
+func NewLive(o detect.Options) *Live {
+	l := &Live{Schema: o.Schema, started: time.Now(), Checkpoint: DefaultCheckpoint, enricher: enrich.New(o.Schema, enrich.Options{})}
+	o.Lateness, o.Evidence = DefaultLateness, l.evidence
+	l.Engine = detect.New(o)
+	l.f.truncated = o.Schema.Field("orlop.evidence.truncated")
 	return l
 }
 

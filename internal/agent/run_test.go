@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/rule"
@@ -149,7 +150,7 @@ func pack(t testing.TB, texts ...string) []*rule.Rule {
 func start(t *testing.T, change func(*agent.Live)) *running {
 	t.Helper()
 	schema := event.NewSchema()
-	l := agent.NewLive(schema)
+	l := agent.NewLive(detect.Options{Schema: schema})
 	if err := l.Engine.SetRules(pack(t, liveRules, sequenceRule)); err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +319,7 @@ func TestLiveClockStep(t *testing.T) {
 // Who cannot be told of an alert is no reason to go on.
 func TestLiveEndsWhenEmitFails(t *testing.T) {
 	schema := event.NewSchema()
-	l := agent.NewLive(schema)
+	l := agent.NewLive(detect.Options{Schema: schema})
 	if err := l.Engine.SetRules(pack(t, liveRules)); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func TestAccountsAddUp(t *testing.T) {
 	outer := t
 	rapid.Check(t, func(t *rapid.T) {
 		schema := event.NewSchema()
-		l := agent.NewLive(schema)
+		l := agent.NewLive(detect.Options{Schema: schema})
 		if err := l.Engine.SetRules(pack(outer, liveRules, sequenceRule)); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ type life struct {
 func live(t testing.TB, dir string, docs []string, to int, kill bool, log *slog.Logger) life {
 	t.Helper()
 	schema := event.NewSchema()
-	l := agent.NewLive(schema)
+	l := agent.NewLive(detect.Options{Schema: schema})
 	if err := l.Engine.SetRules(pack(t, liveRules, sequenceRule)); err != nil {
 		t.Fatal(err)
 	}
