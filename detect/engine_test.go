@@ -2,8 +2,10 @@ package detect_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
+	lang "github.com/orlop/orlop/eql"
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/rule"
@@ -256,43 +259,24 @@ func TestReplaySameIDs(t *testing.T) {
 }
 
 // Events in any order of arrival inside the lateness of their sources give the alerts
-// of the sorted order, whoever brings them and wherever they wait.
+// of the sorted order, whoever brings them and wherever they wait. Sorted is by time,
+// by the rule's tiebreaker, where none comes last, and then by arrival.
 func TestOrderOfArrival(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	rules := []*rule.Rule{
-		eql("seq", `sequence by user.id with maxspan=20s [process where true] [network where true] until [file where true]`),
-		eql("missing", `sequence by user.id with maxspan=5s [process where true] ![network where true]`),
-		eql("between", `sequence by user.id with maxspan=9s [process where true] ![file where true] [network where true]`),
-		eql("runs", `sequence by user.id with maxspan=30s [process where true] with runs=3`),
-		eql("sample", `sample by user.id [process where true] [file where true]`),
+	queries := map[string]string{
+		"seq":     `sequence by user.id with maxspan=20s [process where true] [network where true] until [file where true]`,
+		"missing": `sequence by user.id with maxspan=5s [process where true] ![network where true]`,
+		"between": `sequence by user.id with maxspan=9s [process where true] ![file where true] [network where true]`,
+		"runs":    `sequence by user.id with maxspan=30s [process where true] with runs=3`,
+		"sample":  `sample by user.id [process where true] [file where true]`,
 	}
-	for _, r := range rules {
-		r.TiebreakerField = "n"
+	var rules []*rule.Rule
+	for _, id := range slices.Sorted(maps.Keys(queries)) {
+		r := eql(id, queries[id])
+		r.TiebreakerField = "tie"
+		rules = append(rules, r, eql(id+" by arrival", queries[id]))
 	}
 	categories := []string{"process", "network", "file"}
-	alerts := func(t rapid.TB, lateness time.Duration, sources map[string]time.Duration, events []arrival) []string {
-		b := newBench(t, detect.Options{Lateness: lateness}, rules...)
-		for s, l := range sources {
-			b.Expect(s, l)
-		}
-		for _, e := range events {
-			if e.doc == "" {
-				b.Ended(e.source, b.emit)
-				continue
-			}
-			b.see(e.source, e.doc)
-		}
-		b.Flush(b.emit)
-		if st := b.Stats(); st.Late > 0 || st.Early > 0 || b.Err() != nil {
-			t.Fatalf("%d events late, %d early, %v", st.Late, st.Early, b.Err())
-		}
-		var ids []string
-		for _, a := range b.alerts {
-			ids = append(ids, a.RuleID+" "+a.ID)
-		}
-		slices.Sort(ids) // the watermark decides which rule is first to know
-		return ids
-	}
 	rapid.Check(t, func(r *rapid.T) {
 		// Tenths of seconds, and how late its events are; -1 is not bound to anything.
 		bounds := map[string]int{"a": rapid.IntRange(0, 100).Draw(r, "a"), "b": rapid.IntRange(0, 30).Draw(r, "b"), "c": rapid.SampledFrom([]int{-1, 5}).Draw(r, "c")}
@@ -309,15 +293,20 @@ func TestOrderOfArrival(t *testing.T) {
 			}
 			e := arrival{
 				arrives: sec + float64(rapid.IntRange(0, most).Draw(r, "delay"))/10, source: source,
-				doc: doc(sec, fmt.Sprintf(`"event.category":%q,"user.id":"%d","n":%d`,
-					rapid.SampledFrom(categories).Draw(r, "category"), rapid.IntRange(0, 1).Draw(r, "user"), i)),
+				sec: sec, tie: [...]int{2, 0, 3, 1}[i/2%4], // two of one time have the same one, or not
 			}
+			fields := fmt.Sprintf(`"event.category":%q,"user.id":"%d","n":%d`,
+				rapid.SampledFrom(categories).Draw(r, "category"), rapid.IntRange(0, 1).Draw(r, "user"), i)
+			if e.tie < 3 { // else it has none
+				fields += fmt.Sprintf(`,"tie":%d`, e.tie)
+			}
+			e.doc = doc(sec, fields)
 			ends[source] = max(ends[source], e.arrives)
 			events = append(events, e)
 		}
-		want := alerts(r, -1, nil, events)
 		slowest, sources := 0, map[string]time.Duration{}
-		for s, tenths := range bounds {
+		for _, s := range slices.Sorted(maps.Keys(bounds)) {
+			tenths := bounds[s]
 			sources[s] = time.Duration(tenths) * 100 * time.Millisecond
 			if slowest >= 0 {
 				slowest = max(slowest, tenths)
@@ -335,6 +324,7 @@ func TestOrderOfArrival(t *testing.T) {
 		if slowest < 0 {
 			all = -1
 		}
+		want := matches(r, rules, events)
 		defer detect.InMemory(rapid.SampledFrom([]int64{0, 1500, 1 << 20}).Draw(r, "memory"))()
 		for _, o := range []struct {
 			what     string
@@ -346,7 +336,7 @@ func TestOrderOfArrival(t *testing.T) {
 			{"one lateness for all", all, nil},
 			{"no bound", -1, nil},
 		} {
-			if d := gocmp.Diff(want, alerts(r, o.lateness, o.sources, events)); d != "" {
+			if d := gocmp.Diff(want, ordered(r, rules, o.lateness, o.sources, events)); d != "" {
 				r.Errorf("%s:\n%s", o.what, d)
 			}
 		}
@@ -357,6 +347,188 @@ func TestOrderOfArrival(t *testing.T) {
 type arrival struct {
 	arrives     float64
 	source, doc string
+
+	sec float64
+	tie int // 3 is none
+}
+
+// matches says what rules find in events that are sorted beforehand: for each match
+// the rule and the numbers of its events. Sequences are followed without an engine.
+func matches(t rapid.TB, rules []*rule.Rule, events []arrival) []string {
+	var found []string
+	for _, r := range rules {
+		sorted := slices.DeleteFunc(slices.Clone(events), func(e arrival) bool { return e.doc == "" })
+		slices.SortStableFunc(sorted, func(a, b arrival) int {
+			c := cmp.Compare(a.sec, b.sec)
+			if c == 0 && r.TiebreakerField != "" {
+				c = cmp.Compare(a.tie, b.tie)
+			}
+			return c
+		})
+		s := event.NewSchema()
+		c := lang.Compiler{Schema: s, Tiebreaker: r.TiebreakerField}
+		q, err := c.Compile(r.Query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Kind() != lang.Sequences {
+			found = append(found, ordered(t, []*rule.Rule{r}, -1, nil, sorted)...)
+			continue
+		}
+		n, m, d := s.Field("n"), q.NewMatcher(), event.NewDecoder(s)
+		emit := func(x lang.Match) {
+			line := r.ID
+			for _, e := range x.Events {
+				if e != nil {
+					line += " " + e.Get(n).Text()
+				}
+			}
+			found = append(found, line)
+		}
+		for _, a := range sorted {
+			var e event.Event
+			if err := d.Decode([]byte(a.doc), &e); err != nil {
+				t.Fatal(err)
+			}
+			m.Add(&e, emit)
+		}
+		m.Flush(emit)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// ordered says what an engine finds in events as they arrive, as matches does.
+func ordered(t rapid.TB, rules []*rule.Rule, lateness time.Duration, sources map[string]time.Duration, events []arrival) []string {
+	b := newBench(t, detect.Options{Lateness: lateness}, rules...)
+	for s, l := range sources {
+		b.Expect(s, l)
+	}
+	for _, e := range events {
+		if e.doc == "" {
+			b.Ended(e.source, b.emit)
+			continue
+		}
+		b.see(e.source, e.doc)
+	}
+	b.Flush(b.emit)
+	if st := b.Stats(); st.Late > 0 || st.Early > 0 || b.Err() != nil {
+		t.Fatalf("%d events late, %d early, %v", st.Late, st.Early, b.Err())
+	}
+	var found []string
+	line := ""
+	for _, a := range b.alerts { // the building blocks of a match, and then the one for all
+		if !a.BuildingBlock {
+			found = append(found, a.RuleID+line)
+			line = ""
+			continue
+		}
+		var block struct{ N int }
+		if err := json.Unmarshal(a.AppendJSON(nil), &block); err != nil {
+			t.Fatal(err)
+		}
+		line += fmt.Sprintf(" %d", block.N)
+	}
+	slices.Sort(found) // the watermark decides which rule is first to know
+	return found
+}
+
+// A missing event is decided once no source can bring an answer any more, and not
+// before: all of them have come, less their lateness, past its window, or have
+// ended, or the clock says so of one that is silent. It may take a second more of
+// the time of events, since state is not looked at more often.
+func TestMissingWaitsForAllSources(t *testing.T) {
+	const span = 5 * time.Second
+	r0 := eql("missing", `sequence by user.id with maxspan=5s [process where true] ![network where true]`)
+	rapid.Check(t, func(r *rapid.T) {
+		b := newBench(r, detect.Options{}, r0)
+		lateness := map[string]time.Duration{"a": 0, "b": 3 * time.Second, "c": 10 * time.Second, "file": -1}
+		came := map[string]time.Time{}
+		live := slices.Sorted(maps.Keys(lateness))
+		for _, s := range live {
+			b.Expect(s, lateness[s])
+		}
+		var events []arrival
+		var found []*alert.Alert
+		var clock, mark time.Time // what the watermark should be
+		for i := range rapid.IntRange(0, 60).Draw(r, "steps") {
+			if len(live) == 0 {
+				break
+			}
+			before := mark
+			s := rapid.SampledFrom(live).Draw(r, "source")
+			after := time.Duration(rapid.IntRange(-100, 40).Draw(r, "tenths")) * 100 * time.Millisecond
+			switch rapid.SampledFrom([]string{"event", "event", "event", "silent", "ends"}).Draw(r, "step") {
+			case "event":
+				when := at(100)
+				if !came[s].IsZero() {
+					when = came[s]
+				}
+				if l := lateness[s]; l >= 0 {
+					after = max(after, -l)
+				}
+				when = when.Add(after)
+				e := arrival{source: s, sec: when.Sub(at(0)).Seconds(), doc: doc(when.Sub(at(0)).Seconds(),
+					fmt.Sprintf(`"event.category":%q,"user.id":"%d","n":%d`, rapid.SampledFrom([]string{"process", "network"}).Draw(r, "category"), rapid.IntRange(0, 2).Draw(r, "user"), i))}
+				events = append(events, e)
+				if when.After(came[s]) {
+					came[s] = when
+				}
+				b.see(s, e.doc)
+			case "silent":
+				if lateness[s] < 0 {
+					continue // Nobody says that of a file.
+				}
+				clock = at(100 + float64(i))
+				if clock.After(came[s]) {
+					came[s] = clock
+				}
+				b.AdvanceSource(s, clock, b.emit)
+			case "ends":
+				live = slices.DeleteFunc(live, func(x string) bool { return x == s })
+				b.Ended(s, b.emit)
+			}
+			var least time.Time
+			for j, s := range live {
+				reach := came[s].Add(-lateness[s])
+				if came[s].IsZero() || lateness[s] < 0 {
+					reach = time.Time{}
+				}
+				if j == 0 || reach.Before(least) {
+					least = reach
+				}
+			}
+			if !clock.IsZero() && least.After(clock) {
+				least = clock
+			}
+			if least.After(mark) {
+				mark = least
+			}
+			for _, a := range b.alerts {
+				if a.BuildingBlock {
+					continue
+				}
+				if end := a.OriginalTime.Add(span); !mark.After(end) || before.After(end.Add(time.Second)) {
+					r.Errorf("the window that ends at %v is decided as the watermark goes from %v to %v", end, before, mark)
+				}
+			}
+			found = append(found, b.alerts...)
+			b.alerts = nil
+		}
+		b.Flush(b.emit)
+		n := 0
+		for _, a := range append(found, b.alerts...) {
+			if !a.BuildingBlock {
+				n++
+			}
+		}
+		if want := matches(r, []*rule.Rule{r0}, events); n != len(want) {
+			r.Errorf("%d alerts, want %d: %q", n, len(want), want)
+		}
+		if late := b.Stats().Late; late != 0 {
+			r.Errorf("%d late", late)
+		}
+	})
 }
 
 // A file holds the others up until it has ended; a silent source with a bound only
