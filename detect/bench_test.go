@@ -3,6 +3,7 @@ package detect_test
 import (
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,5 +53,50 @@ func BenchmarkDistinctKeys(b *testing.B) {
 		b.ReportMetric(float64(st.Evicted), "evicted")
 		b.ReportMetric(float64(st.Early), "early")
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/n, "ns/event")
+	}
+}
+
+// BenchmarkSorted is what it costs that a file could be in any order, for one that is
+// sorted: events wait until its end, on disk where they are many. Behind a watermark
+// the same events wait for ten seconds, in memory. All are of a category that the
+// sequence asks for, and it wants all of them, or one in twenty.
+func BenchmarkSorted(b *testing.B) {
+	b.Setenv("TMPDIR", b.TempDir())
+	const n = 50_000
+	docs := make([][]byte, n)
+	size := 0
+	for i := range docs {
+		docs[i] = []byte(doc(float64(i)/100, ordinary+`,"n":`+strconv.Itoa(i%20)+`,"message":"`+strings.Repeat("x", 300)+`"`))
+		size += len(docs[i])
+	}
+	emit := func(*alert.Alert) {}
+	for _, q := range []struct{ name, query string }{
+		{"all", `sequence by process.entity_id with maxspan=1s [process where true] [network where true]`},
+		{"one-in-20", `sequence by process.entity_id with maxspan=1s [process where n == 0] [network where true]`},
+	} {
+		for _, o := range []struct {
+			name     string
+			lateness time.Duration
+		}{{"watermark", 10 * time.Second}, {"file", -1}} {
+			b.Run(q.name+"/"+o.name, func(b *testing.B) {
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					x := newBench(b, detect.Options{Lateness: o.lateness}, eql("s", q.query))
+					var e event.Event
+					for _, d := range docs {
+						if err := x.decoder.Decode(d, &e); err != nil {
+							b.Fatal(err)
+						}
+						e.Origin.Source = "s"
+						x.Process(&e, emit)
+					}
+					x.Flush(emit)
+					if st := x.Stats(); st.Late > 0 || st.Early > 0 || x.Err() != nil {
+						b.Fatalf("%+v, %v", st, x.Err())
+					}
+				}
+			})
+		}
 	}
 }
