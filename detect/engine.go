@@ -47,6 +47,11 @@ type Options struct {
 	// wait for Flush, on disk (TMPDIR) if they are many, and none is late.
 	Lateness time.Duration
 
+	// Interrupted is asked while events that waited are given to their rules, which
+	// at the end of a long file takes a while: an error ends that, and is Err. Nil
+	// is never.
+	Interrupted func() error
+
 	// Evidence says what is not known of the time between two moments; nil is
 	// that all is. It is asked for each alert.
 	Evidence func(from, to time.Time) Evidence
@@ -382,8 +387,8 @@ func (g *Engine) Stats() Stats {
 // Stats.Late. Of more than 4096 sources, the others are under "".
 func (g *Engine) Late() map[string]uint64 { return maps.Clone(g.late) }
 
-// Err is why events that waited to be put in order could not be kept, if they could
-// not: the disk is full, say. Rules of single events go on; the others have
+// Err is why events that waited to be put in order were given up, if they were: the
+// disk is full, say, or Interrupted said so. Rules of single events go on; the others have
 // stopped, and what they would have found is not among the alerts.
 func (g *Engine) Err() error { return g.err }
 
@@ -558,7 +563,12 @@ func (g *Engine) Flush(emit func(*alert.Alert)) {
 
 // release hands the events whose turn has come to their rules.
 func (g *Engine) release(o *order, emit func(*alert.Alert)) {
-	for g.err == nil {
+	for n := 1; g.err == nil; n++ {
+		if n%1024 == 0 && g.opts.Interrupted != nil {
+			if g.err = g.opts.Interrupted(); g.err != nil {
+				break
+			}
+		}
 		e, rules, early, err := o.next()
 		if g.err = err; e == nil {
 			break

@@ -569,6 +569,35 @@ func TestNowhereToWait(t *testing.T) {
 	}
 }
 
+// Whoever is asked to end need not first give all that waits to the rules.
+func TestInterrupted(t *testing.T) {
+	enough := errors.New("enough")
+	asked := 0
+	b := newBench(t, detect.Options{Lateness: -1, Interrupted: func() error {
+		if asked++; asked < 3 {
+			return nil
+		}
+		return enough
+	}}, eql("s", `sequence by user.id with maxspan=1h [process where true] [process where true]`))
+	const n = 10_000
+	for i := range n {
+		b.see("s", doc(float64(i), `"event.category":"process","user.id":"1"`))
+	}
+	if asked > 0 {
+		t.Error("nothing is given to rules yet")
+	}
+	b.Flush(b.emit)
+	alerts := b.Stats().Alerts
+	if asked != 3 || alerts == 0 || alerts > n/2-1000 || b.Err() != enough {
+		t.Errorf("asked %d times, %d alerts, error %v", asked, alerts, b.Err())
+	}
+	b.see("s", doc(0, `"event.category":"process","user.id":"1"`))
+	b.Flush(b.emit)
+	if b.Stats().Alerts != alerts || asked != 3 {
+		t.Errorf("went on: asked %d times, %d alerts", asked, b.Stats().Alerts-alerts)
+	}
+}
+
 // What is later than the bound is counted, and seen by rules of single events.
 func TestLate(t *testing.T) {
 	b := newBench(t, detect.Options{Lateness: 10 * time.Second},

@@ -123,7 +123,7 @@ type replayed struct {
 
 func (r *replayed) run(ctx context.Context, emit func(*event.Event) error) error {
 	if r.seen != nil {
-		return each(r.seen, emit)
+		return each(ctx, r.seen, emit)
 	}
 	return r.replay.Run(ctx, emit)
 }
@@ -234,7 +234,7 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 	if query.Kind() == eql.Events {
 		from, to := query.Range(q.size, ordered.Len())
 		n := 0
-		err = each(ordered, func(e *event.Event) error {
+		err = each(cmd.Context(), ordered, func(e *event.Event) error {
 			if n++; n <= from {
 				return nil
 			}
@@ -245,7 +245,7 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 			return out.err
 		})
 	} else {
-		err = q.results(query, ordered, func(m eql.Match) error {
+		err = q.results(cmd.Context(), query, ordered, func(m eql.Match) error {
 			out.print(appendMatch(nil, m), func() string { return rows.match(m) })
 			return out.err
 		})
@@ -258,8 +258,11 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 
 // each calls f for each event, in order, until it returns an error; io.EOF is none.
 // The event is borrowed for the call.
-func each(q *spool.Queue, f func(*event.Event) error) error {
+func each(ctx context.Context, q *spool.Queue, f func(*event.Event) error) error {
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		e, _, err := q.Next()
 		if err == nil {
 			err = f(e)
@@ -274,11 +277,11 @@ func each(q *spool.Queue, f func(*event.Event) error) error {
 }
 
 // results runs a sequence or sample over events that are in order.
-func (q *queryFlags) results(query *eql.Query, ordered *spool.Queue, emit func(eql.Match) error) error {
+func (q *queryFlags) results(ctx context.Context, query *eql.Query, ordered *spool.Queue, emit func(eql.Match) error) error {
 	var all []eql.Match
 	if query.Kind() == eql.Samples {
 		s := query.NewSampler()
-		if err := each(ordered, func(e *event.Event) error { s.Add(e); return nil }); err != nil {
+		if err := each(ctx, ordered, func(e *event.Event) error { s.Add(e); return nil }); err != nil {
 			return err
 		}
 		n, _ := query.Limit(q.size)
@@ -292,7 +295,7 @@ func (q *queryFlags) results(query *eql.Query, ordered *spool.Queue, emit func(e
 	} else {
 		m := query.NewMatcher()
 		add := func(x eql.Match) { all = append(all, x) }
-		if err := each(ordered, func(e *event.Event) error { m.Add(e, add); return nil }); err != nil {
+		if err := each(ctx, ordered, func(e *event.Event) error { m.Add(e, add); return nil }); err != nil {
 			return err
 		}
 		m.Flush(add)

@@ -120,7 +120,7 @@ not count them.`
 		if err != nil {
 			return err
 		}
-		o.Schema = schema
+		o.Schema, o.Interrupted = schema, cmd.Context().Err
 		engine := detect.New(o)
 		if err := loadRules(cmd.ErrOrStderr(), engine, paths); err != nil {
 			return err
