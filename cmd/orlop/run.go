@@ -233,7 +233,6 @@ func (d *service) run(cmd *cobra.Command) error {
 			return &failure{exitIO, err}
 		}
 		defer live.State.Close()
-		live.Restore()
 	}
 	defer func() {
 		for _, s := range live.Streams {
@@ -243,6 +242,7 @@ func (d *service) run(cmd *cobra.Command) error {
 	if err := d.open(schema); err != nil {
 		return err
 	}
+	live.Restore()
 	stopServing, err := d.serve()
 	if err != nil {
 		return err

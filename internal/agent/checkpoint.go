@@ -8,8 +8,8 @@ import (
 	"github.com/orlop/orlop/enrich"
 )
 
-// Restore makes l, which has its rules and has not run, go on from the checkpoint of
-// its State. One that does not fit is told to the log, and l begins anew.
+// Restore makes l, which has its rules and streams and has not run, go on from the
+// checkpoint of its State. One that does not fit is told to the log, and l begins anew.
 func (l *Live) Restore() {
 	if l.State == nil || l.State.at == nil {
 		return
@@ -20,6 +20,7 @@ func (l *Live) Restore() {
 		l.log(slog.LevelError, "the checkpoint is not used, the run begins anew", "reason", err)
 		return
 	}
+	l.expect() // so that no other source is waited for, which the earlier run may have had
 	if err := l.Engine.Restore(c.Engine); err != nil {
 		l.log(slog.LevelError, "the checkpoint is not used, the run begins anew", "reason", err)
 		return

@@ -70,13 +70,13 @@ type=PROCTITLE %[1]s proctitle=78
 			t.Fatal(err)
 		}
 		defer l.State.Close()
-		l.Restore()
 		s := &agent.Stream{Name: "log", About: log, Rejects: &source.Stats{}}
 		s.Source, s.Lateness, err = agent.OpenLive("audit-log", agent.LiveOptions{Options: source.Options{Schema: schema, Stats: s.Rejects}, Path: log, Resume: l.State.Position("log", log)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		l.Streams = []*agent.Stream{s}
+		l.Restore()
 		ticks := make(chan time.Time)
 		l.Tick = ticks
 		ctx, stop := context.WithTimeout(context.Background(), time.Minute)

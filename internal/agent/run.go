@@ -160,9 +160,7 @@ func (l *Live) Run(ctx context.Context, emit func(*alert.Alert) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.mu.Lock()
-	for _, s := range l.Streams {
-		l.Engine.Expect(s.Name, s.Lateness)
-	}
+	l.expect()
 	l.mu.Unlock()
 
 	done := make(chan struct{})
@@ -209,6 +207,13 @@ func (l *Live) Run(ctx context.Context, emit func(*alert.Alert) error) error {
 		l.mu.Unlock()
 	}
 	return err
+}
+
+// expect makes sequences wait for the streams.
+func (l *Live) expect() {
+	for _, s := range l.Streams {
+		l.Engine.Expect(s.Name, s.Lateness)
+	}
 }
 
 // raise hands an alert on, unless an earlier run did. The caller holds mu.

@@ -189,6 +189,36 @@ func TestRestartNeitherLosesNorRepeats(t *testing.T) {
 	})
 }
 
+// A source that a restart does not have any more is not waited for: sequences go on by
+// those that there are.
+func TestRestartWithAnotherSource(t *testing.T) {
+	dir := t.TempDir()
+	begin := func(name string) *running {
+		st, err := agent.OpenState(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return start(t, func(l *agent.Live) {
+			l.Streams[0].Name, l.State = name, st
+			l.Restore()
+		})
+	}
+	r := begin("s")
+	r.send(process("10:00:00", "a"))
+	r.tick(clock("10:00:01"))
+	if a := r.stop(); len(a) != 0 {
+		t.Errorf("%d alerts before the time has passed", len(a))
+	}
+	r.Live.State.Close()
+	r = begin("t")
+	r.tick(clock("10:00:30"))
+	if n := r.Counts().Engine.Alerts; n != 1 {
+		t.Errorf("%d alerts, want 1", n)
+	}
+	r.stop()
+	r.Live.State.Close()
+}
+
 // A checkpoint that is damaged, of another program or of another host is not used,
 // which is said; the run begins anew.
 func TestBadCheckpoint(t *testing.T) {
