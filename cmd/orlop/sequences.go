@@ -10,6 +10,7 @@ import (
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/source"
 )
 
@@ -49,9 +50,6 @@ func (s *sequenceFlags) options() (detect.Options, error) {
 	return o, nil
 }
 
-// pipeLateness is that of a pipe: its events come as they happen.
-const pipeLateness = 10 * time.Second
-
 // expect announces the inputs to the engine before the first is read, and returns
 // what is to be told when one has been.
 func (s *sequenceFlags) expect(g *detect.Engine, inputs []*source.Input, emit func(*alert.Alert)) func(*source.Input) {
@@ -59,7 +57,7 @@ func (s *sequenceFlags) expect(g *detect.Engine, inputs []*source.Input, emit fu
 	for _, in := range inputs {
 		lateness := s.bound
 		if s.lateness == "" && in.Name() == "-" && in.Size() < 0 {
-			lateness = pipeLateness
+			lateness = agent.DefaultLateness // its events come as they happen
 		}
 		g.Expect(in.Name(), lateness)
 		left[in.Name()]++

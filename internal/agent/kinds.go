@@ -41,24 +41,25 @@ func Formats() []string {
 
 // liveKinds are the live sources, the best first: auto takes the first that opens.
 //
-// The kernel tells bpf and proc at once. Of audit, an event that lacks a record waits
-// two seconds for it, and auditd may take its time to write.
+// The kernel tells bpf and proc at once; two seconds are for a host that is too busy
+// to let us read. Of audit, an event that lacks a record waits two seconds for it, and
+// auditd may take its time to write.
 var liveKinds = []liveKind{
-	{"bpf", true, DefaultLateness, bpf.Checks, func(o LiveOptions) (LiveSource, error) {
+	{"bpf", true, 2 * time.Second, bpf.Checks, func(o LiveOptions) (LiveSource, error) {
 		s, err := bpf.Open(bpf.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
 			return nil, err
 		}
 		return bpfSource{s}, nil
 	}},
-	{"audit", true, DefaultLateness + time.Second, audit.Checks, func(o LiveOptions) (LiveSource, error) {
+	{"audit", true, 3 * time.Second, audit.Checks, func(o LiveOptions) (LiveSource, error) {
 		l, err := audit.Listen(audit.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
 			return nil, err
 		}
 		return auditSource{l}, nil
 	}},
-	{"proc", true, DefaultLateness, proc.Checks, func(o LiveOptions) (LiveSource, error) {
+	{"proc", true, 2 * time.Second, proc.Checks, func(o LiveOptions) (LiveSource, error) {
 		s, err := proc.Open(proc.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
 			return nil, err

@@ -96,11 +96,12 @@ type Live struct {
 	failed   error // of emit
 }
 
-// What a run does if it is told nothing else.
-const (
-	DefaultLateness   = 2 * time.Second
-	DefaultCheckpoint = 10 * time.Second
-)
+// DefaultCheckpoint is how often a run writes its state if it is told nothing else.
+const DefaultCheckpoint = 10 * time.Second
+
+// DefaultLateness is that of events of which nothing else is known, such as those
+// that come through a pipe.
+const DefaultLateness = 10 * time.Second
 
 // reportEvery is how often the account is logged.
 const reportEvery = time.Minute
