@@ -1,0 +1,519 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/orlop/orlop/alert"
+)
+
+// OutboxOptions say where an outbox is and how much it keeps.
+type OutboxOptions struct {
+	Dir      string        `yaml:"dir"`       // is made if it is not there; no two outboxes share it
+	MaxBytes int64         `yaml:"max_bytes"` // most that is kept on disk, for sinks that are behind; 0 is 256 MiB
+	MaxAge   time.Duration `yaml:"max_age"`   // longest that it is kept; 0 is 72h
+	Sync     bool          `yaml:"sync"`      // each Append waits for the disk; without it the disk is told once a second
+
+	Clock Clock          `yaml:"-"` // nil is the clock on the wall
+	Rand  func() float64 `yaml:"-"` // in [0, 1), for the jitter of retries; nil is math/rand
+	Log   *slog.Logger   `yaml:"-"` // nil is none
+}
+
+// A Route is a sink and the name by which the outbox remembers how far it is: lower
+// case letters, digits, dashes, underscores.
+type Route struct {
+	Name string
+	Sink Sink
+}
+
+var routeName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+
+const (
+	leastBytes  = 64 << 10
+	memoryBytes = 8 << 20 // most that is kept in memory while the disk takes nothing
+	housekeep   = time.Second
+	drain       = 5 * time.Second
+)
+
+// An Outbox stands before all sinks. Append puts an alert into a log on disk; Run
+// brings it to each sink, at least once and in order. A sink that is down holds up
+// nobody else: each has its own place in the log.
+//
+// What survives: all that was appended survives the end of the process, however
+// that comes. All but the last second survives that of the machine, or all of it
+// with Sync. After either, a sink may get again what it got last.
+//
+// The log is bounded. When it is full or old, the oldest goes, and the sinks that
+// had not got it get an alert instead that says how many there were. While the disk
+// takes nothing, alerts are kept in memory, up to 8 MiB, and delivered from there.
+//
+// Its methods may be called from several goroutines.
+type Outbox struct {
+	o    OutboxOptions
+	host string
+	lock *os.File
+
+	mu        sync.Mutex
+	segs      []*segment // oldest first
+	w         *os.File   // of the last segment, or nil: the next record begins one
+	dirty     bool       // w has what the disk was not told of
+	tail      []record   // comes after the segments, and is in memory only
+	tailBytes int
+	next      uint64 // number of the next record
+	couriers  []*courier
+	letters   letters
+	stats     Stats // without Sinks
+	ill       bool  // the disk took nothing last time
+	buf       []byte
+	closed    bool
+}
+
+// Stats are an outbox's counters, since it was opened.
+type Stats struct {
+	Appended  int64 // alerts that it took
+	TooLong   int64 // alerts that it did not take, for their size
+	Unwritten int64 // alerts of Appended that the disk did not take at once
+	Torn      int64 // bytes of an unfinished record that were cut off when it was opened
+	Bytes     int64 // now on disk
+	Memory    int   // alerts now in memory only
+	Sinks     []SinkStats
+}
+
+// SinkStats are the counters of one sink. All that was appended, and what had been
+// waiting when the outbox was opened, is Delivered + Refused + GivenUp + Waiting.
+type SinkStats struct {
+	Name      string
+	Delivered int64
+	Refused   int64  // moved to the dead letters
+	GivenUp   int64  // dropped before they could be delivered
+	Waiting   int64  // still to be delivered
+	Failures  int64  // Writes that did not deliver all
+	Failing   string // why the last Write failed; "" if it did not
+}
+
+// OpenOutbox opens the outbox for the routes, which it closes with itself. A route
+// that it does not know begins with what is appended from now on; one that is no
+// longer there is forgotten, with what it had not got.
+func OpenOutbox(o OutboxOptions, routes ...Route) (*Outbox, error) {
+	if o.Dir == "" {
+		return nil, errors.New("outbox: no folder")
+	}
+	if o.MaxBytes != 0 && o.MaxBytes < leastBytes {
+		return nil, fmt.Errorf("outbox: max_bytes %d: expected at least %d", o.MaxBytes, leastBytes)
+	}
+	if o.MaxAge != 0 && o.MaxAge < time.Minute {
+		return nil, fmt.Errorf("outbox: max_age %v: expected at least 1m", o.MaxAge)
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 256 << 20
+	}
+	if o.MaxAge == 0 {
+		o.MaxAge = 72 * time.Hour
+	}
+	if o.Clock == nil {
+		o.Clock = wallClock{}
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &Outbox{o: o, next: 1}
+	b.host, _ = os.Hostname()
+	if err := b.open(routes); err != nil {
+		if b.lock != nil {
+			b.lock.Close()
+		}
+		for _, c := range b.couriers {
+			c.cursor.Close()
+		}
+		return nil, fmt.Errorf("outbox: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Outbox) open(routes []Route) (err error) {
+	if err := os.MkdirAll(b.o.Dir, 0o700); err != nil {
+		return err
+	}
+	if b.lock, err = lockDir(b.o.Dir); err != nil {
+		return err
+	}
+	if b.segs, b.stats.Torn, err = openSegments(b.o.Dir); err != nil {
+		return err
+	}
+	if b.stats.Torn > 0 {
+		b.o.Log.Warn("outbox: an unfinished record was cut off", "bytes", b.stats.Torn)
+	}
+	if n := len(b.segs); n > 0 {
+		b.next = b.segs[n-1].end
+	}
+	b.letters.path = filepath.Join(b.o.Dir, "dead-letter.ndjson")
+	known := map[string]bool{}
+	for _, r := range routes {
+		if !routeName.MatchString(r.Name) {
+			return fmt.Errorf("sink %q: expected a name of lower case letters, digits, dashes and underscores", r.Name)
+		}
+		if known[r.Name] {
+			return fmt.Errorf("sink %q: there are two of that name", r.Name)
+		}
+		known[r.Name] = true
+		c := &courier{box: b, name: r.Name, sink: r.Sink, wake: make(chan struct{}, 1)}
+		if err := c.open(b.cursorPath(r.Name)); err != nil {
+			return err
+		}
+		b.couriers = append(b.couriers, c)
+	}
+	// What a sink has got was numbered, even if the machine's end took it from the log.
+	for _, c := range b.couriers {
+		b.next = max(b.next, c.done)
+	}
+	for _, c := range b.couriers {
+		switch {
+		case c.fresh:
+			c.done = b.next
+			c.save(b.o.Clock.Now())
+		case c.done == 0: // unreadable
+			c.done = b.oldest()
+			b.o.Log.Warn("outbox: the cursor was unreadable: all that is kept is delivered again", "sink", c.name)
+		}
+		c.fetched = c.done
+	}
+	cursors, err := filepath.Glob(b.cursorPath("*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range cursors {
+		name := filepath.Base(path)
+		name = name[:len(name)-len(".cursor")]
+		if known[name] {
+			continue
+		}
+		b.o.Log.Warn("outbox: a sink is gone: what it had not got is forgotten", "sink", name)
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	b.trim()
+	return nil
+}
+
+func (b *Outbox) cursorPath(name string) string { return filepath.Join(b.o.Dir, name+".cursor") }
+
+// segmentBytes is how large a segment grows: as much as is given up at once.
+func (b *Outbox) segmentBytes() int64 { return min(max(b.o.MaxBytes/16, 4<<10), 16<<20) }
+
+// oldest is the number of the oldest record that is kept.
+func (b *Outbox) oldest() uint64 {
+	switch {
+	case len(b.segs) > 0:
+		return b.segs[0].first
+	case len(b.tail) > 0:
+		return b.tail[0].number
+	}
+	return b.next
+}
+
+// segmentAt is the first segment that has, or had, records from that number on.
+func (b *Outbox) segmentAt(number uint64) *segment {
+	for _, s := range b.segs {
+		if s.end > number {
+			return s
+		}
+	}
+	return nil
+}
+
+// Append takes an alert. It waits for no sink. An error says that the alert is not
+// on disk, and why: unless it is one too long for any log, it is in memory and will
+// be delivered if the process lives, so there is nothing for the caller to do.
+func (b *Outbox) Append(a *alert.Alert) error {
+	doc := Document(a)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return errors.New("outbox: append: closed")
+	case len(doc) == 0:
+		return errors.New("outbox: append: an alert without a document")
+	case len(doc) > maxRecord || int64(len(doc)) > b.o.MaxBytes/2:
+		b.stats.TooLong++
+		b.o.Log.Error("outbox: an alert is too long to be kept", "alert", a.ID, "bytes", len(doc))
+		return fmt.Errorf("outbox: append: an alert of %d bytes is too long", len(doc))
+	}
+	b.stats.Appended++
+	b.tail = append(b.tail, record{number: b.next, time: b.o.Clock.Now(), doc: doc})
+	b.tailBytes += len(doc)
+	b.next++
+	err := b.flush()
+	if err == nil && b.o.Sync {
+		err = b.sync()
+	}
+	if len(b.tail) > 0 {
+		b.stats.Unwritten++
+	}
+	b.trim()
+	for _, c := range b.couriers {
+		c.rouse()
+	}
+	if err != nil {
+		return fmt.Errorf("outbox: append: %w", err)
+	}
+	return nil
+}
+
+// flush brings what is in memory to disk.
+func (b *Outbox) flush() error {
+	for len(b.tail) > 0 {
+		if err := b.write(b.tail[0]); err != nil {
+			if !b.ill {
+				b.o.Log.Error("outbox: the disk takes nothing: alerts are kept in memory", "err", err)
+			}
+			b.ill = true
+			return err
+		}
+		b.tailBytes -= len(b.tail[0].doc)
+		b.tail[0].doc = nil
+		b.tail = b.tail[1:]
+	}
+	b.tail = nil
+	if b.ill {
+		b.o.Log.Info("outbox: the disk takes alerts again")
+	}
+	b.ill = false
+	return nil
+}
+
+func (b *Outbox) write(r record) error {
+	var s *segment
+	if n := len(b.segs); n > 0 {
+		s = b.segs[n-1]
+	}
+	if s == nil || s.end != r.number || s.size >= b.segmentBytes() || r.time.Sub(s.began) > b.o.MaxAge/16 {
+		if err := b.seal(); err != nil {
+			return err
+		}
+		s = &segment{path: segmentPath(b.o.Dir, r.number), first: r.number, end: r.number, began: r.time}
+	}
+	if b.w == nil {
+		f, err := os.OpenFile(s.path, os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		b.w = f
+		if s.end == s.first {
+			syncDir(b.o.Dir)
+		}
+	}
+	b.buf = r.append(b.buf[:0])
+	_, err := b.w.WriteAt(b.buf, s.size)
+	if cap(b.buf) > 1<<20 {
+		b.buf = nil
+	}
+	if err != nil {
+		// What was written of it is overwritten by the next, or cut off.
+		b.w.Truncate(s.size)
+		if s.end == s.first {
+			b.w.Close()
+			b.w = nil
+			os.Remove(s.path)
+		}
+		return err
+	}
+	b.dirty = true
+	if s.end == s.first {
+		b.segs = append(b.segs, s)
+	}
+	s.size += int64(r.size())
+	s.end = r.number + 1
+	return nil
+}
+
+// seal ends the segment that is written to.
+func (b *Outbox) seal() error {
+	if b.w == nil {
+		return nil
+	}
+	err := b.sync()
+	b.w.Close()
+	b.w = nil
+	return err
+}
+
+func (b *Outbox) sync() error {
+	if !b.dirty {
+		return nil
+	}
+	b.dirty = false // once: after an error the kernel has forgotten
+	return b.w.Sync()
+}
+
+// trim removes what nobody waits for any more, and what is too much or too old.
+func (b *Outbox) trim() {
+	got := b.next // all sinks have what is before
+	for _, c := range b.couriers {
+		got = min(got, c.done)
+	}
+	var bytes int64
+	for _, s := range b.segs {
+		bytes += s.size
+	}
+	now := b.o.Clock.Now()
+	for len(b.segs) > 0 {
+		s := b.segs[0]
+		last := len(b.segs) == 1
+		var why string
+		switch {
+		case s.end <= got:
+			if last && b.w != nil && s.size < b.segmentBytes() {
+				return // it goes on
+			}
+		case !last && bytes > b.o.MaxBytes:
+			why = "it is full"
+		case !last && !b.segs[1].began.IsZero() && now.Sub(b.segs[1].began) > b.o.MaxAge,
+			last && !s.began.IsZero() && now.Sub(s.began) > b.o.MaxAge+b.o.MaxAge/16:
+			why = "they are too old"
+		default:
+			return
+		}
+		if last {
+			b.seal()
+		}
+		if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			b.o.Log.Error("outbox: remove", "err", err)
+			return
+		}
+		b.segs = b.segs[1:]
+		bytes -= s.size
+		if why != "" {
+			b.giveUp(s.first, s.end, why)
+		}
+	}
+	for b.tailBytes > memoryBytes {
+		n := b.tail[0].number
+		b.tailBytes -= len(b.tail[0].doc)
+		b.tail[0].doc = nil
+		b.tail = b.tail[1:]
+		b.giveUp(n, n+1, "memory is full")
+	}
+}
+
+// giveUp says that records are gone, to the log and to those that are behind.
+func (b *Outbox) giveUp(first, end uint64, why string) {
+	for _, c := range b.couriers {
+		if from := max(first, c.fetched); from < end {
+			b.o.Log.Error("outbox: alerts are given up: "+why, "sink", c.name, "alerts", end-from)
+		}
+		c.rouse()
+	}
+}
+
+// Run delivers until ctx ends. Then each sink that works has five seconds to take
+// what is left; the rest waits on disk for the next Run.
+func (b *Outbox) Run(ctx context.Context) error {
+	hard, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, c := range b.couriers {
+		wg.Go(func() { c.run(ctx, hard) })
+	}
+	wg.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-b.o.Clock.After(housekeep):
+				b.keep()
+			}
+		}
+	})
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	<-ctx.Done()
+	select {
+	case <-done:
+	case <-b.o.Clock.After(drain):
+		cancel()
+		<-done
+	}
+	b.keep()
+	return nil
+}
+
+// keep does what is to be done once in a while.
+func (b *Outbox) keep() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	b.flush() // an error has been logged
+	if err := b.sync(); err != nil {
+		b.o.Log.Error("outbox: sync", "err", err)
+	}
+	b.trim()
+}
+
+// Stats returns the counters.
+func (b *Outbox) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st := b.stats
+	for _, s := range b.segs {
+		st.Bytes += s.size
+	}
+	st.Memory = len(b.tail)
+	for _, c := range b.couriers {
+		s := c.stats
+		s.Name = c.name
+		behind := max(c.fetched, b.oldest())
+		s.GivenUp += int64(behind - c.fetched) // and has not been told yet
+		s.Waiting = int64(b.next-behind) + int64(c.fetched-c.done) - int64(c.missing)
+		st.Sinks = append(st.Sinks, s)
+	}
+	return st
+}
+
+// Close closes the outbox and its sinks. Run must have returned.
+func (b *Outbox) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	errs := []error{b.flush()}
+	if len(b.tail) > 0 {
+		b.o.Log.Error("outbox: alerts are lost: the disk did not take them", "alerts", len(b.tail))
+	}
+	errs = append(errs, b.seal())
+	for _, c := range b.couriers {
+		errs = append(errs, c.close())
+	}
+	errs = append(errs, b.letters.close(), b.lock.Close())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("outbox: close: %w", err)
+	}
+	return nil
+}
+
+// syncDir makes a new name in a folder last. Not every file system can.
+func syncDir(dir string) {
+	if d, err := os.Open(dir); err == nil {
+		d.Sync()
+		d.Close()
+	}
+}
