@@ -54,7 +54,8 @@ const (
 //
 // The log is bounded. When it is full or old, the oldest goes, and the sinks that
 // had not got it get an alert instead that says how many there were. While the disk
-// takes nothing, alerts are kept in memory, up to 8 MiB, and delivered from there.
+// takes nothing, alerts are kept in memory, up to 8 MiB, and delivered from there;
+// after that the oldest makes room.
 //
 // Its methods may be called from several goroutines.
 type Outbox struct {
@@ -360,6 +361,26 @@ func (b *Outbox) sync() error {
 
 // trim removes what nobody waits for any more, and what is too much or too old.
 func (b *Outbox) trim() {
+	for b.trimSegment() {
+	}
+	for b.tailBytes > memoryBytes {
+		if len(b.segs) > 1 && b.removeOldest("the disk is full") {
+			b.flush() // an error has been logged
+			continue
+		}
+		n := b.tail[0].number
+		b.tailBytes -= len(b.tail[0].doc)
+		b.tail[0].doc = nil
+		b.tail = b.tail[1:]
+		b.giveUp(n, n+1, "memory is full")
+	}
+}
+
+// trimSegment removes the oldest segment, if it has to go.
+func (b *Outbox) trimSegment() bool {
+	if len(b.segs) == 0 {
+		return false
+	}
 	got := b.next // all sinks have what is before
 	for _, c := range b.couriers {
 		got = min(got, c.done)
@@ -368,44 +389,45 @@ func (b *Outbox) trim() {
 	for _, s := range b.segs {
 		bytes += s.size
 	}
-	now := b.o.Clock.Now()
-	for len(b.segs) > 0 {
-		s := b.segs[0]
-		last := len(b.segs) == 1
-		var why string
-		switch {
-		case s.end <= got:
-			if last && b.w != nil && s.size < b.segmentBytes() {
-				return // it goes on
-			}
-		case !last && bytes > b.o.MaxBytes:
-			why = "it is full"
-		case !last && !b.segs[1].began.IsZero() && now.Sub(b.segs[1].began) > b.o.MaxAge,
-			last && !s.began.IsZero() && now.Sub(s.began) > b.o.MaxAge+b.o.MaxAge/16:
-			why = "they are too old"
-		default:
-			return
-		}
-		if last {
-			b.seal()
-		}
-		if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			b.o.Log.Error("outbox: remove", "err", err)
-			return
-		}
-		b.segs = b.segs[1:]
-		bytes -= s.size
-		if why != "" {
-			b.giveUp(s.first, s.end, why)
-		}
+	s, last := b.segs[0], len(b.segs) == 1
+	// When its last record, or one after it, was appended.
+	newest := s.began
+	if last {
+		newest = newest.Add(b.o.MaxAge / 16)
+	} else {
+		newest = b.segs[1].began
 	}
-	for b.tailBytes > memoryBytes {
-		n := b.tail[0].number
-		b.tailBytes -= len(b.tail[0].doc)
-		b.tail[0].doc = nil
-		b.tail = b.tail[1:]
-		b.giveUp(n, n+1, "memory is full")
+	var why string
+	switch {
+	case s.end <= got:
+		if last && b.w != nil && s.size < b.segmentBytes() {
+			return false // it goes on
+		}
+	case !last && bytes > b.o.MaxBytes:
+		why = "it is full"
+	case !s.began.IsZero() && !newest.IsZero() && b.o.Clock.Now().Sub(newest) > b.o.MaxAge:
+		why = "they are too old"
+	default:
+		return false
 	}
+	return b.removeOldest(why)
+}
+
+// removeOldest removes the oldest segment; why, if somebody still waits for it.
+func (b *Outbox) removeOldest(why string) bool {
+	s := b.segs[0]
+	if len(b.segs) == 1 {
+		b.seal()
+	}
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.o.Log.Error("outbox: remove", "err", err)
+		return false
+	}
+	b.segs = b.segs[1:]
+	if why != "" {
+		b.giveUp(s.first, s.end, why)
+	}
+	return true
 }
 
 // giveUp says that records are gone, to the log and to those that are behind.
