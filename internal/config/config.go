@@ -343,14 +343,17 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 		r.fail(r.place(n.GetToken()), "as in key: value", "%s: expected keys and values", what)
 		return
 	}
-	fields := map[string]reflect.Value{}
-	collect(to, fields)
+	parts := []reflect.Value{to}
 	if v, ok := to.Addr().Interface().(Variant); ok {
 		kind := r.kind(n, entries, path, v)
 		if kind == "" {
 			return
 		}
-		collect(reflect.ValueOf(v.Options(kind)).Elem(), fields)
+		parts = append(parts, reflect.ValueOf(v.Options(kind)).Elem())
+	}
+	fields, enums := map[string]reflect.Value{}, map[string][]string{}
+	for _, p := range parts {
+		collect(p, fields, enums)
 	}
 	failed := len(r.errs)
 	places := map[string]syntax.Range{}
@@ -378,14 +381,18 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 		}
 		before := len(r.errs)
 		r.value(m.Value, join(path, name), f)
-		if enum := enumOf(to.Type(), name); enum != nil && len(r.errs) == before && f.Kind() == reflect.String && !slices.Contains(enum, f.String()) {
+		if enum := enums[name]; enum != nil && len(r.errs) == before && f.Kind() == reflect.String && !slices.Contains(enum, f.String()) {
 			r.fail(r.place(m.Value.GetToken()), syntax.DidYouMean(f.String(), enum), "%s: expected %s", join(path, name), strings.Join(enum, ", "))
 		}
 	}
 	if len(r.errs) > failed {
 		return
 	}
-	for _, x := range checked(to) {
+	for _, p := range parts {
+		x, ok := p.Addr().Interface().(Checker)
+		if !ok {
+			continue
+		}
 		if key, msg, hint := x.Check(); msg != "" {
 			at, ok := places[key]
 			if !ok {
@@ -394,15 +401,6 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 			r.fail(at, hint, "%s", strings.TrimPrefix(path+": ", ": ")+msg)
 		}
 	}
-}
-
-// checked are the values that have something to say about themselves.
-func checked(to reflect.Value) []Checker {
-	var out []Checker
-	if x, ok := to.Addr().Interface().(Checker); ok {
-		out = append(out, x)
-	}
-	return out
 }
 
 func join(path, name string) string {
@@ -442,16 +440,20 @@ func keys(m map[string]reflect.Value) func(func(string) bool) {
 	}
 }
 
-// collect adds the fields of a struct by the names of their keys.
-func collect(to reflect.Value, fields map[string]reflect.Value) {
+// collect adds the fields of a struct, and the values that they may have, by the
+// names of their keys.
+func collect(to reflect.Value, fields map[string]reflect.Value, enums map[string][]string) {
 	for i := range to.NumField() {
 		f := to.Type().Field(i)
 		name, inline := keyName(f)
 		switch {
 		case inline:
-			collect(to.Field(i), fields)
+			collect(to.Field(i), fields, enums)
 		case name != "":
 			fields[name] = to.Field(i)
+			if enum := f.Tag.Get("enum"); enum != "" {
+				enums[name] = strings.Split(enum, "|")
+			}
 		}
 	}
 }
@@ -463,20 +465,4 @@ func keyName(f reflect.StructField) (name string, inline bool) {
 		return "", false
 	}
 	return name, opts == "inline"
-}
-
-func enumOf(t reflect.Type, name string) []string {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		key, inline := keyName(f)
-		if inline {
-			if enum := enumOf(f.Type, name); enum != nil {
-				return enum
-			}
-		}
-		if key == name && f.Tag.Get("enum") != "" {
-			return strings.Split(f.Tag.Get("enum"), "|")
-		}
-	}
-	return nil
 }

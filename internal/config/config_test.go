@@ -46,7 +46,15 @@ type boat struct {
 }
 
 type oars struct {
-	Pairs int `yaml:"pairs"`
+	Pairs int    `yaml:"pairs"`
+	Wood  string `yaml:"wood" enum:"ash|spruce"`
+}
+
+func (o *oars) Check() (key, msg, hint string) {
+	if o.Pairs > 4 {
+		return "pairs", "pairs: too many", "four will do"
+	}
+	return "", "", ""
 }
 
 type sail struct {
