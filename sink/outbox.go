@@ -18,10 +18,11 @@ import (
 
 // OutboxOptions say where an outbox is and how much it keeps.
 type OutboxOptions struct {
-	Dir      string        `yaml:"dir"`       // is made if it is not there; no two outboxes share it
-	MaxBytes int64         `yaml:"max_bytes"` // most that is kept on disk, for sinks that are behind; 0 is 256 MiB
-	MaxAge   time.Duration `yaml:"max_age"`   // longest that it is kept; 0 is 72h
-	Sync     bool          `yaml:"sync"`      // each Append waits for the disk; without it the disk is told once a second
+	MaxBytes int64         `yaml:"max_bytes" doc:"Most that is kept on disk for sinks that are behind, in bytes; 0 is 256 MiB."`
+	MaxAge   time.Duration `yaml:"max_age" doc:"Longest that it is kept; 0 is 72h."`
+	Sync     bool          `yaml:"sync" doc:"Whether each alert waits for the disk; without it the disk is told once a second."`
+
+	Dir string `yaml:"-"` // is made if it is not there; no two outboxes share it
 
 	Clock Clock          `yaml:"-"` // nil is the clock on the wall
 	Rand  func() float64 `yaml:"-"` // in [0, 1), for the jitter of retries; nil is math/rand
@@ -36,6 +37,20 @@ type Route struct {
 }
 
 var routeName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+
+// ValidName reports whether a Route may have that name.
+func ValidName(name string) bool { return routeName.MatchString(name) }
+
+// Check says which option is wrong, why, and what would be right; "" if none is.
+func (o *OutboxOptions) Check() (key, msg, hint string) {
+	switch {
+	case o.MaxBytes != 0 && o.MaxBytes < leastBytes:
+		return "max_bytes", fmt.Sprintf("max_bytes: expected at least %d", leastBytes), ""
+	case o.MaxAge != 0 && o.MaxAge < time.Minute:
+		return "max_age", "max_age: expected at least 1m", ""
+	}
+	return "", "", ""
+}
 
 const (
 	leastBytes  = 64 << 10
@@ -67,6 +82,7 @@ type Outbox struct {
 	segs      []*segment // oldest first
 	w         *os.File   // of the last segment, or nil: the next record begins one
 	dirty     bool       // w has what the disk was not told of
+	written   int        // how often something was written to w
 	tail      []record   // comes after the segments, and is in memory only
 	tailBytes int
 	next      uint64 // number of the next record
@@ -80,25 +96,25 @@ type Outbox struct {
 
 // Stats are an outbox's counters, since it was opened.
 type Stats struct {
-	Appended  int64 // alerts that it took
-	TooLong   int64 // alerts that it did not take, for their size
-	Unwritten int64 // alerts of Appended that the disk did not take at once
-	Torn      int64 // bytes of an unfinished record that were cut off when it was opened
-	Bytes     int64 // now on disk
-	Memory    int   // alerts now in memory only
-	Sinks     []SinkStats
+	Appended  int64       `json:"appended"`  // alerts that it took
+	TooLong   int64       `json:"too_long"`  // alerts that it did not take, for their size
+	Unwritten int64       `json:"unwritten"` // alerts of Appended that the disk did not take at once
+	Torn      int64       `json:"torn"`      // bytes of an unfinished record that were cut off when it was opened
+	Bytes     int64       `json:"bytes"`     // now on disk
+	Memory    int         `json:"memory"`    // alerts now in memory only
+	Sinks     []SinkStats `json:"sinks"`
 }
 
 // SinkStats are the counters of one sink. All that was appended, and what had been
 // waiting when the outbox was opened, is Delivered + Refused + GivenUp + Waiting.
 type SinkStats struct {
-	Name      string
-	Delivered int64
-	Refused   int64  // moved to the dead letters
-	GivenUp   int64  // dropped before they could be delivered
-	Waiting   int64  // still to be delivered
-	Failures  int64  // Writes that did not deliver all
-	Failing   string // why the last Write failed; "" if it did not
+	Name      string `json:"sink"`
+	Delivered int64  `json:"delivered"`
+	Refused   int64  `json:"refused"`           // moved to the dead letters
+	GivenUp   int64  `json:"given_up"`          // dropped before they could be delivered
+	Waiting   int64  `json:"waiting"`           // still to be delivered
+	Failures  int64  `json:"failures"`          // Writes that did not deliver all
+	Failing   string `json:"failing,omitempty"` // why the last Write failed; "" if it did not
 }
 
 // OpenOutbox opens the outbox for the routes, which it closes with itself. A route
@@ -108,11 +124,8 @@ func OpenOutbox(o OutboxOptions, routes ...Route) (*Outbox, error) {
 	if o.Dir == "" {
 		return nil, errors.New("outbox: no folder")
 	}
-	if o.MaxBytes != 0 && o.MaxBytes < leastBytes {
-		return nil, fmt.Errorf("outbox: max_bytes %d: expected at least %d", o.MaxBytes, leastBytes)
-	}
-	if o.MaxAge != 0 && o.MaxAge < time.Minute {
-		return nil, fmt.Errorf("outbox: max_age %v: expected at least 1m", o.MaxAge)
+	if _, msg, _ := o.Check(); msg != "" {
+		return nil, errors.New("outbox: " + msg)
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 256 << 20
@@ -162,7 +175,7 @@ func (b *Outbox) open(routes []Route) (err error) {
 	b.letters.path = filepath.Join(b.o.Dir, "dead-letter.ndjson")
 	known := map[string]bool{}
 	for _, r := range routes {
-		if !routeName.MatchString(r.Name) {
+		if !ValidName(r.Name) {
 			return fmt.Errorf("sink %q: expected a name of lower case letters, digits, dashes and underscores", r.Name)
 		}
 		if known[r.Name] {
@@ -332,6 +345,7 @@ func (b *Outbox) write(r record) error {
 		return err
 	}
 	b.dirty = true
+	b.written++
 	if s.end == s.first {
 		b.segs = append(b.segs, s)
 	}
@@ -357,6 +371,24 @@ func (b *Outbox) sync() error {
 	}
 	b.dirty = false // once: after an error the kernel has forgotten
 	return b.w.Sync()
+}
+
+// settle is sync while others append: a disk can take seconds.
+func (b *Outbox) settle() error {
+	if !b.dirty {
+		return nil
+	}
+	f, written := b.w, b.written
+	b.mu.Unlock()
+	err := f.Sync()
+	b.mu.Lock()
+	switch {
+	case errors.Is(err, os.ErrClosed): // seal has done it
+		return nil
+	case f == b.w && (err != nil || written == b.written):
+		b.dirty = false
+	}
+	return err
 }
 
 // trim removes what nobody waits for any more, and what is too much or too old.
@@ -475,6 +507,24 @@ func (b *Outbox) Run(ctx context.Context) error {
 	return nil
 }
 
+// Sync returns when all that was appended is on disk, to stay there whatever comes,
+// or says why it is not.
+func (b *Outbox) Sync() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return errors.New("outbox: sync: closed")
+	}
+	err := b.flush()
+	if err == nil {
+		err = b.settle()
+	}
+	if err != nil {
+		return fmt.Errorf("outbox: sync: %w", err)
+	}
+	return nil
+}
+
 // keep does what is to be done once in a while.
 func (b *Outbox) keep() {
 	b.mu.Lock()
@@ -483,10 +533,12 @@ func (b *Outbox) keep() {
 		return
 	}
 	b.flush() // an error has been logged
-	if err := b.sync(); err != nil {
+	if err := b.settle(); err != nil {
 		b.o.Log.Error("outbox: sync", "err", err)
 	}
-	b.trim()
+	if !b.closed {
+		b.trim()
+	}
 }
 
 // Stats returns the counters.

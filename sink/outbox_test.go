@@ -255,8 +255,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	dir := t.TempDir()
 	f("no folder", sink.OutboxOptions{})
-	f("max_bytes 100: expected at least 65536", sink.OutboxOptions{Dir: dir, MaxBytes: 100})
-	f("max_age 1ns: expected at least 1m", sink.OutboxOptions{Dir: dir, MaxAge: 1})
+	f("max_bytes: expected at least 65536", sink.OutboxOptions{Dir: dir, MaxBytes: 100})
+	f("max_age: expected at least 1m", sink.OutboxOptions{Dir: dir, MaxAge: 1})
 	f(`sink "../x": expected a name`, sink.OutboxOptions{Dir: dir}, sink.Route{Name: "../x"})
 	f(`sink "x": there are two`, sink.OutboxOptions{Dir: dir}, sink.Route{Name: "x", Sink: &memory{}}, sink.Route{Name: "x", Sink: &memory{}})
 	openBox(t, sink.OutboxOptions{Dir: dir})

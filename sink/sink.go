@@ -85,8 +85,16 @@ func Document(a *alert.Alert) []byte {
 // A Secret says where a secret is: in an environment variable or in a file, whose
 // trailing newline is not part of it. It is never in the configuration itself.
 type Secret struct {
-	Env  string `yaml:"env,omitempty"`  // name of a variable
-	File string `yaml:"file,omitempty"` // path of a file
+	Env  string `yaml:"env" doc:"Name of the environment variable that holds it."`
+	File string `yaml:"file" doc:"Path of the file that holds it; a newline at its end is not part of it."`
+}
+
+// Check says which option is wrong, why, and what would be right; "" if none is.
+func (s *Secret) Check() (key, msg, hint string) {
+	if (s.Env == "") == (s.File == "") {
+		return "file", "expected one of env and file", "env is the name of an environment variable, file the path of a file"
+	}
+	return "", "", ""
 }
 
 // Set reports whether there is a secret.

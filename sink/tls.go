@@ -11,10 +11,18 @@ import (
 // TLS is how a sink knows its peer, and the peer the sink. The zero value trusts
 // the host's authorities and shows no certificate. There is no way to trust anybody.
 type TLS struct {
-	CA         string `yaml:"ca,omitempty"`          // PEM file of the authorities to trust instead of the host's
-	Cert       string `yaml:"cert,omitempty"`        // PEM file of our certificate, with Key
-	Key        string `yaml:"key,omitempty"`         // PEM file of its private key
-	ServerName string `yaml:"server_name,omitempty"` // the name in the peer's certificate, if not that of the address
+	CA         string `yaml:"ca" doc:"PEM file of the authorities to trust instead of the host's."`
+	Cert       string `yaml:"cert" doc:"PEM file of our certificate, for a peer that asks for one."`
+	Key        string `yaml:"key" doc:"PEM file of its private key."`
+	ServerName string `yaml:"server_name" doc:"The name in the peer's certificate, if it is not that of the address."`
+}
+
+// Check says which option is wrong, why, and what would be right; "" if none is.
+func (t *TLS) Check() (key, msg, hint string) {
+	if (t.Cert == "") != (t.Key == "") {
+		return "", "expected cert and key, or neither", ""
+	}
+	return "", "", ""
 }
 
 // Config reads the files. The version is at least TLS 1.2.
@@ -30,8 +38,8 @@ func (t TLS) Config() (*tls.Config, error) {
 			return nil, fmt.Errorf("tls: ca: %s has no certificate in PEM", t.CA)
 		}
 	}
-	if (t.Cert == "") != (t.Key == "") {
-		return nil, errors.New("tls: expected cert and key, or neither")
+	if _, msg, _ := t.Check(); msg != "" {
+		return nil, errors.New("tls: " + msg)
 	}
 	if t.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
