@@ -18,8 +18,8 @@ import (
 
 // OutboxOptions say where an outbox is and how much it keeps.
 type OutboxOptions struct {
-	MaxBytes int64         `yaml:"max_bytes" doc:"Most that is kept on disk for sinks that are behind, in bytes; 0 is 256 MiB."`
-	MaxAge   time.Duration `yaml:"max_age" doc:"Longest that it is kept; 0 is 72h."`
+	MaxBytes int64         `yaml:"max_bytes" doc:"Most that is kept on disk for sinks that are behind, in bytes."`
+	MaxAge   time.Duration `yaml:"max_age" doc:"Longest that it is kept."`
 	Sync     bool          `yaml:"sync" doc:"Whether each alert waits for the disk; without it the disk is told once a second."`
 
 	Dir string `yaml:"-"` // is made if it is not there; no two outboxes share it
@@ -27,6 +27,11 @@ type OutboxOptions struct {
 	Clock Clock          `yaml:"-"` // nil is the clock on the wall
 	Rand  func() float64 `yaml:"-"` // in [0, 1), for the jitter of retries; nil is math/rand
 	Log   *slog.Logger   `yaml:"-"` // nil is none
+}
+
+// DefaultOutbox is what options that are zero stand for.
+func DefaultOutbox() OutboxOptions {
+	return OutboxOptions{MaxBytes: 256 << 20, MaxAge: 72 * time.Hour}
 }
 
 // A Route is a sink and the name by which the outbox remembers how far it is: lower
@@ -128,10 +133,10 @@ func OpenOutbox(o OutboxOptions, routes ...Route) (*Outbox, error) {
 		return nil, errors.New("outbox: " + msg)
 	}
 	if o.MaxBytes == 0 {
-		o.MaxBytes = 256 << 20
+		o.MaxBytes = DefaultOutbox().MaxBytes
 	}
 	if o.MaxAge == 0 {
-		o.MaxAge = 72 * time.Hour
+		o.MaxAge = DefaultOutbox().MaxAge
 	}
 	if o.Clock == nil {
 		o.Clock = wallClock{}

@@ -10,6 +10,7 @@ package file
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -34,13 +35,18 @@ const Kind = "file"
 // Options say where the file is and when it is rotated.
 type Options struct {
 	Path     string        `yaml:"path" doc:"The file. It is made, for its owner alone, in a folder that is there."`
-	MaxBytes int64         `yaml:"max_bytes" doc:"The size at which it is rotated; 0 is 100 MiB."`
-	MaxAge   time.Duration `yaml:"max_age" doc:"The age of its first alert at which the next one rotates it; 0 is 24h."`
-	Keep     int           `yaml:"keep" doc:"How many rotated files are kept; 0 is 7."`
-	Compress string        `yaml:"compress" enum:"none|gzip|zstd" doc:"How rotated files are compressed; without it, they are not."`
+	MaxBytes int64         `yaml:"max_bytes" doc:"The size at which it is rotated, in bytes."`
+	MaxAge   time.Duration `yaml:"max_age" doc:"The age of its first alert at which the next one rotates it."`
+	Keep     int           `yaml:"keep" doc:"How many rotated files are kept."`
+	Compress string        `yaml:"compress" enum:"none|gzip|zstd" doc:"How rotated files are compressed."`
 
 	Now func() time.Time `yaml:"-"` // nil is time.Now
 	Log *slog.Logger     `yaml:"-"` // is told of a rotated file that stays as it is; nil is none
+}
+
+// Defaults is what options that are zero stand for.
+func Defaults() Options {
+	return Options{MaxBytes: 100 << 20, MaxAge: 24 * time.Hour, Keep: 7, Compress: "none"}
 }
 
 // Check says which option is wrong, why, and what would be right; "" if none is.
@@ -76,15 +82,8 @@ func Open(o Options) (sink.Sink, error) {
 	if _, msg, _ := o.Check(); msg != "" {
 		return nil, errors.New("file: " + msg)
 	}
-	if o.MaxBytes == 0 {
-		o.MaxBytes = 100 << 20
-	}
-	if o.MaxAge == 0 {
-		o.MaxAge = 24 * time.Hour
-	}
-	if o.Keep == 0 {
-		o.Keep = 7
-	}
+	d := Defaults()
+	o.MaxBytes, o.MaxAge, o.Keep = cmp.Or(o.MaxBytes, d.MaxBytes), cmp.Or(o.MaxAge, d.MaxAge), cmp.Or(o.Keep, d.Keep)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
