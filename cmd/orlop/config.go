@@ -29,7 +29,7 @@ variable of the environment.
 		Long:  "Check reads a configuration and all that it names, and opens nothing.\n\n" + exitCodes,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := loadConfig(args[0])
+			c, err := loadConfig(args[0], "")
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ variable of the environment.
 			c := agent.NewConfig()
 			if len(args) > 0 {
 				var err error
-				if c, err = loadConfig(args[0]); err != nil {
+				if c, err = loadConfig(args[0], ""); err != nil {
 					return err
 				}
 			}
@@ -73,9 +73,12 @@ variable of the environment.
 	return cmd
 }
 
-// loadConfig reads a configuration.
-func loadConfig(name string) (*agent.Config, error) {
-	c, err := agent.LoadConfig(name)
+// loadConfig reads a configuration. The state directory is that of a flag, if one is
+// given.
+func loadConfig(name, state string) (*agent.Config, error) {
+	c := agent.NewConfig()
+	c.State = state
+	err := agent.LoadConfig(name, c)
 	if err == nil {
 		return c, nil
 	}

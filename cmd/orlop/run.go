@@ -125,7 +125,7 @@ account for every event.`
 		c := agent.NewConfig()
 		if file != "" {
 			var err error
-			if c, err = loadConfig(file); err != nil {
+			if c, err = loadConfig(file, state); err != nil {
 				return err
 			}
 		}
@@ -234,6 +234,11 @@ func (d *service) run(cmd *cobra.Command) error {
 		}
 		defer live.State.Close()
 	}
+	if live.Outbox, err = agent.OpenOutbox(c, log); err != nil {
+		return &failure{exitUsage, err}
+	}
+	deliver := d.deliver()
+	defer deliver()
 	defer func() {
 		for _, s := range live.Streams {
 			s.Source.Close()
@@ -278,6 +283,7 @@ func (d *service) run(cmd *cobra.Command) error {
 		log.Error("the end takes too long; what waits is given up", "after", c.Drain)
 		os.Exit(exitIO)
 	}
+	deliver()
 	closed := closeOutput()
 	n := live.Counts()
 	for _, a := range live.Accounts() {
@@ -287,6 +293,28 @@ func (d *service) run(cmd *cobra.Command) error {
 		return &failure{exitIO, fmt.Errorf("run: %w", err)}
 	}
 	return closed
+}
+
+// deliver brings alerts to the sinks until the caller ends it. Each sink that works
+// gets what is left then; the rest waits for the next run.
+func (d *service) deliver() (end func()) {
+	box := d.live.Outbox
+	if box == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // the run's ends before its last alerts
+	done := make(chan error, 1)
+	go func() { done <- box.Run(ctx) }()
+	return sync.OnceFunc(func() {
+		cancel()
+		err := errors.Join(<-done, box.Close())
+		if err != nil {
+			d.log.Error("the outbox ended", "reason", err)
+		}
+		for _, s := range box.Stats().Sinks {
+			d.log.Info("sink ended", "sink", s.Name, "delivered", s.Delivered, "refused", s.Refused, "given_up", s.GivenUp, "waiting", s.Waiting)
+		}
+	})
 }
 
 // notify logs that systemd cannot be told.
@@ -448,7 +476,7 @@ func (d *service) reread() *agent.Config {
 	if d.file == "" {
 		return d.c
 	}
-	c, err := loadConfig(d.file)
+	c, err := loadConfig(d.file, d.c.State)
 	if err != nil {
 		d.live.Refuse(err)
 		d.log.Error("the configuration is refused; what runs stays", "reason", err)

@@ -9,11 +9,13 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/sink"
 )
 
 func newStatus() *cobra.Command {
@@ -21,7 +23,8 @@ func newStatus() *cobra.Command {
 was evaluated, filtered, late, rejected and lost. It asks over the socket in the run's
 state directory, or at the address that it listens at.
 
-It exits with 1 if the run is not ready, or a reload of its rules was refused.`
+It exits with 1 if the run is not ready, a reload of its rules was refused, or a sink
+does not take its alerts.`
 	var state, listen, output string
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -58,7 +61,7 @@ It exits with 1 if the run is not ready, or a reload of its rules was refused.`
 		if err := out.close(); err != nil {
 			return err
 		}
-		if !s.Ready || s.Refusal != "" {
+		if !s.Ready || s.Refusal != "" || failing(&s) {
 			return errFindings
 		}
 		return nil
@@ -97,6 +100,11 @@ func ask(ctx context.Context, state, listen string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 }
 
+// failing reports whether a sink takes nothing.
+func failing(s *agent.Status) bool {
+	return s.Outbox != nil && slices.ContainsFunc(s.Outbox.Sinks, func(k sink.SinkStats) bool { return k.Failing != "" })
+}
+
 func printStatus(s *agent.Status) string {
 	var b []byte
 	line := func(name, format string, args ...any) {
@@ -116,6 +124,15 @@ func printStatus(s *agent.Status) string {
 		line("refused", "%s", s.Refusal)
 	}
 	line("processes", "%d, in %d kB", s.Processes, s.TableBytes>>10)
+	if o := s.Outbox; o != nil {
+		line("outbox", "%d alerts, %d kB on disk; %d only in memory, %d too long", o.Appended, o.Bytes>>10, o.Memory, o.TooLong)
+		for _, k := range o.Sinks {
+			line("sink", "%s: %d delivered + %d refused + %d given up; %d waiting, %d failures", k.Name, k.Delivered, k.Refused, k.GivenUp, k.Waiting, k.Failures)
+			if k.Failing != "" {
+				line("", "%s fails: %s", k.Name, k.Failing)
+			}
+		}
+	}
 	if s.Evicted+s.Untimed+s.Early > 0 || s.ClockSteps > 0 {
 		line("also", "%d partial sequences given up, %d events rejected by sequences for want of a time from 1970 to 2261, %d that did not wait for older ones, the clock was set back %d times", s.Evicted, s.Untimed, s.Early, s.ClockSteps)
 	}

@@ -86,7 +86,11 @@ func (l *Live) save() {
 	if c == nil {
 		return
 	}
-	n, err := l.State.finish(c)
+	var n int64
+	err := l.settle()
+	if err == nil {
+		n, err = l.State.finish(c)
+	}
 	l.mu.Lock()
 	l.State.finished(c, n, err)
 	l.mu.Unlock()

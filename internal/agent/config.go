@@ -13,20 +13,23 @@ import (
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/config"
+	"github.com/orlop/orlop/sink"
 )
 
 // A Config is all that a run can be told. orlop run --config reads it from a file.
 type Config struct {
-	Sources    []SourceConfig `yaml:"sources" doc:"Where events come from; without any, the best source that works here."`
-	Rules      []string       `yaml:"rules" doc:"Rule files, and folders of them, which are watched for changes; without any, the built-in pack."`
-	Tuning     string         `yaml:"tuning" doc:"File that says who is exempt from what; without it, the kubelet and the runtimes themselves are."`
-	State      string         `yaml:"state" doc:"Directory for what outlives a run: pending sequences, places in files, alerts that were raised. Without it a restart begins anew."`
-	Checkpoint time.Duration  `yaml:"checkpoint" doc:"How often the state is written."`
-	Listen     string         `yaml:"listen" doc:"Address of /metrics, /healthz, /readyz and /status, such as 127.0.0.1:7070. Without it nothing listens but a socket in the state directory."`
-	Sequences  SequenceConfig `yaml:"sequences" doc:"What rules of several events may take."`
-	Output     string         `yaml:"output" enum:"ndjson|json|table|none" doc:"How alerts are printed on standard output."`
-	Drain      time.Duration  `yaml:"drain" doc:"How long an end may take, for judging what has happened until then."`
-	Log        LogConfig      `yaml:"log" doc:"The log, on standard error."`
+	Sources    []SourceConfig     `yaml:"sources" doc:"Where events come from; without any, the best source that works here."`
+	Rules      []string           `yaml:"rules" doc:"Rule files, and folders of them, which are watched for changes; without any, the built-in pack."`
+	Tuning     string             `yaml:"tuning" doc:"File that says who is exempt from what; without it, the kubelet and the runtimes themselves are."`
+	State      string             `yaml:"state" doc:"Directory for what outlives a run: pending sequences, places in files, alerts that were raised. Without it a restart begins anew."`
+	Checkpoint time.Duration      `yaml:"checkpoint" doc:"How often the state is written."`
+	Listen     string             `yaml:"listen" doc:"Address of /metrics, /healthz, /readyz and /status, such as 127.0.0.1:7070. Without it nothing listens but a socket in the state directory."`
+	Sequences  SequenceConfig     `yaml:"sequences" doc:"What rules of several events may take."`
+	Output     string             `yaml:"output" enum:"ndjson|json|table|none" doc:"How alerts are printed on standard output."`
+	Sinks      []SinkConfig       `yaml:"sinks" doc:"Where alerts go besides standard output; they need a state directory."`
+	Outbox     sink.OutboxOptions `yaml:"outbox" doc:"What is kept for sinks that are behind, in the state directory."`
+	Drain      time.Duration      `yaml:"drain" doc:"How long an end may take, for judging what has happened until then."`
+	Log        LogConfig          `yaml:"log" doc:"The log, on standard error."`
 }
 
 // A LogConfig says how a run logs.
@@ -126,25 +129,21 @@ func (c *Config) Check() (key, msg, hint string) {
 			return "listen", "listen: " + err.Error(), "for example 127.0.0.1:7070"
 		}
 	}
-	return "", "", ""
+	return c.checkSinks()
 }
 
 // NewConfig returns the defaults.
 func NewConfig() *Config {
-	return &Config{Checkpoint: DefaultCheckpoint, Sequences: SequenceConfig{MaxBytes: detect.DefaultBudget}, Drain: 10 * time.Second, Log: LogConfig{"text", "info"}}
+	return &Config{Checkpoint: DefaultCheckpoint, Sequences: SequenceConfig{MaxBytes: detect.DefaultBudget}, Outbox: sink.DefaultOutbox(), Drain: 10 * time.Second, Log: LogConfig{"text", "info"}}
 }
 
-// LoadConfig reads a file on top of the defaults. The error has all its mistakes.
-func LoadConfig(name string) (*Config, error) {
+// LoadConfig reads a file on top of what c holds. The error has all its mistakes.
+func LoadConfig(name string, c *Config) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c := NewConfig()
-	if err := config.Read(name, text, os.LookupEnv, c); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return config.Read(name, text, os.LookupEnv, c)
 }
 
 // Schema is the JSON Schema of a Config.

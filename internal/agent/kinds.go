@@ -3,8 +3,11 @@
 package agent
 
 import (
+	"log/slog"
 	"time"
 
+	"github.com/orlop/orlop/sink"
+	"github.com/orlop/orlop/sink/file"
 	"github.com/orlop/orlop/source"
 	"github.com/orlop/orlop/source/audit"
 	"github.com/orlop/orlop/source/bpf"
@@ -126,4 +129,12 @@ func (s procSource) Intake() Intake {
 	in.Waiting = max(st.Received-st.Emitted-st.Ignored, 0)
 	in.Seen = in.Emitted + in.Filtered + in.Lost + in.Waiting
 	return in
+}
+
+// sinkKinds are the kinds of sinks.
+var sinkKinds = []sinkKind{
+	sinkOf(file.Kind, file.Defaults(), func(o file.Options, log *slog.Logger) (sink.Sink, error) {
+		o.Log = log
+		return file.Open(o)
+	}),
 }

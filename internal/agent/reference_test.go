@@ -14,19 +14,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-var update = flag.Bool("update", false, "write the tables of docs/run.md")
+var update = flag.Bool("update", false, "write the tables of docs/run.md and docs/sinks.md")
 
-// docs/run.md has a line for each key of a configuration, and for each metric.
-// -update writes them.
+// docs/run.md has a line for each key of a configuration, and for each metric, and
+// docs/sinks.md for each key of each kind of sink. -update writes them.
 func TestReference(t *testing.T) {
-	const name = "../../docs/run.md"
-	page, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
+	table := func(v reflect.Value) string {
+		var b strings.Builder
+		b.WriteString("| key | type | default | |\n|---|---|---|---|\n")
+		keyTable(&b, "", v.Elem())
+		return b.String()
 	}
-	var keys, metrics strings.Builder
-	keys.WriteString("| key | type | default | |\n|---|---|---|---|\n")
-	keyTable(&keys, "", reflect.ValueOf(NewConfig()).Elem())
+	var metrics strings.Builder
 	all := make(chan *prometheus.Desc)
 	go func() {
 		(&collector{}).Describe(all)
@@ -41,15 +40,30 @@ func TestReference(t *testing.T) {
 		}
 		fmt.Fprintf(&metrics, "| `%s` | %s |\n", series, m[2])
 	}
+	reference(t, "../../docs/run.md", map[string]string{"keys": table(reflect.ValueOf(NewConfig())), "metrics": metrics.String()})
+	kinds := map[string]string{}
+	for _, k := range sinkKinds {
+		kinds[k.name] = table(reflect.ValueOf(k.options()))
+	}
+	reference(t, "../../docs/sinks.md", kinds)
+}
+
+// reference holds the tables of a page against what they should be.
+func reference(t *testing.T, name string, tables map[string]string) {
+	t.Helper()
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := page
-	for _, table := range []struct{ name, text string }{{"keys", keys.String()}, {"metrics", metrics.String()}} {
-		begin, end := []byte("<!-- "+table.name+" -->\n"), []byte("<!-- end -->\n")
+	for table, text := range tables {
+		begin, end := []byte("<!-- "+table+" -->\n"), []byte("<!-- end -->\n")
 		before, rest, ok := bytes.Cut(got, begin)
 		_, after, ok2 := bytes.Cut(rest, end)
 		if !ok || !ok2 {
-			t.Fatalf("%s has no place for the table of %s", name, table.name)
+			t.Fatalf("%s has no place for the table of %s", name, table)
 		}
-		got = bytes.Join([][]byte{before, begin, []byte(table.text), end, after}, nil)
+		got = bytes.Join([][]byte{before, begin, []byte(text), end, after}, nil)
 	}
 	if bytes.Equal(got, page) {
 		return

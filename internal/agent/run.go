@@ -14,6 +14,7 @@ import (
 	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/rule"
+	"github.com/orlop/orlop/sink"
 	"github.com/orlop/orlop/source"
 )
 
@@ -72,6 +73,7 @@ type Live struct {
 	// Checkpoint is how much time passes between checkpoints in State.
 	Checkpoint time.Duration
 	State      *State              // what outlives the run; nil is nothing
+	Outbox     *sink.Outbox        // gets every alert before emit does; nil is none
 	Notify     func(now time.Time) // called at each tick, once events can be judged; may be nil
 	Log        *slog.Logger        // nil is none
 
@@ -225,6 +227,9 @@ func (l *Live) raise(emit func(*alert.Alert) error) func(*alert.Alert) {
 		case l.State != nil && l.State.Raised(a.ID):
 			l.repeated++
 		default:
+			if l.Outbox != nil {
+				l.Outbox.Append(a) // It has logged what it cannot keep.
+			}
 			if l.failed = emit(a); l.failed == nil && l.State != nil {
 				l.State.Note(a.ID)
 			}

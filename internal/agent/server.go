@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/orlop/orlop/sink"
 )
 
 // SocketName is the socket in a state directory over which orlop status asks.
@@ -23,25 +25,26 @@ const stuck = 15 * time.Second
 
 // Status is what a run says of itself.
 type Status struct {
-	Version    string    `json:"version"`
-	PID        int       `json:"pid"`
-	Started    time.Time `json:"started"`
-	Ready      bool      `json:"ready"`
-	Sources    []Account `json:"sources"`
-	Alerts     uint64    `json:"alerts"`
-	Repeated   int64     `json:"alerts_repeated"`
-	Rules      int       `json:"rules_running"`
-	Idle       int       `json:"rules_idle"`
-	Reloads    int64     `json:"reloads"`
-	Refused    int64     `json:"reloads_refused"`
-	Refusal    string    `json:"reload_error,omitempty"` // why the last one was refused
-	Evicted    uint64    `json:"sequences_evicted"`
-	Untimed    uint64    `json:"events_untimed"`
-	Early      uint64    `json:"events_early"`
-	ClockSteps int64     `json:"clock_steps"`
-	Processes  int       `json:"processes"`
-	TableBytes int       `json:"process_table_bytes"`
-	Checkpoint *Written  `json:"checkpoint,omitempty"`
+	Version    string      `json:"version"`
+	PID        int         `json:"pid"`
+	Started    time.Time   `json:"started"`
+	Ready      bool        `json:"ready"`
+	Sources    []Account   `json:"sources"`
+	Alerts     uint64      `json:"alerts"`
+	Repeated   int64       `json:"alerts_repeated"`
+	Rules      int         `json:"rules_running"`
+	Idle       int         `json:"rules_idle"`
+	Reloads    int64       `json:"reloads"`
+	Refused    int64       `json:"reloads_refused"`
+	Refusal    string      `json:"reload_error,omitempty"` // why the last one was refused
+	Evicted    uint64      `json:"sequences_evicted"`
+	Untimed    uint64      `json:"events_untimed"`
+	Early      uint64      `json:"events_early"`
+	ClockSteps int64       `json:"clock_steps"`
+	Processes  int         `json:"processes"`
+	TableBytes int         `json:"process_table_bytes"`
+	Checkpoint *Written    `json:"checkpoint,omitempty"`
+	Outbox     *sink.Stats `json:"outbox,omitempty"`
 	perRule    map[string]uint64
 }
 
@@ -61,6 +64,10 @@ func (l *Live) Status() Status {
 		} else {
 			s.Idle++
 		}
+	}
+	if l.Outbox != nil {
+		o := l.Outbox.Stats()
+		s.Outbox = &o
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,6 +180,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		descEvicted, descUntimed, descEarly, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descSize, descTime, descReady} {
 		ch <- d
 	}
+	for _, d := range outboxDescs {
+		ch <- d
+	}
 }
 
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
@@ -212,6 +222,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		count(descFailures, float64(w.Failures))
 		gauge(descSize, float64(w.Bytes))
 		gauge(descTime, float64(w.Time.UnixMilli())/1000)
+	}
+	if s.Outbox != nil {
+		collectOutbox(s.Outbox, count, gauge)
 	}
 	ready := 0.0
 	if s.Ready {

@@ -1,0 +1,167 @@
+package agent
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/orlop/orlop/sink"
+)
+
+// A SinkConfig is one sink: its kind, and what that kind wants to know.
+type SinkConfig struct {
+	Kind string `yaml:"kind" doc:"What kind of sink it is: docs/sinks.md has the keys of each."`
+	Name string `yaml:"name" doc:"Its name in counters, log and outbox; without it, its kind."`
+
+	of      string // the kind that options is of
+	options any
+}
+
+// Kinds implements [config.Variant].
+func (c *SinkConfig) Kinds() []string {
+	names := make([]string, len(sinkKinds))
+	for i, k := range sinkKinds {
+		names[i] = k.name
+	}
+	return names
+}
+
+// Options implements [config.Variant].
+func (c *SinkConfig) Options(kind string) any {
+	if c.of != kind {
+		c.of, c.options = kind, sinkKindOf(kind).options()
+	}
+	return c.options
+}
+
+// Label is the sink's name.
+func (c *SinkConfig) Label() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Kind
+}
+
+// Check implements [config.Checker].
+func (c *SinkConfig) Check() (key, msg, hint string) {
+	if !sink.ValidName(c.Label()) {
+		return "name", "name: expected lower case letters, digits, dashes and underscores, 64 at most", ""
+	}
+	return "", "", ""
+}
+
+// checkSinks says what is wrong with all sinks together.
+func (c *Config) checkSinks() (key, msg, hint string) {
+	seen := map[string]bool{}
+	for i := range c.Sinks {
+		name := c.Sinks[i].Label()
+		if seen[name] {
+			return "sinks", "two sinks have the name " + name, "give one of them another name"
+		}
+		seen[name] = true
+	}
+	if len(c.Sinks) > 0 && c.State == "" {
+		return "sinks", "without a state directory there is no place for alerts that wait for a sink", "for example state: /var/lib/orlop"
+	}
+	return "", "", ""
+}
+
+// A sinkKind is a kind of sink: what its keys in a configuration are, and how one is
+// made of them.
+type sinkKind struct {
+	name    string
+	options func() any // a pointer to the struct that the keys go into
+	open    func(options any, log *slog.Logger) (sink.Sink, error)
+}
+
+// sinkOf is a kind of sink whose options are an O.
+func sinkOf[O any](name string, defaults O, open func(O, *slog.Logger) (sink.Sink, error)) sinkKind {
+	return sinkKind{
+		name:    name,
+		options: func() any { o := defaults; return &o },
+		open:    func(o any, log *slog.Logger) (sink.Sink, error) { return open(*o.(*O), log) },
+	}
+}
+
+func sinkKindOf(name string) sinkKind {
+	for _, k := range sinkKinds {
+		if k.name == name {
+			return k
+		}
+	}
+	panic("agent: bug: no sink of kind " + name)
+}
+
+// OpenOutbox opens the sinks of a configuration and the outbox before them, which is
+// in the state directory that this process has locked. Without sinks it is nil.
+func OpenOutbox(c *Config, log *slog.Logger) (*sink.Outbox, error) {
+	if len(c.Sinks) == 0 {
+		return nil, nil
+	}
+	var routes []sink.Route
+	fail := func(err error) (*sink.Outbox, error) {
+		for _, r := range routes {
+			r.Sink.Close()
+		}
+		return nil, err
+	}
+	for i := range c.Sinks {
+		s := &c.Sinks[i]
+		opened, err := sinkKindOf(s.Kind).open(s.Options(s.Kind), log.With("sink", s.Label()))
+		if err != nil {
+			return fail(fmt.Errorf("sink %s: %w", s.Label(), err))
+		}
+		routes = append(routes, sink.Route{Name: s.Label(), Sink: opened})
+	}
+	o := c.Outbox
+	o.Dir, o.Log = filepath.Join(c.State, "outbox"), log
+	box, err := sink.OpenOutbox(o, routes...)
+	if err != nil {
+		return fail(err)
+	}
+	return box, nil
+}
+
+// settle waits until the alerts that a checkpoint remembers are in the outbox to stay:
+// a checkpoint that outlived them would keep them from being raised again.
+func (l *Live) settle() error {
+	if l.Outbox == nil {
+		return nil
+	}
+	return l.Outbox.Sync()
+}
+
+var (
+	descOutbox    = describe("outbox_alerts_total", "Alerts that went into the outbox, by whether the disk took them at once: written or unwritten; or that are too_long for it.", "outcome")
+	descOutBytes  = describe("outbox_bytes", "Size of the outbox on disk.")
+	descOutMemory = describe("outbox_memory_alerts", "Alerts that are in memory alone, because the disk takes none.")
+	descSink      = describe("sink_alerts_total", "Alerts by what became of them: delivered, refused or given_up.", "sink", "outcome")
+	descSinkWait  = describe("sink_alerts_waiting", "Alerts that a sink has not got yet.", "sink")
+	descSinkFails = describe("sink_failures_total", "Deliveries that failed, and are tried again.", "sink")
+	descSinkDown  = describe("sink_failing", "1 if the last delivery failed.", "sink")
+)
+
+var outboxDescs = []*prometheus.Desc{descOutbox, descOutBytes, descOutMemory, descSink, descSinkWait, descSinkFails, descSinkDown}
+
+// collectOutbox makes metrics of an outbox's counters.
+func collectOutbox(s *sink.Stats, count, gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	count(descOutbox, float64(s.Appended-s.Unwritten), "written")
+	count(descOutbox, float64(s.Unwritten), "unwritten")
+	count(descOutbox, float64(s.TooLong), "too_long")
+	gauge(descOutBytes, float64(s.Bytes))
+	gauge(descOutMemory, float64(s.Memory))
+	for _, k := range s.Sinks {
+		count(descSink, float64(k.Delivered), k.Name, "delivered")
+		count(descSink, float64(k.Refused), k.Name, "refused")
+		count(descSink, float64(k.GivenUp), k.Name, "given_up")
+		gauge(descSinkWait, float64(k.Waiting), k.Name)
+		count(descSinkFails, float64(k.Failures), k.Name)
+		down := 0.0
+		if k.Failing != "" {
+			down = 1
+		}
+		gauge(descSinkDown, down, k.Name)
+	}
+}

@@ -1,0 +1,158 @@
+package agent_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/agent"
+)
+
+// sinkConfig is a configuration with a file as sink.
+func sinkConfig(t *testing.T, state, out string) *agent.Config {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "orlop.yaml")
+	text := fmt.Sprintf("state: %q\nsinks:\n  - kind: file\n    name: log\n    path: %q\n", state, out)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := agent.NewConfig()
+	if err := agent.LoadConfig(name, c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// startWithSinks starts a run that has a state directory and a file as sink.
+func startWithSinks(t *testing.T, dir, out string) *running {
+	t.Helper()
+	r := start(t, func(l *agent.Live) {
+		st, err := agent.OpenState(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		l.State, l.Checkpoint = st, time.Second
+		if l.Outbox, err = agent.OpenOutbox(sinkConfig(t, dir, out), slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Outbox.Close() })
+		l.Restore()
+	})
+	return r
+}
+
+// idsIn are the ids of the alerts in a file.
+func idsIn(t *testing.T, name string) (ids []string) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		a, err := alert.Parse([]byte(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, a.ID)
+	}
+	return ids
+}
+
+// What was raised before a kill, and not delivered, is delivered by the next run, and
+// nothing twice, though the source tells again what came after the checkpoint.
+func TestSinksGetWhatAKillLeft(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "alerts.ndjson")
+	docs := []string{process("10:00:00", "ctr"), process("10:00:01", "ctr"), process("10:00:02", "ctr"), process("10:00:03", "ctr")}
+	r := startWithSinks(t, dir, out)
+	r.send(docs[0])
+	r.tick(clock("10:00:01"))
+	r.tick(clock("10:00:03")) // a checkpoint
+	r.send(docs[1])
+	killed := filepath.Join(t.TempDir(), "state")
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil { // all that a kill leaves
+		t.Fatal(err)
+	}
+	r.stop()
+	if _, err := os.Stat(out); err == nil {
+		t.Fatal("delivered though nobody delivers")
+	}
+
+	r = startWithSinks(t, killed, out)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Outbox.Run(ctx) }()
+	r.send(docs[1:]...)
+	raised := r.stop()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	got := idsIn(t, out)
+	if n := r.Counts().Repeated; len(got) != 4 || len(raised) != 2 || n != 1 {
+		t.Errorf("%d delivered, %d raised by the second run, %d known to it; want 4, 2, 1", len(got), len(raised), n)
+	}
+	slices.Sort(got)
+	if len(slices.Compact(got)) != 4 {
+		t.Errorf("an alert came twice: %q", got)
+	}
+}
+
+// A checkpoint that remembers alerts is not written before they are in the outbox.
+func TestCheckpointWaitsForTheOutbox(t *testing.T) {
+	dir := t.TempDir()
+	r := startWithSinks(t, dir, filepath.Join(t.TempDir(), "alerts.ndjson"))
+	if err := r.Outbox.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.send(process("10:00:00", "ctr"))
+	r.tick(clock("10:00:01"))
+	r.tick(clock("10:00:03"))
+	if w := r.Status().Checkpoint; w.Checkpoints != 0 || w.Failures == 0 {
+		t.Errorf("%+v", w)
+	}
+	if alerts := r.stop(); len(alerts) != 1 {
+		t.Errorf("%d alerts, want 1: the run goes on", len(alerts))
+	}
+	if _, err := os.Stat(filepath.Join(dir, "checkpoint")); err == nil {
+		t.Error("a checkpoint was written")
+	}
+}
+
+// Status and metrics say what became of the alerts.
+func TestSinksAreCounted(t *testing.T) {
+	r := startWithSinks(t, t.TempDir(), filepath.Join(t.TempDir(), "none", "alerts.ndjson"))
+	r.send(process("10:00:00", "ctr"), process("10:00:01", "ctr"))
+	r.stop()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Outbox.Run(ended)
+	w := httptest.NewRecorder()
+	r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`orlop_outbox_alerts_total{outcome="written"} 2`, `orlop_sink_alerts_total{outcome="delivered",sink="log"} 0`,
+		`orlop_sink_alerts_waiting{sink="log"} 2`, `orlop_sink_failures_total{sink="log"} 1`, `orlop_sink_failing{sink="log"} 1`,
+	} {
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	doc, err := json.Marshal(r.Status().Outbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"appended":2`, `"sinks":[{"sink":"log","delivered":0,"refused":0,"given_up":0,"waiting":2,"failures":1,"failing":"file: open `} {
+		if !strings.Contains(string(doc), want) {
+			t.Errorf("the status lacks %s: %s", want, doc)
+		}
+	}
+}
