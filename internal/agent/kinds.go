@@ -8,6 +8,7 @@ import (
 
 	"github.com/orlop/orlop/sink"
 	"github.com/orlop/orlop/sink/file"
+	"github.com/orlop/orlop/sink/webhook"
 	"github.com/orlop/orlop/source"
 	"github.com/orlop/orlop/source/audit"
 	"github.com/orlop/orlop/source/bpf"
@@ -137,4 +138,5 @@ var sinkKinds = []sinkKind{
 		o.Log = log
 		return file.Open(o)
 	}),
+	sinkOf(webhook.Kind, webhook.Defaults(), func(o webhook.Options, _ *slog.Logger) (sink.Sink, error) { return webhook.Open(o) }),
 }
