@@ -8,6 +8,7 @@ import (
 
 	"github.com/orlop/orlop/sink"
 	"github.com/orlop/orlop/sink/file"
+	"github.com/orlop/orlop/sink/syslog"
 	"github.com/orlop/orlop/sink/webhook"
 	"github.com/orlop/orlop/source"
 	"github.com/orlop/orlop/source/audit"
@@ -138,5 +139,6 @@ var sinkKinds = []sinkKind{
 		o.Log = log
 		return file.Open(o)
 	}),
+	sinkOf(syslog.Kind, syslog.Defaults(), func(o syslog.Options, _ *slog.Logger) (sink.Sink, error) { return syslog.Open(o) }),
 	sinkOf(webhook.Kind, webhook.Defaults(), func(o webhook.Options, _ *slog.Logger) (sink.Sink, error) { return webhook.Open(o) }),
 }
