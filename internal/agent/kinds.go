@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/sink"
+	"github.com/orlop/orlop/sink/elastic"
 	"github.com/orlop/orlop/sink/file"
 	"github.com/orlop/orlop/sink/syslog"
 	"github.com/orlop/orlop/sink/webhook"
@@ -140,5 +141,6 @@ var sinkKinds = []sinkKind{
 		return file.Open(o)
 	}),
 	sinkOf(syslog.Kind, syslog.Defaults(), func(o syslog.Options, _ *slog.Logger) (sink.Sink, error) { return syslog.Open(o) }),
+	sinkOf(elastic.Kind, elastic.Defaults(), func(o elastic.Options, _ *slog.Logger) (sink.Sink, error) { return elastic.Open(o) }),
 	sinkOf(webhook.Kind, webhook.Defaults(), func(o webhook.Options, _ *slog.Logger) (sink.Sink, error) { return webhook.Open(o) }),
 }

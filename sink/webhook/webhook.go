@@ -240,7 +240,7 @@ func (h *hook) send(ctx context.Context, a *alert.Alert, p *sink.Partial) error 
 		if code/100 == 2 {
 			return nil
 		}
-		p.WaitFor = retryAfter(resp.Header.Get("Retry-After"), h.o.Now())
+		p.WaitFor = sink.RetryAfter(resp.Header.Get("Retry-After"), h.o.Now())
 		return errors.New(says)
 	}
 }
@@ -261,17 +261,6 @@ func bare(err error) error {
 		return u.Err
 	}
 	return err
-}
-
-// retryAfter reads a Retry-After: seconds, or a date.
-func retryAfter(s string, now time.Time) time.Duration {
-	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
-		return time.Duration(n) * time.Second
-	}
-	if at, err := http.ParseTime(s); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
 }
 
 func (h *hook) Close() error {

@@ -1,9 +1,12 @@
 package sink
 
 import (
+	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // CheckURL says what is wrong with the address of a peer, and what would be right;
@@ -30,4 +33,16 @@ func loopback(host string) bool {
 	}
 	a, err := netip.ParseAddr(host)
 	return err == nil && a.IsLoopback()
+}
+
+// RetryAfter reads the header Retry-After of an answer, seconds or a date; 0 if there
+// is none.
+func RetryAfter(s string, now time.Time) time.Duration {
+	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
 }
