@@ -51,7 +51,7 @@ check:
 # The race detector needs cgo and so a C compiler; packages with goroutines.
 race:
 	@if command -v $${CC:-cc} >/dev/null 2>&1; then \
-	  CGO_ENABLED=1 $(GO) test -race ./source ./source/bpf ./internal/... ./cmd/orlop; \
+	  CGO_ENABLED=1 $(GO) test -race ./sink ./source ./source/bpf ./internal/... ./cmd/orlop; \
 	else echo "race tests skipped: no C compiler"; fi
 
 # Each fuzz target for a while: make fuzz FUZZTIME=1m
