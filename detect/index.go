@@ -2,44 +2,49 @@ package detect
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"strings"
 
-	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/expr"
 )
 
 // How the index works.
 //
-// Nearly every predicate is a conjunction, and some part of it says "this field
-// is one of these texts": a category, an operating system, process.name in (…).
-// Such a part is a necessary condition, so a predicate is tried only on events
-// that have one of the texts. Of several parts the most selective one is taken:
-// how often events have a text is guessed by how often the rules ask for it,
-// among all that they ask of the field. Where no part is of the kind, one that
-// a missing field makes false still says that the field must be there. What has
-// neither is tried on every event.
+// A predicate is taken apart into branches, of which one must hold: the ways
+// through its ors. A branch is a conjunction, and its leaves say what an event
+// needs: a value of process.name that is one of some texts, one of process.args
+// that has one of some texts in it. What says nothing of the kind, a not or a
+// script, is left out, so a branch may hold for more events than it should; the
+// predicate is asked in the end. See [expr.Needs].
 //
-// An event then costs a look-up for each value of each field of the index, and
-// no more, unless something is found. What is found is tried with the cheap and
-// selective parts of each conjunction first, whatever the order they are written
-// in: parts have no effects.
+// Each branch is a bit. An event begins with all of them, and goes from field to
+// field: a matcher finds what its values have (in one pass, for all rules), and
+// the branches stay that need nothing of the field or have what they need. A
+// field is looked at only while a branch is left that needs something of it. So
+// the fields that most branches ask for, which are a category and an operating
+// system, go first and leave few, and long texts are searched only for those.
+//
+// Bits are in the order of what branches need of those first fields. What is left
+// is then in few words, and an event costs what those rules cost that are about
+// events of its kind.
 
-// An index finds the rules that may match an event.
+// An index finds the rules that may match an event. It is not safe for concurrent
+// use.
 type index struct {
-	fields []indexed
-	always []*entry // has no key
-	event  uint64   // number of the event that is being matched
-}
+	fields  []indexed
+	entries []*entry // by branch
+	event   uint64   // number of the event that is being matched
 
-// indexed is what predicates want of a field.
-type indexed struct {
-	field   event.Field
-	exact   map[string][]*entry
-	fold    map[string][]*entry // by text in lower case
-	present []*entry            // any value will do
-	texts   []*entry            // all of exact and fold: a number can be equal to a text
+	asked []uint64 // of each word of branches, a bit for each of the fields that they need something of
+	width int      // words of a set of fields
+
+	// Of the event that is being matched.
+	left []uint64 // the branches that are left
+	live []int    // the words of left that are not 0
+	have []uint64 // the branches that have what they need of a field
+	todo []uint64 // the fields that a branch that is left asks for
 }
 
 // entry is a predicate that makes its rule interested in an event.
@@ -49,151 +54,196 @@ type entry struct {
 	tried uint64 // the last event that it was tried on
 }
 
-// key is something that an event must have.
-type key struct {
+// branch is what an event needs for a predicate to hold in one way: for each
+// field, one of the needs.
+type branch []condition
+
+type condition struct {
 	field event.Field
-	how   uint8
-	text  string
+	needs []expr.Need
 }
 
 const (
-	exactly   uint8 = iota
-	folded          // in lower case
-	something       // any value
+	maxBranches = 16   // of a predicate
+	maxNeeds    = 4096 // of what is put together from several leaves
 )
 
 // newIndex makes an index of the predicates of rules.
 func newIndex(rules []*active) *index {
+	x := &index{}
+	g := newGuess()
 	var entries []*entry
 	for _, a := range rules {
 		for _, p := range a.preds() {
 			entries = append(entries, &entry{pred: p, rule: a})
+			g.learn(p)
 		}
 	}
-	g := guess{asked: map[key]int{}, total: map[event.Field]int{}}
-	for _, n := range entries {
-		g.learn(n.pred)
+	type placed struct {
+		branch
+		*entry
 	}
-	x := &index{}
-	at := map[event.Field]*indexed{}
+	var all []placed
+	gain := map[event.Field]float64{}
 	for _, n := range entries {
-		keys, ok := g.best(n.pred)
-		n.pred = g.order(n.pred)
-		if !ok {
-			x.always = append(x.always, n)
-			continue
-		}
-		for _, k := range keys {
-			f := at[k.field]
-			if f == nil {
-				f = &indexed{field: k.field}
-				at[k.field] = f
+		for _, b := range g.branches(n.pred) {
+			all = append(all, placed{b, n})
+			for _, c := range b {
+				gain[c.field] += (1 - g.chance(c)) / effort(c)
 			}
-			f.add(k, n)
+		}
+		n.pred = g.order(n.pred)
+	}
+	place := map[event.Field]int{}
+	for f := range gain {
+		x.fields = append(x.fields, indexed{field: f})
+	}
+	slices.SortFunc(x.fields, func(a, b indexed) int {
+		return cmp.Or(cmp.Compare(gain[b.field], gain[a.field]), cmp.Compare(a.field, b.field))
+	})
+	for i := range x.fields {
+		place[x.fields[i].field] = i
+	}
+	order := func(a, b condition) int { return cmp.Compare(place[a.field], place[b.field]) }
+	for _, b := range all {
+		slices.SortFunc(b.branch, order)
+	}
+	slices.SortStableFunc(all, func(a, b placed) int {
+		return slices.CompareFunc(a.branch, b.branch, func(a, b condition) int {
+			return cmp.Or(order(a, b), slices.CompareFunc(a.needs, b.needs, compareNeeds))
+		})
+	})
+	words := (len(all) + 63) / 64
+	x.width = (len(x.fields) + 63) / 64
+	x.asked = make([]uint64, words*x.width)
+	x.left, x.have = make([]uint64, words), make([]uint64, words)
+	x.live, x.todo = make([]int, 0, words), make([]uint64, x.width)
+	for i := range x.fields {
+		x.fields[i].asks = make([]uint64, words)
+		x.fields[i].search = make([]uint64, words)
+	}
+	for i, b := range all {
+		x.entries = append(x.entries, b.entry)
+		for _, c := range b.branch {
+			f := place[c.field]
+			x.fields[f].add(c.needs, i)
+			x.asked[i/64*x.width+f/64] |= 1 << (f % 64)
 		}
 	}
-	for _, f := range at {
-		x.fields = append(x.fields, *f)
+	for i := range x.fields {
+		x.fields[i].build()
 	}
-	slices.SortFunc(x.fields, func(a, b indexed) int { return cmp.Compare(a.field, b.field) })
 	return x
 }
 
-func (f *indexed) add(k key, n *entry) {
-	if k.how == something {
-		f.present = append(f.present, n)
-		return
-	}
-	if last := len(f.texts) - 1; last < 0 || f.texts[last] != n {
-		f.texts = append(f.texts, n)
-	}
-	to := &f.exact
-	if k.how == folded {
-		to = &f.fold
-	}
-	if *to == nil {
-		*to = map[string][]*entry{}
-	}
-	(*to)[k.text] = append((*to)[k.text], n)
+func compareNeeds(a, b expr.Need) int {
+	return cmp.Or(cmp.Compare(a.How, b.How), strings.Compare(a.Text, b.Text), cmp.Compare(a.Number, b.Number),
+		a.Block.Addr().Compare(b.Block.Addr()), cmp.Compare(a.Block.Bits(), b.Block.Bits()))
 }
 
 // match appends the rules that want e to hits, in the order of the rules.
 func (x *index) match(e *event.Event, hits []*active) []*active {
 	x.event++
 	start := len(hits)
-	hits = x.try(x.always, e, hits)
-	for i := range x.fields {
-		f := &x.fields[i]
-		v := e.Get(f.field)
-		if !v.Exists() {
-			continue
-		}
-		if len(f.present) > 0 {
-			hits = x.try(f.present, e, hits)
-		}
-		if len(f.texts) == 0 {
-			continue
-		}
-		for j := range v.Len() {
-			w := v.At(j)
-			if w.Kind() != event.KindString {
-				hits = x.try(f.texts, e, hits)
+	x.sift(e)
+	for _, w := range x.live {
+		for m := x.left[w]; m != 0; m &= m - 1 {
+			n := x.entries[w*64+bits.TrailingZeros64(m)]
+			if n.tried == x.event || n.rule.hit == x.event {
 				continue
 			}
-			if f.exact != nil {
-				if found := f.exact[w.Str()]; found != nil {
-					hits = x.try(found, e, hits)
-				}
-			}
-			if f.fold != nil {
-				if found := lookUp(f.fold, w.Str()); found != nil {
-					hits = x.try(found, e, hits)
-				}
+			n.tried = x.event
+			if n.pred.Match(e) {
+				n.rule.hit = x.event
+				hits = append(hits, n.rule)
 			}
 		}
 	}
-	slices.SortFunc(hits[start:], func(a, b *active) int { return cmp.Compare(a.place, b.place) })
-	return hits
-}
-
-func (x *index) try(entries []*entry, e *event.Event, hits []*active) []*active {
-	for _, n := range entries {
-		if n.tried == x.event || n.rule.hit == x.event {
-			continue
-		}
-		n.tried = x.event
-		if n.pred.Match(e) {
-			n.rule.hit = x.event
-			hits = append(hits, n.rule)
-		}
+	if len(hits)-start > 1 {
+		slices.SortFunc(hits[start:], func(a, b *active) int { return cmp.Compare(a.place, b.place) })
 	}
 	return hits
 }
 
-// lookUp looks the lower case of s up.
-func lookUp(m map[string][]*entry, s string) []*entry {
-	var buf [128]byte
-	b := append(buf[:0], s...) // does not allocate for what is short
-	for i, c := range b {
-		b[i] = lower(c)
+// sift leaves the branches that have what they need of all fields.
+func (x *index) sift(e *event.Event) {
+	x.live = x.live[:0]
+	for w := range x.left {
+		x.left[w] = ^uint64(0)
+		x.live = append(x.live, w)
 	}
-	return m[string(b)]
+	if n := len(x.entries) % 64; n != 0 {
+		x.left[len(x.left)-1] = 1<<n - 1
+	}
+	x.plan()
+	for i := range x.todo {
+		for x.todo[i] != 0 {
+			f := i*64 + bits.TrailingZeros64(x.todo[i])
+			x.todo[i] &= x.todo[i] - 1
+			if x.narrow(&x.fields[f], e) {
+				x.plan()
+				x.todo[i] &^= 1<<(f%64+1) - 1
+				clear(x.todo[:i])
+			}
+			if len(x.live) == 0 {
+				return
+			}
+		}
+	}
 }
 
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c += 'a' - 'A'
+// plan finds the fields that the words that are left ask for.
+func (x *index) plan() {
+	clear(x.todo)
+	for _, w := range x.live {
+		for i, m := range x.asked[w*x.width : (w+1)*x.width] {
+			x.todo[i] |= m
+		}
 	}
-	return c
 }
 
-// guess says how often events may have a key.
+// narrow takes away the branches that need something of a field that e has not,
+// and reports whether there are fewer words.
+func (x *index) narrow(f *indexed, e *event.Event) bool {
+	asks, search := false, false
+	for _, w := range x.live {
+		x.have[w] = 0
+		asks = asks || x.left[w]&f.asks[w] != 0
+		search = search || x.left[w]&f.search[w] != 0
+	}
+	if !asks {
+		return false
+	}
+	if v := e.Get(f.field); v.Exists() {
+		f.find(v, search, x.have)
+	}
+	live := x.live[:0]
+	for _, w := range x.live {
+		if x.left[w] &= x.have[w] | ^f.asks[w]; x.left[w] != 0 {
+			live = append(live, w)
+		}
+	}
+	fewer := len(live) < len(x.live)
+	x.live = live
+	return fewer
+}
+
+// guess says how often events may have what is needed.
 type guess struct {
-	asked map[key]int
+	asked map[fieldNeed]int
 	total map[event.Field]int
 }
 
-// learn counts the texts that a predicate asks for.
+type fieldNeed struct {
+	field event.Field
+	need  expr.Need
+}
+
+func newGuess() guess {
+	return guess{map[fieldNeed]int{}, map[event.Field]int{}}
+}
+
+// learn counts what a predicate asks for.
 func (g *guess) learn(p expr.Pred) {
 	switch p := p.(type) {
 	case *expr.All:
@@ -205,77 +255,135 @@ func (g *guess) learn(p expr.Pred) {
 			g.learn(x)
 		}
 	default:
-		for _, k := range texts(p) {
-			g.asked[k]++
-			g.total[k.field]++
+		r, needs, _ := expr.Needs(p)
+		for _, n := range needs {
+			g.asked[fieldNeed{r.Field, n}]++
+			g.total[r.Field]++
 		}
 	}
 }
 
-// best are keys of which an event that p matches has at least one. It is not ok
-// if nothing can be said.
-func (g *guess) best(p expr.Pred) (keys []key, ok bool) {
-	cost := 0.0
-	offer := func(ks []key, good bool) {
-		if !good {
-			return
-		}
-		// Of equals the last: queries begin with what is common to many.
-		if c := g.cost(ks); !ok || c <= cost {
-			keys, cost, ok = ks, c, true
+// chance is the part of all events that meets a condition, as far as one can
+// guess: how often events have a text is taken from how often rules ask for it,
+// among all that they ask of the field.
+func (g *guess) chance(c condition) float64 {
+	p := 0.0
+	for _, n := range c.needs {
+		switch n.How {
+		case expr.Whole, expr.Equal:
+			p += float64(g.asked[fieldNeed{c.field, n}]) / float64(max(1, g.total[c.field]))
+		case expr.Start, expr.End, expr.Part:
+			p += 1 / float64(2+len(n.Text)*len(n.Text))
+		default:
+			p += 0.5
 		}
 	}
+	return min(p, 1)
+}
+
+// effort is about what it takes to find out whether a condition is met.
+func effort(c condition) float64 {
+	for _, n := range c.needs {
+		if n.How != expr.Whole && n.How != expr.Equal {
+			return 8
+		}
+	}
+	return 1
+}
+
+// branches are the ways in which p can hold. There are none if it cannot.
+func (g *guess) branches(p expr.Pred) []branch {
 	switch p := p.(type) {
 	case expr.Bool:
-		return nil, !bool(p) // what never matches needs no event
+		if !p {
+			return nil
+		}
 	case *expr.All:
-		for _, x := range p.Xs {
-			offer(g.best(x))
+		parts := make([][]branch, len(p.Xs))
+		for i, x := range p.Xs {
+			parts[i] = g.branches(x)
 		}
-	case *expr.Any:
-		for _, x := range p.Xs {
-			ks, ok := g.best(x)
-			if !ok {
-				return nil, false
+		// Fewest first: what would make too many is left out.
+		slices.SortStableFunc(parts, func(a, b []branch) int { return cmp.Compare(len(a), len(b)) })
+		out := []branch{nil}
+		for _, bs := range parts {
+			if len(out)*len(bs) > maxBranches {
+				continue
 			}
-			keys = append(keys, ks...)
+			var next []branch
+			for _, a := range out {
+				for _, b := range bs {
+					next = append(next, g.both(a, b))
+				}
+			}
+			out = next
 		}
-		return keys, true
-	case *expr.Exists:
-		offer([]key{{p.Field, something, ""}}, true)
-	case *expr.In:
-		offer([]key{{p.Field, something, ""}}, true)
-	case *expr.Compare:
-		offer([]key{{p.Field, something, ""}}, true)
-	case *expr.Like:
-		offer([]key{{p.Field, something, ""}}, true)
-	case *expr.Regex:
-		offer([]key{{p.Field, something, ""}}, true)
-	case *expr.CIDR:
-		offer([]key{{p.Field, something, ""}}, true)
+		return out
+	case *expr.Any:
+		var out []branch
+		for _, x := range p.Xs {
+			out = append(out, g.branches(x)...)
+		}
+		return g.merge(out)
+	default:
+		if r, needs, ok := expr.Needs(p); ok {
+			return []branch{{{r.Field, needs}}}
+		}
 	}
-	if ks := texts(p); len(ks) > 0 {
-		offer(ks, true)
-	}
-	return keys, ok
+	return []branch{nil}
 }
 
-// cost is the part of all events that has one of the keys, as far as one can
-// guess.
-func (g *guess) cost(ks []key) float64 {
-	c := 0.0
-	for _, k := range ks {
-		if k.how == something {
-			c += 0.5
-		} else {
-			c += float64(g.asked[k]) / float64(max(1, g.total[k.field]))
+// both is the branch of what two have in common. Of two conditions on a field it
+// has the one that fewer events meet.
+func (g *guess) both(a, b branch) branch {
+	out := slices.Clone(a)
+	for _, c := range b {
+		i := slices.IndexFunc(out, func(o condition) bool { return o.field == c.field })
+		if i < 0 {
+			out = append(out, c)
+		} else if g.chance(c) < g.chance(out[i]) {
+			out[i] = c
 		}
 	}
-	return c
+	return out
+}
+
+// merge makes fewer branches of the parts of an or. Those that only ask for the
+// same field become one, and if there are still too many, there is only one of
+// the fields that all of them ask for.
+func (g *guess) merge(bs []branch) []branch {
+	var out []branch
+	for _, b := range bs {
+		if len(b) == 0 {
+			return []branch{nil} // it holds for any event, for all that is known
+		}
+		i := slices.IndexFunc(out, func(o branch) bool {
+			return len(b) == 1 && len(o) == 1 && o[0].field == b[0].field && len(o[0].needs)+len(b[0].needs) <= maxNeeds
+		})
+		if i < 0 {
+			out = append(out, slices.Clone(b))
+		} else {
+			out[i][0].needs = slices.Concat(out[i][0].needs, b[0].needs)
+		}
+	}
+	if len(out) <= maxBranches {
+		return out
+	}
+	one := out[0]
+	for _, b := range out[1:] {
+		var common branch
+		for _, c := range one {
+			if i := slices.IndexFunc(b, func(o condition) bool { return o.field == c.field }); i >= 0 && len(c.needs)+len(b[i].needs) <= maxNeeds {
+				common = append(common, condition{c.field, slices.Concat(c.needs, b[i].needs)})
+			}
+		}
+		one = common
+	}
+	return []branch{one}
 }
 
 // order sorts the parts of conjunctions so that what fails, fails soon: by price
-// over the chance to fail.
+// over the chance to fail. Parts have no effects.
 func (g *guess) order(p expr.Pred) expr.Pred {
 	switch p := p.(type) {
 	case *expr.All:
@@ -285,11 +393,7 @@ func (g *guess) order(p expr.Pred) expr.Pred {
 		}
 		parts := make([]part, len(p.Xs))
 		for i, x := range p.Xs {
-			holds := 0.8 // most of what rules exclude is rare
-			if ks, ok := g.best(x); ok {
-				holds = min(g.cost(ks), 0.99)
-			}
-			parts[i] = part{g.order(x), price(x) / (1 - holds)}
+			parts[i] = part{g.order(x), price(x) / (1 - min(g.holds(x), 0.99))}
 		}
 		slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(a.rank, b.rank) })
 		xs := make([]expr.Pred, len(parts))
@@ -307,6 +411,28 @@ func (g *guess) order(p expr.Pred) expr.Pred {
 		return expr.NewNot(g.order(p.X))
 	}
 	return p
+}
+
+// holds is the part of all events that p holds for, as far as one can guess.
+func (g *guess) holds(p expr.Pred) float64 {
+	switch p := p.(type) {
+	case *expr.All:
+		least := 1.0
+		for _, x := range p.Xs {
+			least = min(least, g.holds(x))
+		}
+		return least
+	case *expr.Any:
+		sum := 0.0
+		for _, x := range p.Xs {
+			sum += g.holds(x)
+		}
+		return min(sum, 1)
+	}
+	if r, needs, ok := expr.Needs(p); ok {
+		return g.chance(condition{r.Field, needs})
+	}
+	return 0.8 // most of what rules exclude is rare
 }
 
 // price is about what it costs to try a predicate, in comparisons of two texts.
@@ -330,55 +456,4 @@ func price(p expr.Pred) float64 {
 		return 40
 	}
 	return 1
-}
-
-// texts are the keys of a leaf that holds only where a value of its field is one
-// of some texts, be it that the value is no text itself. Otherwise there are none.
-func texts(p expr.Pred) (keys []key) {
-	seen := map[key]bool{}
-	add := func(r expr.Ref, fold bool, s string) {
-		k := key{r.Field, exactly, s}
-		if fold {
-			k.how = folded
-			b := []byte(s)
-			for i, c := range b {
-				b[i] = lower(c)
-			}
-			k.text = string(b)
-		}
-		if !seen[k] {
-			seen[k] = true
-			keys = append(keys, k)
-		}
-	}
-	switch p := p.(type) {
-	case *expr.In:
-		if p.Type > expr.Keyword {
-			return nil
-		}
-		for _, c := range p.Cs {
-			if c.V.Kind() != event.KindString {
-				return nil
-			}
-			// A date is equal to the same instant in other words.
-			if _, date := event.ParseTime(c.V.Str()); date && !p.Fold {
-				return nil
-			}
-			add(p.Ref, p.Fold, c.V.Str())
-		}
-	case *expr.Like:
-		// A Like shows its patterns only as EQL.
-		x, err := syntax.ParseExpr(syntax.Source{Text: p.String()})
-		op, ok := x.(*syntax.StringOp)
-		if err != nil || !ok {
-			return nil
-		}
-		for _, y := range op.List {
-			if expr.IsWildcard(y.Str) {
-				return nil
-			}
-			add(p.Ref, p.Op == ":" || strings.HasSuffix(p.Op, "~"), y.Str)
-		}
-	}
-	return keys
 }

@@ -1,0 +1,260 @@
+package detect
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"unsafe"
+
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/expr"
+)
+
+// indexed is what branches need of a field, and the matcher that finds it in a
+// value, for all of them at once.
+type indexed struct {
+	field  event.Field
+	asks   []uint64 // the branches that need something of it
+	search []uint64 // of asks, those for which texts must be searched
+
+	some    *set // those that need any value
+	whole   map[string]*set
+	longest int    // of whole
+	lengths uint64 // of whole: a bit for each, modulo 64
+	parts   *searcher
+	equal   map[float64]*set
+	least   []bound // from the lowest
+	most    []bound // from the highest
+	blocks  map[netip.Prefix]*set
+	bits    []int // the lengths of blocks
+	numeric bool  // equal, least or most
+
+	text []byte // of the value that is being looked at, if it is none
+	low  []byte // text in lower case
+}
+
+type bound struct {
+	at float64
+	*set
+}
+
+// A set is some branches: those of a few words.
+type set struct {
+	words []word
+	seen  uint64 // a searcher's
+}
+
+type word struct {
+	at   int
+	bits uint64
+}
+
+func (s *set) add(branch int) {
+	at, bit := branch/64, uint64(1)<<(branch%64)
+	if n := len(s.words); n > 0 && s.words[n-1].at == at { // Fast path: they come in order.
+		s.words[n-1].bits |= bit
+		return
+	}
+	s.words = append(s.words, word{at, bit})
+}
+
+// union returns a set of the branches of both.
+func (s *set) union(o *set) *set {
+	if s == nil || o == nil || s == o {
+		return cmp.Or(s, o)
+	}
+	u := &set{}
+	i, j := 0, 0
+	for i < len(s.words) || j < len(o.words) {
+		switch {
+		case j == len(o.words) || i < len(s.words) && s.words[i].at < o.words[j].at:
+			u.words = append(u.words, s.words[i])
+			i++
+		case i == len(s.words) || o.words[j].at < s.words[i].at:
+			u.words = append(u.words, o.words[j])
+			j++
+		default:
+			u.words = append(u.words, word{s.words[i].at, s.words[i].bits | o.words[j].bits})
+			i, j = i+1, j+1
+		}
+	}
+	return u
+}
+
+func (s *set) into(have []uint64) {
+	for _, w := range s.words {
+		have[w.at] |= w.bits
+	}
+}
+
+// add says that a branch needs one of needs. Branches come in order.
+func (f *indexed) add(needs []expr.Need, branch int) {
+	at, bit := branch/64, uint64(1)<<(branch%64)
+	f.asks[at] |= bit
+	for _, n := range needs {
+		switch n.How {
+		case expr.Anything:
+			if f.some == nil {
+				f.some = &set{}
+			}
+			f.some.add(branch)
+		case expr.Whole:
+			addTo(&f.whole, n.Text, branch)
+			f.longest = max(f.longest, len(n.Text))
+			f.lengths |= 1 << (len(n.Text) % 64)
+		case expr.Start, expr.End, expr.Part:
+			if f.parts == nil {
+				f.parts = &searcher{}
+			}
+			f.parts.add(n, branch)
+			f.search[at] |= bit
+		case expr.Equal:
+			addTo(&f.equal, n.Number+0, branch) // no negative zero
+		case expr.AtLeast:
+			addBound(&f.least, n.Number, branch)
+		case expr.AtMost:
+			addBound(&f.most, n.Number, branch)
+		case expr.Inside:
+			addTo(&f.blocks, n.Block, branch)
+			f.search[at] |= bit
+		}
+	}
+}
+
+func addTo[K comparable](m *map[K]*set, k K, branch int) {
+	if *m == nil {
+		*m = map[K]*set{}
+	}
+	s := (*m)[k]
+	if s == nil {
+		s = &set{}
+		(*m)[k] = s
+	}
+	s.add(branch)
+}
+
+func addBound(bs *[]bound, at float64, branch int) {
+	s := &set{}
+	s.add(branch)
+	*bs = append(*bs, bound{at, s})
+}
+
+// build is called once everything is added.
+func (f *indexed) build() {
+	f.numeric = len(f.equal)+len(f.least)+len(f.most) > 0
+	f.low = make([]byte, 0, f.longest)
+	f.least = joinBounds(f.least)
+	f.most = joinBounds(f.most)
+	slices.Reverse(f.most)
+	for b := range f.blocks {
+		if !slices.Contains(f.bits, b.Bits()) {
+			f.bits = append(f.bits, b.Bits())
+		}
+	}
+	if f.parts != nil {
+		f.parts.build()
+	}
+}
+
+// joinBounds sorts bounds and joins those that are the same.
+func joinBounds(bs []bound) []bound {
+	slices.SortStableFunc(bs, func(a, b bound) int { return cmp.Compare(a.at, b.at) })
+	out := bs[:0]
+	for _, b := range bs {
+		if n := len(out); n > 0 && out[n-1].at == b.at {
+			out[n-1].set = out[n-1].union(b.set)
+			continue
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// find adds to have the branches that have what they need in v. Without search,
+// those may be left out for which texts must be searched.
+func (f *indexed) find(v event.Value, search bool, have []uint64) {
+	if f.some != nil {
+		f.some.into(have)
+	}
+	if search && f.parts != nil {
+		f.parts.begin()
+	}
+	for i := range v.Len() {
+		f.findOne(v.At(i), search, have)
+	}
+}
+
+func (f *indexed) findOne(v event.Value, search bool, have []uint64) {
+	text, number := v.Str(), v
+	if v.Kind() != event.KindString {
+		// What compares texts compares what other values print as.
+		f.text = v.Append(f.text[:0])
+		text = unsafe.String(unsafe.SliceData(f.text), len(f.text))
+	} else if f.numeric && text != "" && text[0] <= '9' { // Fast path: no number begins with a letter.
+		if n, ok := event.Number(text); ok {
+			number = n
+		} else if at, ok := event.ParseTime(text); ok {
+			number = event.Int(at.UnixMilli())
+		}
+	}
+	if f.whole != nil && len(text) <= f.longest && f.lengths&(1<<(len(text)%64)) != 0 {
+		if s := f.lookUp(text); s != nil {
+			s.into(have)
+		}
+	}
+	if k := number.Kind(); f.numeric && (k == event.KindInt || k == event.KindFloat) {
+		f.findNumber(number.Float(), have)
+	}
+	if !search {
+		return
+	}
+	if f.parts != nil {
+		f.parts.find(text, have)
+	}
+	if f.blocks != nil && v.Kind() == event.KindString {
+		f.findBlocks(text, have)
+	}
+}
+
+// lookUp looks the lower case of a text up, which is not longer than longest.
+func (f *indexed) lookUp(s string) *set {
+	b := append(f.low[:0], s...)
+	for i, c := range b {
+		b[i] = lower(c)
+	}
+	return f.whole[string(b)]
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+func (f *indexed) findNumber(n float64, have []uint64) {
+	if s := f.equal[n]; s != nil {
+		s.into(have)
+	}
+	for i := 0; i < len(f.least) && f.least[i].at <= n; i++ {
+		f.least[i].into(have)
+	}
+	for i := 0; i < len(f.most) && f.most[i].at >= n; i++ {
+		f.most[i].into(have)
+	}
+}
+
+func (f *indexed) findBlocks(text string, have []uint64) {
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return
+	}
+	a = a.Unmap().WithZone("")
+	for _, n := range f.bits {
+		if b, err := a.Prefix(n); err == nil {
+			if s := f.blocks[b]; s != nil {
+				s.into(have)
+			}
+		}
+	}
+}
