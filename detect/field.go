@@ -14,6 +14,7 @@ import (
 // value, for all of them at once.
 type indexed struct {
 	field  event.Field
+	share  float64  // see guess.share
 	asks   []uint64 // the branches that need something of it
 	search []uint64 // of asks, those for which texts must be searched
 

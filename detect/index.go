@@ -1,7 +1,10 @@
 package detect
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/binary"
+	"hash/maphash"
 	"math/bits"
 	"slices"
 	"strings"
@@ -37,14 +40,24 @@ type index struct {
 	entries []*entry // by branch
 	event   uint64   // number of the event that is being matched
 
-	asked []uint64 // of each word of branches, a bit for each of the fields that they need something of
-	width int      // words of a set of fields
+	common int   // of fields, those whose values tell kinds of events apart
+	place  []int // of fields, by event.Field; -1 is none
+	kinds  []kind
+	seed   maphash.Seed
+	misses int // since the event with the number since
+	since  uint64
+
+	asked []uint64 // for each branch, a bit for each of the fields that it needs something of
+	words []uint64 // the same for each word of branches
+	width int      // how many words such a set of fields has
 
 	// Of the event that is being matched.
-	left []uint64 // the branches that are left
-	live []int    // the words of left that are not 0
-	have []uint64 // the branches that have what they need of a field
-	todo []uint64 // the fields that a branch that is left asks for
+	left  []uint64 // the branches that are left
+	live  []int    // the words of left that are not 0
+	have  []uint64 // the branches that have what they need of a field
+	todo  []uint64 // the fields that a branch that is left asks for
+	there []uint64 // the fields that the event has
+	key   []byte   // of its kind
 }
 
 // entry is a predicate that makes its rule interested in an event.
@@ -84,27 +97,34 @@ func newIndex(rules []*active) *index {
 		*entry
 	}
 	var all []placed
-	gain := map[event.Field]float64{}
+	gain, asks := map[event.Field]float64{}, map[event.Field]int{}
 	for _, n := range entries {
 		for _, b := range g.branches(n.pred) {
 			all = append(all, placed{b, n})
 			for _, c := range b {
 				gain[c.field] += (1 - g.chance(c)) / effort(c)
+				asks[c.field]++
 			}
 		}
 		n.pred = g.order(n.pred)
 	}
-	place := map[event.Field]int{}
 	for f := range gain {
-		x.fields = append(x.fields, indexed{field: f})
+		x.fields = append(x.fields, indexed{field: f, share: g.share(f, asks[f], len(all))})
 	}
 	slices.SortFunc(x.fields, func(a, b indexed) int {
-		return cmp.Or(cmp.Compare(gain[b.field], gain[a.field]), cmp.Compare(a.field, b.field))
+		return cmp.Or(cmp.Compare(b.share, a.share), cmp.Compare(gain[b.field], gain[a.field]), cmp.Compare(a.field, b.field))
 	})
-	for i := range x.fields {
-		place[x.fields[i].field] = i
+	for i, f := range x.fields {
+		for len(x.place) <= int(f.field) {
+			x.place = append(x.place, -1)
+		}
+		x.place[f.field] = i
+		if f.share > 0 {
+			x.common++
+		}
 	}
-	order := func(a, b condition) int { return cmp.Compare(place[a.field], place[b.field]) }
+	x.kinds, x.seed = make([]kind, maxKinds), maphash.MakeSeed()
+	order := func(a, b condition) int { return cmp.Compare(x.place[a.field], x.place[b.field]) }
 	for _, b := range all {
 		slices.SortFunc(b.branch, order)
 	}
@@ -115,9 +135,9 @@ func newIndex(rules []*active) *index {
 	})
 	words := (len(all) + 63) / 64
 	x.width = (len(x.fields) + 63) / 64
-	x.asked = make([]uint64, words*x.width)
+	x.asked, x.words = make([]uint64, len(all)*x.width), make([]uint64, words*x.width)
 	x.left, x.have = make([]uint64, words), make([]uint64, words)
-	x.live, x.todo = make([]int, 0, words), make([]uint64, x.width)
+	x.live, x.todo, x.there = make([]int, 0, words), make([]uint64, x.width), make([]uint64, x.width)
 	for i := range x.fields {
 		x.fields[i].asks = make([]uint64, words)
 		x.fields[i].search = make([]uint64, words)
@@ -125,9 +145,10 @@ func newIndex(rules []*active) *index {
 	for i, b := range all {
 		x.entries = append(x.entries, b.entry)
 		for _, c := range b.branch {
-			f := place[c.field]
+			f := x.place[c.field]
 			x.fields[f].add(c.needs, i)
-			x.asked[i/64*x.width+f/64] |= 1 << (f % 64)
+			x.asked[i*x.width+f/64] |= 1 << (f % 64)
+			x.words[i/64*x.width+f/64] |= 1 << (f % 64)
 		}
 	}
 	for i := range x.fields {
@@ -165,8 +186,39 @@ func (x *index) match(e *event.Event, hits []*active) []*active {
 	return hits
 }
 
-// sift leaves the branches that have what they need of all fields.
+// few is how many branches are rather tried than narrowed down further.
+const few = 8
+
+// sift leaves the branches that have what they need of all fields, or a few more.
 func (x *index) sift(e *event.Event) {
+	n := x.begin(e)
+	planned := n
+	for i := range x.todo {
+		for x.todo[i] != 0 {
+			if n <= few {
+				return
+			}
+			f := i*64 + bits.TrailingZeros64(x.todo[i])
+			x.todo[i] &= x.todo[i] - 1
+			n = x.narrow(&x.fields[f], e)
+			if n <= planned/2 && n > few {
+				planned = n
+				x.plan()
+				x.todo[i] &^= 1<<(f%64+1) - 1
+				clear(x.todo[:i])
+			}
+		}
+	}
+}
+
+// begin leaves the branches that events of e's kind may have, and plans what
+// comes next.
+func (x *index) begin(e *event.Event) int {
+	k := x.kindOf(e)
+	if k != nil && k.known {
+		x.recall(k)
+		return k.n
+	}
 	x.live = x.live[:0]
 	for w := range x.left {
 		x.left[w] = ^uint64(0)
@@ -175,63 +227,176 @@ func (x *index) sift(e *event.Event) {
 	if n := len(x.entries) % 64; n != 0 {
 		x.left[len(x.left)-1] = 1<<n - 1
 	}
-	x.plan()
-	for i := range x.todo {
-		for x.todo[i] != 0 {
-			f := i*64 + bits.TrailingZeros64(x.todo[i])
-			x.todo[i] &= x.todo[i] - 1
-			if x.narrow(&x.fields[f], e) {
-				x.plan()
-				x.todo[i] &^= 1<<(f%64+1) - 1
-				clear(x.todo[:i])
-			}
-			if len(x.live) == 0 {
-				return
-			}
+	n := len(x.entries)
+	for f := range x.fields {
+		if there := x.there[f/64]&(1<<(f%64)) != 0; f < x.common || !there {
+			n = x.narrow(&x.fields[f], e)
 		}
 	}
+	x.plan()
+	for f := range x.common {
+		x.todo[f/64] &^= 1 << (f % 64)
+	}
+	if k != nil {
+		x.remember(k, n)
+	}
+	return n
 }
 
-// plan finds the fields that the words that are left ask for.
+// plan finds the fields that the branches that are left ask for, or some more.
 func (x *index) plan() {
 	clear(x.todo)
 	for _, w := range x.live {
-		for i, m := range x.asked[w*x.width : (w+1)*x.width] {
-			x.todo[i] |= m
+		left := x.left[w]
+		if bits.OnesCount64(left) > 16 {
+			x.ask(x.words[w*x.width:])
+			continue
 		}
+		for ; left != 0; left &= left - 1 {
+			x.ask(x.asked[(w*64+bits.TrailingZeros64(left))*x.width:])
+		}
+	}
+	for i := range x.todo {
+		x.todo[i] &= x.there[i]
+	}
+}
+
+func (x *index) ask(fields []uint64) {
+	for i := range x.todo {
+		x.todo[i] |= fields[i]
 	}
 }
 
 // narrow takes away the branches that need something of a field that e has not,
-// and reports whether there are fewer words.
-func (x *index) narrow(f *indexed, e *event.Event) bool {
-	asks, search := false, false
+// and returns how many are left.
+func (x *index) narrow(f *indexed, e *event.Event) int {
+	asks, search := uint64(0), uint64(0)
 	for _, w := range x.live {
 		x.have[w] = 0
-		asks = asks || x.left[w]&f.asks[w] != 0
-		search = search || x.left[w]&f.search[w] != 0
+		asks |= x.left[w] & f.asks[w]
+		search |= x.left[w] & f.search[w]
 	}
-	if !asks {
-		return false
-	}
-	if v := e.Get(f.field); v.Exists() {
-		f.find(v, search, x.have)
-	}
-	live := x.live[:0]
-	for _, w := range x.live {
-		if x.left[w] &= x.have[w] | ^f.asks[w]; x.left[w] != 0 {
-			live = append(live, w)
+	if asks != 0 {
+		if v := e.Get(f.field); v.Exists() {
+			f.find(v, search != 0, x.have)
 		}
 	}
-	fewer := len(live) < len(x.live)
+	live, n := x.live[:0], 0
+	for _, w := range x.live {
+		left := x.left[w] & (x.have[w] | ^f.asks[w])
+		x.left[w] = left
+		if left != 0 {
+			live = append(live, w)
+			n += bits.OnesCount64(left)
+		}
+	}
 	x.live = live
-	return fewer
+	return n
+}
+
+// A kind is what is left of an index for the events that have the same values in
+// the fields that most branches ask for, and that have the same fields at all.
+// Events are of few kinds, so the latest are remembered.
+type kind struct {
+	key   []byte
+	known bool
+	n     int // branches that are left
+	live  []int
+	left  []uint64 // by live
+	todo  []uint64
+}
+
+const (
+	maxKinds = 1024
+	maxKey   = 512  // longer ones are not remembered
+	trial    = 4096 // of so many events, half must be of a kind that is remembered
+)
+
+// kindOf finds the kind of an event, or the place for it; nil if there is none.
+func (x *index) kindOf(e *event.Event) *kind {
+	clear(x.there)
+	for _, f := range e.Fields() {
+		if int(f) < len(x.place) && x.place[f] >= 0 {
+			x.there[x.place[f]/64] |= 1 << (x.place[f] % 64)
+		}
+	}
+	if x.kinds == nil {
+		return nil
+	}
+	key := x.key[:0]
+	for _, m := range x.there {
+		key = binary.LittleEndian.AppendUint64(key, m)
+	}
+	for f := range x.common {
+		v := e.Get(x.fields[f].field)
+		key = append(key, byte(v.Kind()), byte(v.Len()))
+		for i := range v.Len() {
+			w := v.At(i)
+			n := len(key)
+			key = append(key, byte(w.Kind()), 0)
+			key = w.Append(key)
+			if key[n+1] = byte(len(key) - n - 2); len(key) > maxKey {
+				x.missed()
+				return nil
+			}
+		}
+	}
+	x.key = key
+	k := &x.kinds[maphash.Bytes(x.seed, key)%maxKinds]
+	if k.known && bytes.Equal(k.key, key) {
+		return k
+	}
+	x.missed()
+	if x.kinds == nil {
+		return nil
+	}
+	k.known = false
+	k.key = append(k.key[:0], key...)
+	return k
+}
+
+// missed notes that an event was of no kind that is remembered. Where that is
+// usual, the last of the common fields has too many values to tell kinds apart.
+func (x *index) missed() {
+	if x.misses++; x.misses < trial/2 {
+		return
+	}
+	if x.event-x.since < trial {
+		if x.common--; x.common < 0 {
+			x.common, x.kinds = 0, nil
+		}
+		for i := range x.kinds {
+			x.kinds[i].known = false
+		}
+	}
+	x.misses, x.since = 0, x.event
+}
+
+// remember keeps what is left for k.
+func (x *index) remember(k *kind, n int) {
+	k.known, k.n = true, n
+	k.live = append(k.live[:0], x.live...)
+	k.todo = append(k.todo[:0], x.todo...)
+	k.left = k.left[:0]
+	for _, w := range x.live {
+		k.left = append(k.left, x.left[w])
+	}
+}
+
+// recall leaves what is left for k.
+func (x *index) recall(k *kind) {
+	x.live = append(x.live[:0], k.live...)
+	copy(x.todo, k.todo)
+	for i, w := range k.live {
+		x.left[w] = k.left[i]
+	}
 }
 
 // guess says how often events may have what is needed.
 type guess struct {
 	asked map[fieldNeed]int
 	total map[event.Field]int
+	needs map[event.Field]int // of total, the different ones
 }
 
 type fieldNeed struct {
@@ -240,7 +405,7 @@ type fieldNeed struct {
 }
 
 func newGuess() guess {
-	return guess{map[fieldNeed]int{}, map[event.Field]int{}}
+	return guess{map[fieldNeed]int{}, map[event.Field]int{}, map[event.Field]int{}}
 }
 
 // learn counts what a predicate asks for.
@@ -257,7 +422,10 @@ func (g *guess) learn(p expr.Pred) {
 	default:
 		r, needs, _ := expr.Needs(p)
 		for _, n := range needs {
-			g.asked[fieldNeed{r.Field, n}]++
+			k := fieldNeed{r.Field, n}
+			if g.asked[k]++; g.asked[k] == 1 {
+				g.needs[r.Field]++
+			}
 			g.total[r.Field]++
 		}
 	}
@@ -289,6 +457,15 @@ func effort(c condition) float64 {
 		}
 	}
 	return 1
+}
+
+// share is how many branches ask for the same of a field, if that is many: then
+// its values tell kinds of events apart. Otherwise it is 0.
+func (g *guess) share(f event.Field, asks, branches int) float64 {
+	if s := float64(asks) / float64(max(1, g.needs[f])); s > 2 && asks > branches/64 && asks > 8 {
+		return s
+	}
+	return 0
 }
 
 // branches are the ways in which p can hold. There are none if it cannot.

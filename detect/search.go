@@ -162,7 +162,7 @@ func (s *searcher) number(steps []step) {
 		if found {
 			s.found = n * uint32(s.classes)
 		}
-		for i := range steps {
+		for _, i := range queue { // those that are often come to together
 			if (steps[i].set != nil) == found {
 				rows[i] = n * uint32(s.classes)
 				n++

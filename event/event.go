@@ -66,6 +66,9 @@ func (e *Event) rare(f Field) Value {
 	return Value{}
 }
 
+// Fields lists the fields that have a value or null, in no order.
+func (e *Event) Fields() []Field { return e.touched }
+
 // spread makes a clone an event like any other, so that it can be written to.
 func (e *Event) spread() {
 	fields, values := e.touched, e.sparse
