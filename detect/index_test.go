@@ -1,6 +1,7 @@
 package detect_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,88 +18,103 @@ import (
 	"github.com/orlop/orlop/rule"
 )
 
-// An engine with an index raises what trying every query on every event raises,
-// in the order of the rules.
+// An engine with an index raises what trying every predicate on every event
+// raises, to the byte and in the same order.
 func TestIndexIsExact(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		var rules []*rule.Rule
-		for i := range rapid.IntRange(1, 12).Draw(r, "rules") {
+		for i := range rapid.IntRange(1, 40).Draw(r, "rules") {
 			rules = append(rules, eql(fmt.Sprint(i), drawQuery(r)))
 		}
-		b := newBench(r, detect.Options{Lateness: -1}, rules...)
-		schema := event.NewSchema()
-		d := event.NewDecoder(schema)
-		var queries []*lang.Query
-		matchers := map[int]*lang.Matcher{}
-		for i, rl := range rules {
-			q, err := lang.Compile(rl.Query, schema)
-			if err != nil {
-				r.Fatal(err)
-			}
-			queries = append(queries, q)
-			if q.Kind() == lang.Sequences {
-				matchers[i] = q.NewMatcher()
+		indexed, naive := newBench(r, detect.Options{Lateness: -1}, rules...), newBench(r, detect.Options{Lateness: -1}, rules...)
+		detect.TryAll(naive.Engine)
+		compare := func(after string) {
+			got, want := indexed.documents(), naive.documents()
+			if d := cmp.Diff(want, got); d != "" {
+				r.Fatalf("after %s (-without the index +with it):\n%s", after, d)
 			}
 		}
-		sequences := make([]int, len(rules))
-		for n := range rapid.IntRange(1, 12).Draw(r, "events") {
+		for n := range rapid.IntRange(1, 30).Draw(r, "events") {
 			text := doc(float64(n), drawFields(r))
-			var e event.Event
-			if err := d.Decode([]byte(text), &e); err != nil {
-				r.Fatal(err)
-			}
-			var want []string
-			for i, q := range queries {
-				if m := matchers[i]; m != nil {
-					m.Add(&e, func(lang.Match) { sequences[i]++ })
-				} else if q.Match(&e) {
-					want = append(want, fmt.Sprintf("%d@%d", i, n))
-				}
-			}
-			b.see("s", text)
-			if got := b.raised(); got != strings.Join(want, " ") {
-				r.Errorf("%s\n got %s\nwant %s", text, got, strings.Join(want, " "))
-			}
+			indexed.see("s", text)
+			naive.see("s", text)
+			compare(text)
 		}
-		b.Flush(b.emit)
-		got := make([]int, len(rules))
-		for _, a := range b.alerts {
-			if !a.BuildingBlock {
-				var i int
-				fmt.Sscan(a.RuleID, &i)
-				got[i]++
-			}
-		}
-		if !slices.Equal(got, sequences) {
-			r.Errorf("sequences: got %v, want %v", got, sequences)
+		indexed.Flush(indexed.emit)
+		naive.Flush(naive.emit)
+		compare("all events")
+		if got, want := indexed.Stats(), naive.Stats(); got != want {
+			r.Errorf("got %+v, want %+v", got, want)
 		}
 	})
 }
 
-// drawQuery draws what the index looks at: texts, folded or not, numbers, dates,
-// wildcards and what negates them, below and, or and not.
+// documents are the alerts that were raised, and are forgotten then.
+func (b *bench) documents() []string {
+	var out []string
+	for _, a := range b.alerts {
+		out = append(out, string(a.AppendJSON(nil)))
+	}
+	b.alerts = nil
+	return out
+}
+
+// drawQuery draws queries of every kind.
 func drawQuery(r *rapid.T) string {
 	category := rapid.SampledFrom([]string{"process", "file", "any", `"5"`})
 	filter := func() string { return category.Draw(r, "category") + " where " + drawCondition(r, 3) }
-	if rapid.IntRange(0, 3).Draw(r, "sequence") > 0 {
-		return filter()
+	by := func() string {
+		return rapid.SampledFrom([]string{" by f", " by ?g", " by f, ?n"}).Draw(r, "by")
 	}
-	q := "sequence [" + filter() + "] [" + filter() + "]"
-	if rapid.Bool().Draw(r, "runs") {
-		q += " with runs=2"
+	switch rapid.IntRange(0, 7).Draw(r, "kind") {
+	case 0:
+		q := "sequence"
+		if rapid.Bool().Draw(r, "keys") {
+			q += by()
+		}
+		q += " [" + filter() + "] [" + filter() + "]"
+		if rapid.Bool().Draw(r, "runs") {
+			q += " with runs=2"
+		}
+		if rapid.Bool().Draw(r, "until") {
+			q += " until [" + filter() + "]"
+		}
+		return q
+	case 1:
+		missing := rapid.IntRange(0, 2).Draw(r, "missing")
+		q := "sequence with maxspan=3s"
+		for i := range 3 {
+			if q += " "; i == missing {
+				q += "!"
+			}
+			q += "[" + filter() + "]"
+		}
+		return q
+	case 2:
+		return "sample" + by() + " [" + filter() + "] [" + filter() + "]"
 	}
-	if rapid.Bool().Draw(r, "until") {
-		q += " until [" + filter() + "]"
-	}
-	return q
+	return filter()
 }
 
-var indexTexts = []string{"a", "A", "b", "ab", "5", "5.0", "true", "2020-01-01", "2020-01-01T00:00:00Z", "", "é"}
+var indexTexts = []string{
+	"a", "A", "b", "ab", "aB", "abc", "xabc", "abcx", "cab", "5", "5.0", "05", "-5", "6e0", "true", "TRUE", "", "é", "É", "aé", "\u212a", "k",
+	"2020-01-01", "2020-01-01T00:00:00Z", "1970-01-01T00:00:00.005Z", "10.0.0.1", "10.1.2.3", "::ffff:10.0.0.1", "::1", "fe80::1",
+	"/tmp/a/b", "/TMP/ab", "/usr/bin/ab", strings.Repeat("ab", 40), strings.Repeat("b", 33) + "a",
+}
+
+var indexWildcards = []string{
+	"a*", "*a", "*a*", "A*", "*B", "a?c", "?b", "a?", "*", "?", "?*", "a*c", "*b*c*", "5*", "*.0", "t*e", "*é", "é*", "?é", "/tmp/*", "/tmp/*/b", "*/bin/*", "*k*",
+	"10.*", "*:1", strings.Repeat("ab", 20) + "*", "*" + strings.Repeat("ba", 18) + "b", "*" + strings.Repeat("b", 33) + "?", "2020*", "*-5", "ab",
+}
+
+var indexRegexes = []string{
+	"a.*", ".*b", "ab|abc", "(a|b)+", "[ab]b?c?", ".*(abc|cab).*", "a{1,2}b", "(ab)+", "5(.0)?", "/(tmp|usr)/.*", "@&~(.*b)", "[^a].*", "é.", "<1-9>", "~(a)", ".*ab.*&.*x", "(ab){20}.*", "",
+}
 
 func drawCondition(r *rapid.T, depth int) string {
 	if depth > 0 && rapid.Bool().Draw(r, "nest") {
 		x := drawCondition(r, depth-1)
-		switch rapid.SampledFrom([]string{"and", "or", "not"}).Draw(r, "op") {
+		switch rapid.SampledFrom([]string{"and", "and", "or", "not"}).Draw(r, "op") {
 		case "and":
 			return "(" + x + " and " + drawCondition(r, depth-1) + ")"
 		case "or":
@@ -107,48 +123,66 @@ func drawCondition(r *rapid.T, depth int) string {
 			return "not (" + x + ")"
 		}
 	}
-	field := rapid.SampledFrom([]string{"f", "g", "event.category"}).Draw(r, "field")
-	text := func() string { return `"` + rapid.SampledFrom(indexTexts).Draw(r, "text") + `"` }
-	switch rapid.IntRange(0, 11).Draw(r, "leaf") {
+	field := rapid.SampledFrom([]string{"f", "g", "?f", "?n", "n", "event.category"}).Draw(r, "field")
+	one := func(from []string) string { return `"` + rapid.SampledFrom(from).Draw(r, "text") + `"` }
+	text := func() string { return one(indexTexts) }
+	list := func(from []string) string {
+		out := make([]string, rapid.IntRange(1, 4).Draw(r, "length"))
+		for i := range out {
+			out[i] = one(from)
+		}
+		return "(" + strings.Join(out, ", ") + ")"
+	}
+	either := slices.Concat(indexTexts, indexWildcards)
+	number := func() string {
+		return rapid.SampledFrom([]string{"5", "-5", "4", "6", "5.0", "5.5", "0", "9007199254740993", "1577836800000"}).Draw(r, "number")
+	}
+	switch rapid.IntRange(0, 13).Draw(r, "leaf") {
 	case 0:
 		return field + " == " + text()
 	case 1:
 		return field + " != " + text()
 	case 2:
-		return field + " in (" + text() + ", " + text() + ", " + text() + ")"
-	case 3:
-		return field + " in~ (" + text() + ", " + text() + ")"
-	case 4:
-		return field + " : " + text()
+		return field + rapid.SampledFrom([]string{" in ", " in~ ", " not in "}).Draw(r, "in") + list(indexTexts)
+	case 3, 4:
+		return field + rapid.SampledFrom([]string{" : ", " like ", " like~ "}).Draw(r, "like") + list(either)
 	case 5:
-		return field + " : (" + text() + ", " + text() + ")"
+		return field + " : " + one(either)
 	case 6:
-		return field + " like (" + text() + ", " + text() + ")"
+		return field + rapid.SampledFrom([]string{" regex ", " regex~ "}).Draw(r, "regex") + list(indexRegexes)
 	case 7:
-		return field + ` like~ ("a*", ` + text() + ")"
+		return field + rapid.SampledFrom([]string{" == ", " != ", " < ", " <= ", " > ", " >= "}).Draw(r, "compare") + number()
 	case 8:
-		return field + rapid.SampledFrom([]string{" == 5", " in (5, 6)", " > 4", ` regex "a.*"`, " == true"}).Draw(r, "number")
+		return field + " in (" + number() + ", " + number() + ")"
 	case 9:
-		return field + rapid.SampledFrom([]string{" == null", " != null"}).Draw(r, "null")
+		return field + rapid.SampledFrom([]string{" == null", " != null", " == true", " != false"}).Draw(r, "constant")
 	case 10:
-		return "length(" + field + ") > 0"
+		return "cidrMatch(" + field + `, "10.0.0.0/8", ` + rapid.SampledFrom([]string{`"10.1.2.3"`, `"::1"`, `"fe80::/10"`, `"::ffff:10.0.0.0/104"`}).Draw(r, "block") + ")"
+	case 11:
+		return rapid.SampledFrom([]string{"length(f) > 0", `startsWith(f, "a")`, `endsWith~(g, "B")`, `stringContains(f, "ab")`}).Draw(r, "script")
+	case 12:
+		return field + rapid.SampledFrom([]string{" < ", " >= "}).Draw(r, "compare") + text()
 	}
 	return rapid.SampledFrom([]string{"true", "false"}).Draw(r, "constant")
 }
 
+// drawFields draws the fields of an event: of a few kinds that come again, and
+// others.
 func drawFields(r *rapid.T) string {
 	value := func() string {
-		s := rapid.SampledFrom(indexTexts).Draw(r, "value")
-		return rapid.SampledFrom([]string{`"` + s + `"`, `"` + s + `"`, "5", "5.0", "true", "null", `"ABC"`}).Draw(r, "as")
+		s, _ := json.Marshal(rapid.SampledFrom(indexTexts).Draw(r, "value"))
+		return rapid.SampledFrom([]string{string(s), string(s), string(s), "5", "5.0", "-5", "4.5", "1e300", "9007199254740993", "5e0", "true", "false", "null", `"ABC"`}).Draw(r, "as")
 	}
 	var fields []string
-	for _, f := range []string{"f", "g"} {
+	for _, f := range []string{"f", "g", "n"} {
 		switch rapid.IntRange(0, 3).Draw(r, "count") {
 		case 0:
 		case 1:
 			fields = append(fields, fmt.Sprintf("%q:%s", f, value()))
-		default:
+		case 2:
 			fields = append(fields, fmt.Sprintf("%q:[%s,%s,%s]", f, value(), value(), value()))
+		default:
+			fields = append(fields, fmt.Sprintf("%q:[]", f))
 		}
 	}
 	fields = append(fields, `"event.category":`+rapid.SampledFrom([]string{
