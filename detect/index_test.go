@@ -157,7 +157,7 @@ func drawCondition(r *rapid.T, depth int) string {
 	case 9:
 		return field + rapid.SampledFrom([]string{" == null", " != null", " == true", " != false"}).Draw(r, "constant")
 	case 10:
-		return "cidrMatch(" + field + `, "10.0.0.0/8", ` + rapid.SampledFrom([]string{`"10.1.2.3"`, `"::1"`, `"fe80::/10"`, `"::ffff:10.0.0.0/104"`}).Draw(r, "block") + ")"
+		return "cidrMatch(" + rapid.SampledFrom([]string{"a", "a", field}).Draw(r, "address") + `, "10.0.0.0/8", ` + rapid.SampledFrom([]string{`"10.1.2.3"`, `"::1"`, `"fe80::/10"`, `"::ffff:10.0.0.0/104"`}).Draw(r, "block") + ")"
 	case 11:
 		return rapid.SampledFrom([]string{"length(f) > 0", `startsWith(f, "a")`, `endsWith~(g, "B")`, `stringContains(f, "ab")`}).Draw(r, "script")
 	case 12:
@@ -184,6 +184,9 @@ func drawFields(r *rapid.T) string {
 		default:
 			fields = append(fields, fmt.Sprintf("%q:[]", f))
 		}
+	}
+	if rapid.Bool().Draw(r, "address") {
+		fields = append(fields, `"a":`+rapid.SampledFrom([]string{`"10.1.2.3"`, `"::ffff:10.9.9.9"`, `"::1"`, `"fe80::2%eth0"`, `["192.0.2.1","10.0.0.0"]`, `"10.0.0.0/8"`}).Draw(r, "address"))
 	}
 	fields = append(fields, `"event.category":`+rapid.SampledFrom([]string{
 		`"process"`, `"file"`, `["process","file"]`, `["file","process","file"]`, `"a"`, "null", "5", `[5,"a"]`}).Draw(r, "category"))
@@ -218,6 +221,18 @@ func pack(n int, kind lang.Kind) []*rule.Rule {
 	return rules
 }
 
+// wildcards makes n sequences of which no item asks for a whole text but the
+// category of its events.
+func wildcards(n int) []*rule.Rule {
+	var rules []*rule.Rule
+	for i := range n {
+		rules = append(rules, eql(fmt.Sprint(i), fmt.Sprintf(`sequence by host.id, process.entity_id with maxspan=1m
+			[process where process.name : ("tool%d*", "*%dtool") and process.command_line like~ ("*--evil%d*", "*/tmp/.x%d/*")]
+			[process where process.executable : ("/tmp/x%d*", "/dev/shm/*.%d") and process.args : "*run?%d*"]`, i, i, i, i, i, i, i)))
+	}
+	return rules
+}
+
 const ordinary = `"host":{"id":"h1","os":{"type":"linux"}},"event":{"category":["process"],"type":["start"],"action":"exec"},
 	"process":{"name":"ls","pid":4242,"entity_id":"e1","executable":"/usr/bin/ls","command_line":"ls -l -a /tmp","args":["ls","-l","-a","/tmp"],
 	"parent":{"name":"bash","executable":"/usr/bin/bash"}},"user":{"id":"1000"}`
@@ -244,11 +259,12 @@ func BenchmarkProcess(b *testing.B) {
 	run("rules=1000", pack(1000, lang.Events))
 	run("sequences=217", pack(217, lang.Sequences))
 	run("sequences=217,rules=1000", append(pack(1000, lang.Events), pack(217, lang.Sequences)...))
+	run("wildcards=217", wildcards(217))
 }
 
 // The engine does not allocate for an event that no rule wants.
 func TestProcessAllocations(t *testing.T) {
-	b := newBench(t, detect.Options{Lateness: 10 * time.Second}, append(pack(100, lang.Events), pack(50, lang.Sequences)...)...)
+	b := newBench(t, detect.Options{Lateness: 10 * time.Second}, slices.Concat(pack(100, lang.Events), pack(50, lang.Sequences), wildcards(50))...)
 	var e event.Event
 	if err := b.decoder.Decode([]byte(doc(0, ordinary)), &e); err != nil {
 		t.Fatal(err)
