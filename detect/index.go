@@ -397,6 +397,13 @@ type guess struct {
 	asked map[fieldNeed]int
 	total map[event.Field]int
 	needs map[event.Field]int // of total, the different ones
+	leaf  map[expr.Pred]leaf
+}
+
+// leaf is what expr.Needs says of a leaf.
+type leaf struct {
+	condition
+	ok bool
 }
 
 type fieldNeed struct {
@@ -405,7 +412,17 @@ type fieldNeed struct {
 }
 
 func newGuess() guess {
-	return guess{map[fieldNeed]int{}, map[event.Field]int{}, map[event.Field]int{}}
+	return guess{map[fieldNeed]int{}, map[event.Field]int{}, map[event.Field]int{}, map[expr.Pred]leaf{}}
+}
+
+func (g *guess) leafOf(p expr.Pred) (condition, bool) {
+	l, known := g.leaf[p]
+	if !known {
+		r, needs, ok := expr.Needs(p)
+		l = leaf{condition{r.Field, needs}, ok}
+		g.leaf[p] = l
+	}
+	return l.condition, l.ok
 }
 
 // learn counts what a predicate asks for.
@@ -420,13 +437,13 @@ func (g *guess) learn(p expr.Pred) {
 			g.learn(x)
 		}
 	default:
-		r, needs, _ := expr.Needs(p)
-		for _, n := range needs {
-			k := fieldNeed{r.Field, n}
+		c, _ := g.leafOf(p)
+		for _, n := range c.needs {
+			k := fieldNeed{c.field, n}
 			if g.asked[k]++; g.asked[k] == 1 {
-				g.needs[r.Field]++
+				g.needs[c.field]++
 			}
-			g.total[r.Field]++
+			g.total[c.field]++
 		}
 	}
 }
@@ -503,8 +520,8 @@ func (g *guess) branches(p expr.Pred) []branch {
 		}
 		return g.merge(out)
 	default:
-		if r, needs, ok := expr.Needs(p); ok {
-			return []branch{{{r.Field, needs}}}
+		if c, ok := g.leafOf(p); ok {
+			return []branch{{c}}
 		}
 	}
 	return []branch{nil}
@@ -606,8 +623,8 @@ func (g *guess) holds(p expr.Pred) float64 {
 		}
 		return min(sum, 1)
 	}
-	if r, needs, ok := expr.Needs(p); ok {
-		return g.chance(condition{r.Field, needs})
+	if c, ok := g.leafOf(p); ok {
+		return g.chance(c)
 	}
 	return 0.8 // most of what rules exclude is rare
 }

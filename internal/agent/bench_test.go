@@ -3,8 +3,12 @@ package agent_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/valyala/fastjson"
 
@@ -58,6 +62,81 @@ func BenchmarkScan(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkRules runs many rules over the events of a workday, from lines of text
+// to verdicts, and one rule in turns with them: times-of-one is what the many
+// take of what the one takes.
+func BenchmarkRules(b *testing.B) {
+	const n = 1000
+	text := workday(b, n)
+	scan := func(b *testing.B, rules []*rule.Rule) func() {
+		schema := event.NewSchema()
+		g := detect.New(detect.Options{Schema: schema, Lateness: 10 * time.Second})
+		if err := g.SetRules(rules); err != nil {
+			b.Fatal(err)
+		}
+		emit := func(*alert.Alert) { b.Fatal("an alert") }
+		return func() {
+			p := agent.Replay{Schema: schema, Inputs: []*source.Input{source.NewInput("bench", bytes.NewReader(text))}}
+			err := p.Run(context.Background(), func(e *event.Event) error { g.Process(e, emit); return nil })
+			if err != nil || p.Stats.Events.Load() != n {
+				b.Fatalf("%d events, error %v", p.Stats.Events.Load(), err)
+			}
+		}
+	}
+	for _, k := range []int{10, 100, 1000, 2000} {
+		b.Run(fmt.Sprintf("rules=%d", k), func(b *testing.B) {
+			one, many := scan(b, manyRules(1)), scan(b, manyRules(k))
+			var ofOne, ofMany time.Duration
+			one()
+			many()
+			b.ReportAllocs()
+			for b.Loop() {
+				start := time.Now()
+				one()
+				middle := time.Now()
+				many()
+				ofOne += middle.Sub(start)
+				ofMany += time.Since(middle)
+			}
+			b.ReportMetric(float64(ofMany)/float64(ofOne), "times-of-one")
+			b.ReportMetric(float64(ofMany.Nanoseconds())/float64(b.N*n), "ns/event")
+			b.ReportMetric(float64(len(text)*b.N)/ofMany.Seconds()/1e6, "MB/s")
+		})
+	}
+}
+
+// BenchmarkLoad reads 2,000 rule files and gives them to an engine. live-MB is
+// what both keep.
+func BenchmarkLoad(b *testing.B) {
+	const n = 2000
+	files := fstest.MapFS{}
+	for _, r := range manyRules(n) {
+		files[r.ID+".toml"] = &fstest.MapFile{Data: fmt.Appendf(nil, "[rule]\nname = %q\nrule_id = %q\ndescription = \"d\"\nauthor = [\"a\"]\nseverity = \"low\"\nrisk_score = 21\ntype = \"eql\"\nlanguage = \"eql\"\nquery = '''\n%s\n'''\n", r.Name, r.ID, r.Query.Text)}
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	var kept any
+	b.ReportAllocs()
+	for b.Loop() {
+		pack := rule.LoadFS(files, ".")
+		if len(pack.Errors) > 0 || len(pack.Rules) != n {
+			b.Fatal(len(pack.Rules), pack.Errors.Report())
+		}
+		g := detect.New(detect.Options{Schema: event.NewSchema(), Lateness: 10 * time.Second})
+		if err := g.SetRules(pack.Rules); err != nil {
+			b.Fatal(err)
+		}
+		kept = []any{pack, g}
+	}
+	b.ReportMetric(float64(heap()-before)/1e6, "live-MB")
+	runtime.KeepAlive(kept)
 }
 
 func seed(rs []*rule.Rule) []*rule.Rule {
