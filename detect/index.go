@@ -186,22 +186,19 @@ func (x *index) match(e *event.Event, hits []*active) []*active {
 	return hits
 }
 
-// few is how many branches are rather tried than narrowed down further.
-const few = 8
-
 // sift leaves the branches that have what they need of all fields, or a few more.
 func (x *index) sift(e *event.Event) {
 	n := x.begin(e)
 	planned := n
 	for i := range x.todo {
 		for x.todo[i] != 0 {
-			if n <= few {
-				return
+			if n <= 1 {
+				return // to try it is as cheap
 			}
 			f := i*64 + bits.TrailingZeros64(x.todo[i])
 			x.todo[i] &= x.todo[i] - 1
 			n = x.narrow(&x.fields[f], e)
-			if n <= planned/2 && n > few {
+			if n <= planned/2 {
 				planned = n
 				x.plan()
 				x.todo[i] &^= 1<<(f%64+1) - 1
