@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"math/bits"
 	"strconv"
 	"unicode/utf16"
@@ -50,7 +51,7 @@ type Decoder struct {
 // NewDecoder returns a Decoder for the fields of s, now and later ones.
 // The event's time is its @timestamp.
 func NewDecoder(s *Schema) *Decoder {
-	return &Decoder{schema: s, time: s.Field("@timestamp")}
+	return &Decoder{schema: s, time: s.Field("@timestamp"), memo: memo{seed: maphash.MakeSeed()}}
 }
 
 // SetTimeField makes another field than @timestamp the event's time.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -344,5 +345,38 @@ func TestCloneCanBeUsedAgain(t *testing.T) {
 	}
 	if got := show(&e); got != "x [1,2] missing" {
 		t.Errorf("the original changed: %s", got)
+	}
+}
+
+// Decoding does not allocate: neither for objects that repeat, nor for those that
+// never do, nor where more of them take turns than are remembered.
+func TestDecodeDoesNotAllocate(t *testing.T) {
+	s := event.NewSchema()
+	hash, parent := s.Field("process.hash.sha256"), s.Field("process.parent.entity_id")
+	d := event.NewDecoder(s)
+	var e event.Event
+	const n = 2000
+	docs := make([][]byte, n)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range docs {
+		docs[i] = fmt.Appendf(nil, `{"host":{"name":"worker-1","os":{"type":"linux"}},"process":{"hash":{"sha256":"%064d"},"parent":{"entity_id":"%032d","name":"bash"}}}`, i, r.IntN(40))
+	}
+	check := func(doc []byte) {
+		if !strings.Contains(string(doc), e.Get(hash).Str()) || !strings.Contains(string(doc), e.Get(parent).Str()) {
+			t.Fatalf("%s: got %s and %s", doc, e.Get(hash).Str(), e.Get(parent).Str())
+		}
+	}
+	decode := func() {
+		for _, doc := range docs {
+			if err := d.Decode(doc, &e); err != nil {
+				t.Fatal(err)
+			}
+			check(doc)
+		}
+	}
+	decode()
+	check = func([]byte) {}
+	if got := testing.AllocsPerRun(1, decode); got > n/100 {
+		t.Errorf("%v allocations for %d documents", got, n)
 	}
 }

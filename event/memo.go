@@ -1,39 +1,45 @@
 package event
 
-import "unsafe"
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+	"unsafe"
+)
 
 // Documents of one host repeat themselves: the agent, the host, the parent and
 // the session of a process are the same objects, byte for byte, in one document
 // after the other. A memo remembers objects that were read, and what was read
 // out of them, so that meeting one again costs a comparison of bytes.
 //
-// It is a cache with four places for each key, or whatever keys share them.
+// It is a cache with eight places for each key, or whatever keys share them.
 // What it gives away is never changed, only replaced, so an event may refer to
-// it for as long as it likes. How often it stores is paid for by how often that
-// was of use: an object that never repeats is soon no longer stored.
+// it for as long as it likes. Only what has been met before is stored, and only
+// where nothing of more use is: objects that never repeat, and more different ones
+// than there are places for, cost no memory.
 type memo struct {
 	sets [memoSets]memoSet
+	seed maphash.Seed
 	log  []assign // what is being read, while something is being recorded
 	deep int      // how many objects are being recorded
 }
 
 const (
 	memoSets = 128
-	memoWays = 4
+	memoWays = 8
 	memoMin  = 24   // shorter objects are read as fast
 	memoMax  = 2048 // longer ones hardly repeat
 
-	memoTokens = 32 // of a set, at most and to begin with
-	memoCost   = 4  // tokens to store an object; a hit earns one
-	memoRefill = 64 // misses that earn one
+	memoTrial = 8  // so many objects are recorded once one has repeated
+	memoUse   = 16 // of an object at most; a hit adds two, and another that wants its place takes one
 )
 
 type memoSet struct {
 	ways   [memoWays]memoEntry
+	met    [memoWays]uint64 // hashes of the latest objects that were not remembered
+	last   uint8            // of met
 	victim uint8
-	tokens int16
-	misses int16
-	fresh  bool // whether tokens have been given out
+	trial  int8 // how many objects will be recorded
 }
 
 // memoEntry is an object that stood at key below node, and what was read from it.
@@ -43,6 +49,7 @@ type memoEntry struct {
 	key  string
 	raw  string
 	adds []assign
+	use  int8
 }
 
 type assign struct {
@@ -64,9 +71,7 @@ func (d *Decoder) remembered(set *memoSet, n *node, key []byte, h uint64, i int)
 		if m.node != n || m.hash != h || len(m.raw) > len(b) || str(b[:len(m.raw)]) != m.raw || m.key != str(key) {
 			continue
 		}
-		if set.tokens < memoTokens {
-			set.tokens++
-		}
+		m.use = min(m.use+2, memoUse)
 		for _, a := range m.adds {
 			d.add(a.field, a.value)
 		}
@@ -82,14 +87,7 @@ func (d *Decoder) nested(n, kid *node, key []byte, h uint64, i int) int {
 	if end := d.remembered(set, n, key, h, i); end > 0 {
 		return end
 	}
-	if !set.fresh {
-		set.fresh, set.tokens = true, memoTokens
-	}
-	if set.misses++; set.misses == memoRefill {
-		set.misses = 0
-		set.tokens = min(set.tokens+1, memoTokens)
-	}
-	record := set.tokens >= memoCost
+	record := set.trial > 0
 	if record {
 		d.memo.deep++
 	}
@@ -100,28 +98,49 @@ func (d *Decoder) nested(n, kid *node, key []byte, h uint64, i int) int {
 	} else {
 		end = d.skip(i)
 	}
+	again := end-i >= memoMin && end-i <= memoMax && set.again(maphash.Bytes(d.memo.seed, d.doc[i:end]))
 	if !record {
+		if again {
+			set.trial = memoTrial
+		}
 		return end
 	}
 	d.memo.deep--
-	if end > 0 && end-i >= memoMin && end-i <= memoMax {
-		set.tokens -= memoCost
-		m := &set.ways[set.victim%memoWays]
-		set.victim++
-		*m = memoEntry{node: n, hash: h, key: string(key), raw: string(d.doc[i:end])}
-		for _, a := range d.memo.log[from:] {
-			if a.value.kind == KindString {
-				a.value = String(string([]byte(a.value.Str())))
-			}
-			m.adds = append(m.adds, a)
-		}
-	} else if end-i > memoMax {
-		set.tokens-- // it will be as long the next time
+	if again {
+		set.store(n, key, h, d.doc[i:end], d.memo.log[from:])
+	} else {
+		set.trial--
 	}
 	if d.memo.deep == 0 {
 		d.memo.log = d.memo.log[:0]
 	}
 	return end
+}
+
+// again reports whether an object with the hash was met before.
+func (s *memoSet) again(hash uint64) bool {
+	if slices.Contains(s.met[:], hash) {
+		return true
+	}
+	s.met[s.last%memoWays] = hash
+	s.last++
+	return false
+}
+
+// store takes the next place for an object, unless what is there is of use.
+func (s *memoSet) store(n *node, key []byte, h uint64, raw []byte, log []assign) {
+	m := &s.ways[s.victim%memoWays]
+	s.victim++
+	if m.use > 0 {
+		m.use--
+		return
+	}
+	*m = memoEntry{node: n, hash: h, key: string(key), raw: string(raw), adds: slices.Clone(log)}
+	for i, a := range m.adds {
+		if a.value.kind == KindString {
+			m.adds[i].value = String(strings.Clone(a.value.Str()))
+		}
+	}
 }
 
 // add gives the event a value, and notes it if it is part of something that is
