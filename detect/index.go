@@ -305,7 +305,7 @@ type kind struct {
 
 const (
 	maxKinds = 1024
-	maxKey   = 512  // longer ones are not remembered
+	maxKey   = 255  // values that are longer together are not remembered
 	trial    = 4096 // of so many events, half must be of a kind that is remembered
 )
 
@@ -324,15 +324,19 @@ func (x *index) kindOf(e *event.Event) *kind {
 	for _, m := range x.there {
 		key = binary.LittleEndian.AppendUint64(key, m)
 	}
+	head := len(key)
 	for f := range x.common {
 		v := e.Get(x.fields[f].field)
 		key = append(key, byte(v.Kind()), byte(v.Len()))
 		for i := range v.Len() {
 			w := v.At(i)
 			n := len(key)
-			key = append(key, byte(w.Kind()), 0)
-			key = w.Append(key)
-			if key[n+1] = byte(len(key) - n - 2); len(key) > maxKey {
+			if n+len(w.Str()) <= head+maxKey {
+				key = append(key, byte(w.Kind()), 0)
+				key = w.Append(key)
+				key[n+1] = byte(len(key) - n - 2)
+			}
+			if len(key) == n || len(key) > head+maxKey {
 				x.missed()
 				return nil
 			}
@@ -494,12 +498,12 @@ func (g *guess) branches(p expr.Pred) []branch {
 		for i, x := range p.Xs {
 			parts[i] = g.branches(x)
 		}
-		// Fewest first: what would make too many is left out.
+		// Fewest first: of what would make too many, only what all have in common.
 		slices.SortStableFunc(parts, func(a, b []branch) int { return cmp.Compare(len(a), len(b)) })
 		out := []branch{nil}
 		for _, bs := range parts {
 			if len(out)*len(bs) > maxBranches {
-				continue
+				bs = []branch{common(bs)}
 			}
 			var next []branch
 			for _, a := range out {
@@ -560,17 +564,24 @@ func (g *guess) merge(bs []branch) []branch {
 	if len(out) <= maxBranches {
 		return out
 	}
-	one := out[0]
-	for _, b := range out[1:] {
-		var common branch
+	return []branch{common(out)}
+}
+
+// common is one branch for many: the fields that all of them ask for, and what
+// any of them needs there.
+func common(bs []branch) branch {
+	one := bs[0]
+	for _, b := range bs[1:] {
+		var both branch
 		for _, c := range one {
-			if i := slices.IndexFunc(b, func(o condition) bool { return o.field == c.field }); i >= 0 && len(c.needs)+len(b[i].needs) <= maxNeeds {
-				common = append(common, condition{c.field, slices.Concat(c.needs, b[i].needs)})
+			i := slices.IndexFunc(b, func(o condition) bool { return o.field == c.field })
+			if i >= 0 && len(c.needs)+len(b[i].needs) <= maxNeeds {
+				both = append(both, condition{c.field, slices.Concat(c.needs, b[i].needs)})
 			}
 		}
-		one = common
+		one = both
 	}
-	return []branch{one}
+	return one
 }
 
 // order sorts the parts of conjunctions so that what fails, fails soon: by price

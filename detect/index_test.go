@@ -3,6 +3,7 @@ package detect_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -275,5 +276,36 @@ func TestProcessAllocations(t *testing.T) {
 	}
 	if d := cmp.Diff("", b.raised()); d != "" {
 		t.Error(d)
+	}
+}
+
+// What is remembered of kinds of events stays right when there are more kinds than
+// are remembered, long ones and ones that never come again.
+func TestIndexForgetsKinds(t *testing.T) {
+	var rules []*rule.Rule
+	for i := range 100 {
+		rules = append(rules, eql(fmt.Sprint(i), fmt.Sprintf(`process where event.type == "start" and event.action in ("exec", "fork") and process.name == "tool%d"`, i)))
+	}
+	indexed, naive := newBench(t, detect.Options{}, rules...), newBench(t, detect.Options{}, rules...)
+	detect.TryAll(naive.Engine)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 20000 {
+		action := []string{"exec", "fork", "EXEC", "end"}[r.IntN(4)]
+		switch phase := i / 5000; {
+		case phase == 1 && r.IntN(4) > 0, phase == 3 && r.IntN(10) == 0:
+			action = fmt.Sprint(r.Uint64())
+		case phase == 2 && r.IntN(2) > 0:
+			action = strings.Repeat("x", 200+r.IntN(200))
+		}
+		text := doc(float64(i), fmt.Sprintf(`"event":{"category":"process","type":["start",%q],"action":[%q,%q]},"process":{"name":"tool%d"}`,
+			fmt.Sprint(r.IntN(3)), action, fmt.Sprint(r.IntN(3)), r.IntN(2000)))
+		indexed.see("s", text)
+		naive.see("s", text)
+		if got, want := indexed.raised(), naive.raised(); got != want {
+			t.Fatalf("%s\n got %s\nwant %s", text, got, want)
+		}
+	}
+	if n := indexed.Stats().Alerts; n < 100 {
+		t.Errorf("%d alerts", n)
 	}
 }

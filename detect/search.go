@@ -1,8 +1,6 @@
 package detect
 
-import (
-	"github.com/orlop/orlop/expr"
-)
+import "github.com/orlop/orlop/expr"
 
 // A searcher finds which of many texts another text starts with, ends with or
 // has in it, without regard to case, in one pass: an automaton of Aho and
