@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -35,6 +36,30 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		}
 	})
+	// Ten times and forty times as many fields, as many rules ask for: what the
+	// document has, and what it has not.
+	for _, n := range []int{80, 320} {
+		b.Run(fmt.Sprintf("fields=%d", n), func(b *testing.B) {
+			s := event.NewSchema()
+			for i := range n {
+				of := []string{"process", "process.parent", "event", "host", "user", "process.group_leader", "file", "dns"}[i%8]
+				field := []string{"name", "executable", "pid", "id", "args", "entity_id", "category", "type", "action", "command_line"}[i/8%10]
+				if i >= 80 {
+					field += fmt.Sprint(i / 80)
+				}
+				s.Field(of + "." + field)
+			}
+			d := event.NewDecoder(s)
+			var e event.Event
+			b.SetBytes(int64(len(doc)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := d.Decode(doc, &e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 	b.Run("fastjson", func(b *testing.B) {
 		var p fastjson.Parser
 		b.SetBytes(int64(len(doc)))
