@@ -141,10 +141,15 @@ func TestExpiryDoesNotLookAtAll(t *testing.T) {
 			s := event.NewSchema()
 			m := mustCompile(t, s, fmt.Sprintf(text, pending)).NewMatcher()
 			flood(t, s, m, 0, pending, func(eql.Match) {})
-			start := time.Now()
-			const n = 5000
-			flood(t, s, m, pending, n, func(eql.Match) {})
-			return time.Since(start) / n
+			// The quickest of many: a machine that is busy disturbs some, not all.
+			best := time.Hour
+			const n = 100
+			for i := range 50 {
+				start := time.Now()
+				flood(t, s, m, pending+i*n, n, func(eql.Match) {})
+				best = min(best, time.Since(start)/n)
+			}
+			return best
 		}
 		few, many := per(1000), per(50000)
 		t.Logf("%s: %v an event with 1,000 pending, %v with 50,000", text, few, many)
