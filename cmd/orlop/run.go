@@ -209,6 +209,8 @@ type service struct {
 	log   *slog.Logger
 	live  *agent.Live
 	tell  *agent.Notifier
+
+	unwatched error // not all rules are watched
 }
 
 func (d *service) run(cmd *cobra.Command) error {
@@ -217,6 +219,8 @@ func (d *service) run(cmd *cobra.Command) error {
 	d.live = agent.NewLive(detect.Options{Schema: schema, Budget: c.Sequences.MaxBytes, RuleBudget: c.Sequences.RuleMaxBytes})
 	live := d.live
 	live.Log, live.Checkpoint = log, c.Checkpoint
+	changed, unwatch := d.watch(cmd.Context())
+	defer unwatch()
 	if err := loadRules(cmd.ErrOrStderr(), live.Engine, c.Rules); err != nil {
 		return err
 	}
@@ -261,7 +265,7 @@ func (d *service) run(cmd *cobra.Command) error {
 		ready()
 		d.notify(d.tell.Alive(now))
 	}
-	stopReloading := d.reloads(ctx)
+	stopReloading := d.reloads(ctx, changed)
 	defer stopReloading()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -419,34 +423,43 @@ func (d *service) serve() (stop func(), err error) {
 	}, nil
 }
 
-// reloads reads rules and tuning again when they change, and on SIGHUP also the
-// configuration that names them. The caller ends it.
-func (d *service) reloads(ctx context.Context) (stop func()) {
+// watch looks for changes of rules and tuning from before they are read, so that none
+// is missed. The caller ends it.
+func (d *service) watch(ctx context.Context) (changed <-chan bool, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	changed := make(chan bool, 1)
+	ch := make(chan bool, 1)
 	mark := func() {
 		select {
-		case changed <- true:
+		case ch <- true:
 		default:
 		}
 	}
-	watch := func() (wait func()) {
-		paths := slices.Clone(d.c.Rules)
-		if d.c.Tuning != "" {
-			paths = append(paths, d.c.Tuning)
-		}
-		if len(paths) == 0 {
-			return func() {}
-		}
-		wait, err := agent.Watch(ctx, paths, time.After, mark)
-		if err != nil {
-			d.log.Warn("not all rules are watched for changes; send SIGHUP after one", "reason", err)
-		}
-		return wait
+	paths := slices.Clone(d.c.Rules)
+	if d.c.Tuning != "" {
+		paths = append(paths, d.c.Tuning)
 	}
-	wait := watch()
+	if len(paths) == 0 {
+		return ch, cancel
+	}
+	wait, err := agent.Watch(ctx, paths, time.After, mark)
+	if err != nil {
+		d.unwatched = err
+	}
+	return ch, func() {
+		cancel()
+		wait()
+	}
+}
+
+// reloads reads rules and tuning again when they have changed, and on SIGHUP also the
+// configuration that names them. The caller ends it.
+func (d *service) reloads(ctx context.Context, changed <-chan bool) (stop func()) {
+	if d.unwatched != nil {
+		d.log.Warn("not all rules are watched for changes; send SIGHUP after one", "reason", d.unwatched)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
 	var reloading sync.WaitGroup
 	reloading.Go(func() {
 		for {
@@ -466,7 +479,6 @@ func (d *service) reloads(ctx context.Context) (stop func()) {
 		signal.Stop(hup)
 		cancel()
 		reloading.Wait()
-		wait()
 	}
 }
 
