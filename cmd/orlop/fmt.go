@@ -16,7 +16,8 @@ import (
 func newFmt() *cobra.Command {
 	const help = `Fmt prints EQL queries in one layout. It reads queries from files, from standard
 input or from the command line, and of a rule file (*.toml) its query. The layout
-never changes what a query means, and comments stay.`
+never changes what a query means, and comments stay. Only the grammar is checked;
+orlop rules check and query find the other mistakes.`
 	var write, check bool
 	cmd := &cobra.Command{
 		Use:   "fmt [FILE|EQL...]",
