@@ -76,8 +76,12 @@ func Processes() ([]*Process, error) {
 func (p *Process) Stat(pid uint32) bool {
 	var buf [1024]byte // at most 52 numbers and 64 bytes of name
 	stat, ok := readSmall(path(buf[:0], pid, "stat"), buf[:])
+	return ok && p.parse(pid, stat)
+}
+
+func (p *Process) parse(pid uint32, stat []byte) bool {
 	open, shut := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
-	if !ok || open < 0 || shut < open {
+	if open < 0 || shut < open {
 		return false
 	}
 	// 3 state, 4 ppid, 5 pgrp, 6 session, 7 tty_nr … 22 starttime
@@ -90,7 +94,8 @@ func (p *Process) Stat(pid uint32) bool {
 		f[n], _ = strconv.ParseInt(string(word), 10, 64)
 		n++
 	}
-	if n < len(f) {
+	// One that is being reaped has lost its session: -1.
+	if n < len(f) || f[2] < 0 || f[3] < 0 {
 		return false
 	}
 	*p = Process{PID: pid, Comm: string(stat[open+1 : shut]), PPID: uint32(f[1]), PGID: uint32(f[2]), SID: uint32(f[3]), Start: uint64(f[19]) * Tick}
