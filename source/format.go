@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 )
 
 // A Format is how the events of an input are written.
@@ -59,9 +60,29 @@ func detect(b []byte) (f Format, sure bool) {
 }
 
 // isKubeAudit reports whether the start of a line is that of an event, or list of them,
-// as the API server writes them.
+// of the API server's audit log: however it is spaced and its keys are ordered, its own
+// apiVersion says so.
 func isKubeAudit(line []byte) bool {
-	return bytes.HasPrefix(line, []byte(`{"kind":"Event`)) && bytes.Contains(line[:min(len(line), 64)], []byte(`,"apiVersion":"audit.k8s.io/`))
+	const version = "audit.k8s.io/"
+	if line[0] != '{' || !bytes.Contains(line, []byte(version)) {
+		return false
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.Token() // the brace
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return false
+		}
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return false
+		}
+		if key == "apiVersion" {
+			return bytes.HasPrefix(value, []byte(`"`+version))
+		}
+	}
+	return false
 }
 
 // isAudit reports whether the start of a line has a type and a stamp.

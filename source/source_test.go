@@ -270,6 +270,11 @@ func TestFormat(t *testing.T) {
 		}
 	}
 	f("{\"a\":1}\n", source.ECS)
+	f(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata"}`, source.KubeAudit)
+	f(`{ "apiVersion": "audit.k8s.io/v1", "auditID": "x", "kind": "Event" }`, source.KubeAudit)
+	f(`{"annotations":{"a":["}"]},"apiVersion":"audit.k8s.io/v1","items":[`, source.KubeAudit)
+	f(`{"@timestamp":"2026-05-04T10:00:00Z","kubernetes":{"audit":{"apiVersion":"audit.k8s.io/v1","kind":"Event"}}}`, source.ECS)
+	f(`{"message":"\"apiVersion\":\"audit.k8s.io/v1\"","event":{"category":"process"}}`+"\n", source.ECS)
 	f(" \n\n\xef", source.Unknown)
 	f("\xef\xbb\xbf\n[\n", source.ECS)
 	f("type=SYSCALL msg=audit(1.001:1): a=b", source.Audit)
