@@ -214,7 +214,7 @@ func (h *Host) Document(dst []byte, e Event, p *Process) []byte {
 	}
 	b = p.AppendSession(b)
 	if p.HasCaps {
-		b = append(appendCaps(append(b, `,"thread":{"capabilities":{"effective":`...), p.Caps), `}}`...)
+		b = append(AppendCapabilities(append(b, `,"thread":{"capabilities":{"effective":`...), p.Caps), `}}`...)
 	}
 	if p.Cgroup != "" {
 		b = append(event.AppendQuoted(append(b, `,"cgroup":{"path":`...), p.Cgroup), '}')
@@ -322,7 +322,8 @@ var capNames = [...]string{
 	"PERFMON", "BPF", "CHECKPOINT_RESTORE",
 }
 
-func appendCaps(b []byte, mask uint64) []byte {
+// AppendCapabilities appends a mask of capabilities as an array of their names.
+func AppendCapabilities(b []byte, mask uint64) []byte {
 	b = append(b, '[')
 	for i := range 64 {
 		if mask>>i&1 == 0 {

@@ -448,34 +448,12 @@ func (w *writer) time(ns int64) {
 	w.doc = append(w.doc, 'Z')
 }
 
-var capNames = [...]string{
-	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
-	"NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT",
-	"SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE",
-	"AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ",
-	"PERFMON", "BPF", "CHECKPOINT_RESTORE",
-}
-
 func (w *writer) capabilities(mask uint64) {
 	if text, ok := w.caps[mask]; ok { // Fast path: there are few masks.
 		w.doc = append(w.doc, text...)
 		return
 	}
-	text := []byte{'['}
-	for i := range 64 {
-		if mask>>i&1 == 0 {
-			continue
-		}
-		if len(text) > 1 {
-			text = append(text, ',')
-		}
-		if i < len(capNames) {
-			text = append(append(append(text, `"CAP_`...), capNames[i]...), '"')
-		} else {
-			text = append(strconv.AppendInt(append(text, `"CAP_`...), int64(i), 10), '"')
-		}
-	}
-	text = append(text, ']')
+	text := procfs.AppendCapabilities(nil, mask)
 	if len(w.caps) > 256 {
 		clear(w.caps)
 	}
