@@ -246,8 +246,10 @@ func (l *Live) judge(s *Stream, e *event.Event, raise func(*alert.Alert)) error 
 	if e.Time.After(s.newest) {
 		s.newest = e.Time
 	}
-	if _, ok := s.Source.(Resumer); !ok && !e.Time.IsZero() {
-		l.resumed(e.Time)
+	if !l.awake && !e.Time.IsZero() {
+		if _, ok := s.Source.(Resumer); !ok {
+			l.resumed(e.Time)
+		}
 	}
 	l.enricher.Apply(e)
 	if e.Get(l.f.truncated).Bool() {
