@@ -58,7 +58,7 @@ type=PROCTITLE %[1]s proctitle=78
 			t.Fatal(err)
 		}
 	}
-	life := func(now time.Time, during func(l *agent.Live)) (alerts []*alert.Alert) {
+	life := func(now time.Time, during func(raised <-chan bool)) (alerts []*alert.Alert) {
 		t.Helper()
 		schema := event.NewSchema()
 		l := agent.NewLive(detect.Options{Schema: schema})
@@ -82,7 +82,11 @@ type=PROCTITLE %[1]s proctitle=78
 		ctx, stop := context.WithTimeout(context.Background(), time.Minute)
 		defer stop()
 		done := make(chan error, 1)
-		go func() { done <- l.Run(ctx, func(a *alert.Alert) error { alerts = append(alerts, a); return nil }) }()
+		raised := make(chan bool, 100)
+		go func() {
+			defer close(raised)
+			done <- l.Run(ctx, func(a *alert.Alert) error { alerts = append(alerts, a); raised <- true; return nil })
+		}()
 		ended := make(chan bool)
 		go func() { // all the time, so also before the first line is read
 			defer close(ended)
@@ -93,7 +97,7 @@ type=PROCTITLE %[1]s proctitle=78
 				}
 			}
 		}()
-		during(l)
+		during(raised)
 		stop()
 		<-ended
 		if err := <-done; err != nil {
@@ -105,15 +109,11 @@ type=PROCTITLE %[1]s proctitle=78
 		return alerts
 	}
 	began := time.Now().Add(time.Second) // after what this host's processes are of
-	if got := life(began, func(l *agent.Live) { write(began, "first") }); len(got) != 0 {
+	if got := life(began, func(<-chan bool) { write(began, "first") }); len(got) != 0 {
 		t.Fatalf("%d alerts, want none yet", len(got))
 	}
 	write(began.Add(10*time.Second), "second")
-	if got := life(began.Add(time.Hour), func(l *agent.Live) {
-		for l.Counts().Engine.Alerts == 0 && l.Accounts()[0].Late == 0 {
-			time.Sleep(time.Millisecond)
-		}
-	}); len(got) < 1 || got[len(got)-1].RuleID != "pair" {
+	if got := life(began.Add(time.Hour), func(raised <-chan bool) { <-raised }); len(got) < 1 || got[len(got)-1].RuleID != "pair" {
 		t.Errorf("%d alerts, want that of the pair", len(got))
 	}
 }

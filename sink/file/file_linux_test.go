@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -51,7 +52,7 @@ func (p folder) Received(t *testing.T, n int) []string {
 		if len(ids) >= n && whole {
 			return ids
 		}
-		time.Sleep(time.Millisecond) // looks again; how long it takes does not matter
+		runtime.Gosched()
 	}
 }
 
