@@ -6,15 +6,12 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -319,26 +316,20 @@ func TestNextNode(t *testing.T) {
 }
 
 func TestTLSAndPassword(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url, ca := sinktest.ServeTLS(t, func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "orlop" || password != "hush" || r.URL.Path != "/es/alerts/_bulk" {
 			t.Errorf("%s: %s, %s", r.URL, user, password)
 		}
 		io.WriteString(w, `{"items":[{"create":{"status":201}}]}`)
-	}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	defer server.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	})
 	t.Setenv("ORLOP_TEST_PASSWORD", "hush")
-	o := elastic.Options{URLs: []string{server.URL + "/es/"}, DataStream: "alerts", Username: "orlop", Password: sink.Secret{Env: "ORLOP_TEST_PASSWORD"}, TLS: sink.TLS{CA: ca}}
-	if err := open(t, o).Write(t.Context(), sinktest.Alerts(t, "a", 1)); err != nil {
-		t.Error(err)
-	}
-	o.TLS = sink.TLS{}
-	if err := open(t, o).Write(t.Context(), sinktest.Alerts(t, "a", 1)); err == nil || !strings.Contains(err.Error(), "unknown authority") || strings.Contains(err.Error(), "hush") {
+	o := elastic.Options{URLs: []string{url + "/es/"}, DataStream: "alerts", Username: "orlop", Password: sink.Secret{Env: "ORLOP_TEST_PASSWORD"}}
+	sinktest.KnowsItsPeer(t, ca, func(t *testing.T, of sink.TLS) sink.Sink {
+		o.TLS = of
+		return open(t, o)
+	})
+	err := open(t, o).Write(t.Context(), sinktest.Alerts(t, "a", 1)) // whom it does not trust
+	if err == nil || strings.Contains(err.Error(), "hush") {
 		t.Errorf("%v", err)
 	}
 }

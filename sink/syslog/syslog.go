@@ -99,7 +99,7 @@ func Open(o Options) (sink.Sink, error) {
 			return nil, fmt.Errorf("syslog: %w", err)
 		}
 		if c.ServerName == "" {
-			c.ServerName, _, _ = net.SplitHostPort(o.Address)
+			c.ServerName, _, _ = net.SplitHostPort(o.Address) // Check has seen to it.
 		}
 		s.tls = c
 	}

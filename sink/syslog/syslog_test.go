@@ -447,19 +447,9 @@ func TestTLSKnowsTheServer(t *testing.T) {
 	c, ca := certificate(t)
 	s := newServer(&testing.T{}, syslog.Options{Format: "json"}, &tls.Config{Certificates: []tls.Certificate{c}})
 	defer s.Down()
-	f := func(o sink.TLS, want string) {
-		t.Helper()
-		k := open(t, syslog.Options{Address: s.address, TLS: o})
-		defer k.Close()
-		err := k.Write(t.Context(), sinktest.Alerts(t, "a", 1))
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: %v, want %s", o, err, want)
-		}
-	}
-	f(sink.TLS{CA: ca}, "")
-	f(sink.TLS{CA: ca, ServerName: "example.com"}, "")
-	f(sink.TLS{CA: ca, ServerName: "other.example"}, "certificate is valid for example.com")
-	f(sink.TLS{}, "certificate signed by unknown authority")
+	sinktest.KnowsItsPeer(t, ca, func(t *testing.T, o sink.TLS) sink.Sink {
+		return open(t, syslog.Options{Address: s.address, TLS: o})
+	})
 }
 
 // A server that takes no more does not hold up an end.

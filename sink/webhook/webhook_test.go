@@ -6,15 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -323,25 +320,10 @@ func TestAnswersAreBounded(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	defer server.Close()
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f := func(o sink.TLS, want string) {
-		t.Helper()
-		err := open(t, webhook.Options{URL: server.URL, TLS: o}).Write(t.Context(), sinktest.Alerts(t, "a", 1))
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: %v, want %s", o, err, want)
-		}
-	}
-	f(sink.TLS{CA: ca}, "")
-	f(sink.TLS{CA: ca, ServerName: "example.com"}, "")
-	f(sink.TLS{CA: ca, ServerName: "other.example"}, "certificate is valid for example.com")
-	f(sink.TLS{}, "certificate signed by unknown authority")
+	url, ca := sinktest.ServeTLS(t, func(http.ResponseWriter, *http.Request) {})
+	sinktest.KnowsItsPeer(t, ca, func(t *testing.T, o sink.TLS) sink.Sink {
+		return open(t, webhook.Options{URL: url, TLS: o})
+	})
 }
 
 // Whatever goes wrong, the secrets are in no error.
