@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +22,8 @@ instead of judging it. Scan and query read the file back with the same answers.
 The file begins with the processes that are there already. Interrupt and SIGTERM
 end it once all that has happened is written.
 
-With --rotate, a file that has grown so large is renamed after the time of its last
-event, events.20260429T100000.000Z.ndjson.zst, and a new one begins. Give scan all of
+With --rotate, a file that has grown so large is renamed after the time of that,
+events.20260429T100000.000Z.ndjson.zst, and a new one begins. Give scan all of
 them: it puts them in order.`
 	var (
 		in   watching
@@ -68,7 +69,7 @@ them: it puts them in order.`
 			return &failure{exitUsage, err}
 		}
 		defer src.Close()
-		out := &recording{name: name, limit: int64(max), keep: keep}
+		out := &recording{name: name, limit: int64(max), keep: keep, now: time.Now}
 		if err := out.open(cmd.OutOrStdout()); err != nil {
 			return &failure{exitIO, err}
 		}

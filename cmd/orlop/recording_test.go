@@ -26,15 +26,17 @@ func TestRecordingIsRotated(t *testing.T) {
 		if err := os.WriteFile(other, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r := &recording{name: filepath.Join(dir, name), limit: 64 << 10, keep: keep}
+		// The clock stands still, and is then set back.
+		clock := time.Date(2026, 4, 29, 12, 0, 0, 0, time.UTC)
+		r := &recording{name: filepath.Join(dir, name), limit: 64 << 10, keep: keep, now: func() time.Time { return clock }}
 		if err := r.open(nil); err != nil {
 			t.Fatal(err)
 		}
 		at := time.Date(2026, 4, 29, 10, 0, 0, 0, time.UTC)
 		for i := range n {
-			// Several files end in the same millisecond.
-			if i > n/2 {
-				at = at.Add(time.Second)
+			at = at.Add(time.Second)
+			if i == n/2 {
+				clock = clock.Add(-time.Hour)
 			}
 			raw := fmt.Appendf(nil, `{"@timestamp":%q,"event":{"category":"process"},"n":%d,"text":%q}`, at.Format(time.RFC3339), i, noise(i))
 			if err := r.add(&event.Event{Time: at, Raw: raw}); err != nil {

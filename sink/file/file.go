@@ -18,7 +18,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/rotate"
 	"github.com/orlop/orlop/sink"
 )
 
@@ -199,92 +199,58 @@ func (w *output) adopt(f *os.File) error {
 	return nil
 }
 
-const stamp = "20060102T150405.000Z"
-
 func (w *output) rotate(ctx context.Context) error {
 	if err := w.f.Close(); err != nil {
 		return err
 	}
 	w.f = nil
-	// After all others, whatever has become of the clock.
-	at := w.o.Now().UTC()
-	rotated, _, err := w.rotated()
+	files, err := rotate.List(w.o.Path + ".")
 	if err != nil {
 		return err
 	}
-	if n := len(rotated); n > 0 {
-		if last, err := time.Parse(stamp, rotated[n-1]); err == nil && !at.Truncate(time.Millisecond).After(last) {
-			at = last.Add(time.Millisecond)
-		}
-	}
-	if err := os.Rename(w.o.Path, w.o.Path+"."+at.Format(stamp)); err != nil {
+	if err := os.Rename(w.o.Path, w.o.Path+"."+rotate.Next(files, w.o.Now())); err != nil {
 		return err
 	}
 	return w.open(ctx)
 }
 
-// rotated lists the rotated files by time, and the suffixes that each of them has.
-func (w *output) rotated() (times []string, suffixes map[string][]string, err error) {
-	names, err := filepath.Glob(quote(w.o.Path) + ".*")
-	if err != nil {
-		return nil, nil, err
-	}
-	suffixes = map[string][]string{}
-	for _, name := range names {
-		at, suffix, _ := strings.Cut(name[len(w.o.Path)+1:], "Z")
-		if at += "Z"; !isStamp(at) {
-			continue
-		}
-		switch suffix {
-		case "", ".gz", ".zst", ".gz.part", ".zst.part":
-			if suffixes[at] == nil {
-				times = append(times, at)
-			}
-			suffixes[at] = append(suffixes[at], suffix)
-		}
-	}
-	slices.Sort(times)
-	return times, suffixes, nil
-}
+// ours are what a rotated file may be called after its stamp.
+var ours = []string{"", ".gz", ".zst", ".gz.part", ".zst.part"}
 
 // sweep removes the oldest rotated files, and what an earlier process left half done,
 // and compresses what is not compressed. If that fails a file stays as it is until
 // the next rotation: alerts do not wait for it.
 func (w *output) sweep(ctx context.Context) error {
-	times, suffixes, err := w.rotated()
+	files, err := rotate.List(w.o.Path + ".")
 	if err != nil {
 		return err
 	}
-	for i, at := range times {
-		for _, suffix := range suffixes[at] {
-			if i >= len(times)-w.o.Keep && !strings.HasSuffix(suffix, ".part") {
+	for i := range files {
+		files[i].Rests = slices.DeleteFunc(files[i].Rests, func(rest string) bool { return !slices.Contains(ours, rest) })
+	}
+	files = slices.DeleteFunc(files, func(f rotate.File) bool { return len(f.Rests) == 0 })
+	kept := max(len(files)-w.o.Keep, 0)
+	for i, f := range files {
+		for _, rest := range f.Rests {
+			if i >= kept && !strings.HasSuffix(rest, ".part") {
 				continue
 			}
-			if err := os.Remove(w.o.Path + "." + at + suffix); err != nil {
+			if err := os.Remove(w.o.Path + "." + f.Stamp + rest); err != nil {
 				return err
 			}
 		}
 	}
 	suffix := map[string]string{"gzip": ".gz", "zstd": ".zst"}[w.o.Compress]
-	for _, at := range times[max(len(times)-w.o.Keep, 0):] {
-		if suffix == "" || !slices.Contains(suffixes[at], "") {
+	for _, f := range files[kept:] {
+		if suffix == "" || !f.Has("") {
 			continue
 		}
-		if err := compress(ctx, w.o.Path+"."+at, w.o.Path+"."+at+suffix); err != nil {
+		name := w.o.Path + "." + f.Stamp
+		if err := compress(ctx, name, name+suffix); err != nil {
 			w.o.Log.Warn("file: a rotated file stays uncompressed for now", "err", err)
 		}
 	}
 	return nil
-}
-
-func isStamp(s string) bool {
-	_, err := time.Parse(stamp, s)
-	return err == nil
-}
-
-// quote makes a path a pattern that matches it.
-func quote(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // compress puts a compressed copy in the place of a file.
