@@ -147,8 +147,11 @@ func parseTuning(name string, text []byte, s *event.Schema) (*Tuning, error) {
 			add(condition(s, name, "user.name like "+u+" or user.id like "+u+" or auditd.user.audit.name like "+u))
 		}
 		for _, p := range slices.Concat(x.Parent, x.Ancestor) {
-			if isInit(p) {
+			switch {
+			case isInit(p):
 				fail("exempt %q: %s is the parent of every orphan, and exempts nobody", x.Name, p)
+			case !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") && !strings.HasPrefix(p, "?"):
+				fail("exempt %q: %s is no path of a program, such as /opt/%[2]s or */%[2]s", x.Name, p)
 			}
 		}
 		if len(x.Parent) > 0 {
@@ -164,6 +167,8 @@ func parseTuning(name string, text []byte, s *event.Schema) (*Tuning, error) {
 				errs = append(errs, err)
 			case q.Kind() != eql.Events:
 				fail("exempt %q: where takes a query for single events", x.Name)
+			case !asks(q):
+				fail("exempt %q: where asks for no field, and would exempt everything or nothing", x.Name)
 			default:
 				e.preds = append(e.preds, q.Filter)
 			}
@@ -206,6 +211,12 @@ func tomlError(name string, err error) error {
 var inits = []string{
 	"/sbin/init", "/usr/sbin/init", "/bin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/bin/systemd", "/usr/bin/systemd",
 	"/sbin/tini", "/usr/bin/tini", "/bin/tini", "/usr/bin/dumb-init",
+}
+
+// asks reports whether a query asks for a field.
+func asks(q *eql.Query) (yes bool) {
+	q.Source.Fields(func(*syntax.Field) { yes = true })
+	return yes
 }
 
 // isInit reports whether a pattern takes in one of them.

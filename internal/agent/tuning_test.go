@@ -92,6 +92,10 @@ func TestTuningMistakes(t *testing.T) {
 		`tuning.toml: exempt "x": /sbin/init is the parent of every orphan, and exempts nobody`)
 	f("[[exempt]]\nname = \"x\"\nparent = [\"*\"]\n",
 		`tuning.toml: exempt "x": * is the parent of every orphan, and exempts nobody`)
+	f("[[exempt]]\nname = \"x\"\nancestor = [\"bash\"]\n",
+		`tuning.toml: exempt "x": bash is no path of a program, such as /opt/bash or */bash`)
+	f("[[exempt]]\nname = \"x\"\nwhere = 'process where true or 1 == 2'\n",
+		`tuning.toml: exempt "x": where asks for no field, and would exempt everything or nothing`)
 	f("[[exempt]]\nname = \"x\"\n", `tuning.toml: exempt "x" would exempt everything: say whom`)
 	f("[[exempt]]\nuser = [\"x\"]\n", `tuning.toml: exempt 1 needs a name`)
 	f("[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\n", `tuning.toml: exempt "x": there is no role "worker"`)
