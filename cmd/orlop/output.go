@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,9 +19,16 @@ import (
 // table and anything else lines of JSON.
 var outputs = []string{"ndjson", "json", "table"}
 
-func addOutput(cmd *cobra.Command, to *string) {
-	cmd.Flags().StringVarP(to, "output", "o", "", "ndjson, json or table (default table on a terminal, else ndjson)")
-	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
+func addOutput(cmd *cobra.Command, to *string, more ...string) {
+	all := append(slices.Clone(outputs), more...)
+	cmd.Flags().StringVarP(to, "output", "o", "", either(all)+" (default table on a terminal, else ndjson)")
+	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(all, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// either is a list for people: a, b or c.
+func either(all []string) string {
+	last := len(all) - 1
+	return strings.Join(all[:last], ", ") + " or " + all[last]
 }
 
 // terminal returns the width of w if it is a terminal, else 0.
@@ -64,7 +72,7 @@ func newPrinter(cmd *cobra.Command, form string, columns ...column) (*printer, e
 			p.form = "table"
 		}
 	default:
-		return nil, usage("--output %q: expected ndjson, json or table", form)
+		return nil, usage("--output %q: expected %s", form, either(outputs))
 	}
 	return p, nil
 }

@@ -61,9 +61,10 @@ them: it puts them in order.`
 			signal.Ignore(syscall.SIGHUP) // by which auditd tells its plugins to read their settings again
 		}
 		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+		agent.PutBack(log)
 		src, _, err := agent.OpenLive(c.Kind, agent.LiveOptions{
 			Options:  source.Options{Schema: event.NewSchema()},
-			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(), Log: log,
+			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(),
 		})
 		if err != nil {
 			return &failure{exitUsage, err}

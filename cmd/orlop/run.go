@@ -113,7 +113,7 @@ account for every event.`
 	}
 	in.add(cmd)
 	addRules(cmd, &paths)
-	addOutput(cmd, &output)
+	addOutput(cmd, &output, "none")
 	memory.add(cmd)
 	cmd.Flags().StringVarP(&file, "config", "c", "", "read the configuration in `FILE` (YAML)")
 	cmd.Flags().StringVar(&tuning, "tuning", "", "who is exempt from what: host roles, users, automation (`FILE`; default: the kubelet and the runtimes themselves)")
@@ -155,8 +155,14 @@ account for every event.`
 		if given("rule-memory") {
 			c.Sequences.RuleMaxBytes = int64(memory.ruleMemory)
 		}
-		if _, msg, hint := c.Check(); msg != "" {
-			return usage("--%s (%s)", msg, hint)
+		if key, msg, hint := c.Check(); msg != "" {
+			if strings.HasPrefix(msg, key+": ") {
+				msg = "--" + msg
+			}
+			if hint != "" {
+				msg += " (" + hint + ")"
+			}
+			return usage("%s", msg)
 		}
 		log, err := newLog(cmd.ErrOrStderr(), c.Log)
 		if err != nil {
@@ -330,8 +336,11 @@ func (d *service) notify(err error) {
 
 // output makes what alerts are printed with.
 func (d *service) output(cmd *cobra.Command) (emit func(*alert.Alert) error, end func() error, err error) {
-	if d.c.Output == "none" {
+	switch o := d.c.Output; {
+	case o == "none":
 		return func(*alert.Alert) error { return nil }, func() error { return nil }, nil
+	case o != "" && !slices.Contains(outputs, o):
+		return nil, nil, usage("--output %q: expected %s", o, either(append(slices.Clone(outputs), "none")))
 	}
 	out, err := newPrinter(cmd, d.c.Output, alertColumns(d.live.Engine.Rules())...)
 	if err != nil {
@@ -350,6 +359,7 @@ func (d *service) output(cmd *cobra.Command) (emit func(*alert.Alert) error, end
 
 // open opens the sources.
 func (d *service) open(schema *event.Schema) error {
+	agent.PutBack(d.log)
 	for _, c := range d.c.Sources {
 		s := &agent.Stream{Name: c.Label(), About: c.Kind + " " + c.Path, Rejects: &source.Stats{}}
 		for _, f := range []struct {
@@ -367,7 +377,7 @@ func (d *service) open(schema *event.Schema) error {
 		}
 		src, lateness, err := agent.OpenLive(c.Kind, agent.LiveOptions{
 			Options:  source.Options{Schema: schema, Stats: s.Rejects},
-			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About), Log: d.log,
+			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About),
 		})
 		if err != nil {
 			return &failure{exitUsage, err}

@@ -50,7 +50,6 @@ type LiveOptions struct {
 	Path     string  // of a kind that reads a file; "" is where that usually is
 	Resume   []byte  // the position of an earlier run; nil if there was none, or to begin anew
 	Stdin    io.Reader
-	Log      *slog.Logger // nil is none
 }
 
 // A liveKind makes a live source.
@@ -73,14 +72,19 @@ func LiveKinds() []string {
 	return names
 }
 
+// PutBack undoes what a run that was killed has left in the kernel, whatever is watched
+// next: audit rules that nobody reads slow the host down. It is called before the first
+// source of a run is opened.
+func PutBack(log *slog.Logger) {
+	if err := audit.PutBack(""); err != nil {
+		log.Warn("what a run that was killed has changed of the kernel's audit settings stays", "reason", err)
+	}
+}
+
 // OpenLive opens the live source of that name, or, for auto, of the first kind that
 // works; what it is attached to then says why the better ones do not. Lateness is what
 // its kind needs. The error says why none works.
 func OpenLive(name string, o LiveOptions) (src LiveSource, lateness time.Duration, err error) {
-	// Whatever is watched now: rules that nobody reads slow the host down.
-	if err := audit.PutBack(""); err != nil && o.Log != nil {
-		o.Log.Warn("what a run that was killed has changed of the kernel's audit settings stays", "reason", err)
-	}
 	var why []string
 	for _, k := range liveKinds {
 		if name != k.name && (name != "auto" || !k.auto) {
