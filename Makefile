@@ -52,7 +52,7 @@ check:
 # hour is a scan, which has none, and takes minutes there.
 race:
 	@if command -v $${CC:-cc} >/dev/null 2>&1; then \
-	  CGO_ENABLED=1 $(GO) test -race -skip ABenignHour ./sink ./source ./source/bpf ./internal/... ./cmd/orlop; \
+	  CGO_ENABLED=1 $(GO) test -race -skip ABenignHour ./sink/... ./source/... ./internal/... ./cmd/orlop; \
 	else echo "race tests skipped: no C compiler"; fi
 
 # Each fuzz target for a while: make fuzz FUZZTIME=1m
