@@ -318,6 +318,7 @@ func compile(t *rapid.T, q *syntax.Query, s *event.Schema) *eql.Query {
 }
 
 func TestEventQueriesMeanWhatTheOracleSays(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawer{t}
 		q := &syntax.Query{Event: &syntax.Filter{Any: true, Where: d.condition(1 + d.n(2))}}
@@ -455,6 +456,7 @@ func drawSequence(d drawer) *syntax.Sequence {
 }
 
 func TestSequencesAreWhatTheOracleFinds(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawer{t}
 		q := &syntax.Query{Sequence: drawSequence(d)}
@@ -537,6 +539,7 @@ func restarted(t *rapid.T, m *eql.Matcher, q *eql.Query, s *event.Schema) *eql.M
 }
 
 func TestSamplesAreWhatTheOracleFinds(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawer{t}
 		own := d.n(2)
