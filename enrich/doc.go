@@ -9,8 +9,12 @@
 //	process.parent.{pid,executable,name,args,args_count,command_line,entity_id,start}
 //	process.{command_line,args_count,entity_id,name}
 //	process.executable      of events that are not an exec
-//	process.session_leader.{executable,name,args,args_count,command_line,entity_id,start}
+//	process.session_leader.{executable,name,args,args_count,command_line,entity_id,start,same_as_process}
 //	                        if the source states process.session_leader.pid
+//	process.entry_leader.{pid,executable,name,args,args_count,command_line,entity_id,start,same_as_process}
+//	                        then too: the session's leader by which it came to run,
+//	                        and entry_meta.type says how: init, sshd, ssm, teleport,
+//	                        container, console, terminal, kthread
 //	process.Ext.ancestry    entity ids, nearest first, at most 20
 //	container.id
 //
@@ -38,8 +42,7 @@
 // Everything is filled with [event.Event.Set], so the event lists it as
 // derived. What a source said is never replaced, and what cannot be known is
 // left out: a wrong parent is worse than none. A process.parent.pid is only
-// filled from the old name process.ppid, a process.session_leader.pid never;
-// process.entry_leader is never filled.
+// filled from the old name process.ppid, a process.session_leader.pid never.
 //
 // # Who is who
 //

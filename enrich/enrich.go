@@ -143,6 +143,8 @@ type sight struct {
 	e         *event.Event
 	host      *host
 	pid, ppid uint32 // 0 is unknown
+	sid       uint32 // of the leader of its session; 0 is none, or unknown
+	led       bool   // it is known
 	t         int64  // nanoseconds since 1970; 0 is unknown
 	kind      kind
 	exe       string
@@ -185,6 +187,9 @@ func (x *Enricher) Apply(e *event.Event) {
 	s.exe = path(e.Get(f.exe))
 	s.entity = first(e.Get(f.entity)).Str()
 	s.start = when(e.Get(f.start))
+	if v := e.Get(x.sf.pid); v.Exists() {
+		s.sid, s.led = number(v), true
+	}
 	s.session = idOf(e.Get(f.session))
 	if s.auid = idOf(e.Get(f.auid)); s.auid == 0 {
 		s.auid = idOf(e.Get(f.userAuid))
@@ -201,6 +206,7 @@ func (x *Enricher) Apply(e *event.Event) {
 		x.fillParent(&s, p)
 	}
 	x.fillSession(&s, c)
+	x.fillEntry(&s, c)
 	x.meaning(&s, c, p)
 	for len(x.procs) > x.o.MaxProcesses || x.bytes > x.o.MaxBytes && len(x.procs) > 1 {
 		x.stats.Evicted++

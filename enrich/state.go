@@ -61,6 +61,7 @@ type ProcessState struct {
 	Command, Entity  string
 	StartText        event.Value
 	Ancestry         []event.Value
+	Entry            *EntryState
 
 	Act   uint64
 	ActAt int64
@@ -71,6 +72,13 @@ type ProcessState struct {
 	Verb, Makes      string
 	ExecID           string
 	Shim             *ShimState
+}
+
+// An EntryState is by which leader of a session a process came to run, and which way.
+type EntryState struct {
+	Pid          uint32
+	Type, Entity string
+	Start        event.Value
 }
 
 // A ShimState is what is known of a containerd-shim.
@@ -103,6 +111,9 @@ func (x *Enricher) State() *State {
 			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
 			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt,
 			Container: c.container, Outside: c.outside, Entered: c.entered, Told: c.told, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
+		}
+		if n := c.entry; n != nil {
+			p.Entry = &EntryState{n.pid, n.how, n.entity, n.start}
 		}
 		if m := c.shim; m != nil {
 			p.Shim = &ShimState{ID: m.id, CRI: m.cri, Started: m.started, Came: WaitingState{m.came.id, m.came.until, m.came.exec, m.came.execID}}
@@ -196,6 +207,9 @@ func (x *Enricher) Restore(s *State) error {
 		}
 		if len(p.Args) > 0 {
 			x.setArgs(c, event.List(p.Args)) // so that they share their text again
+		}
+		if n := p.Entry; n != nil {
+			c.entry = &entry{n.Pid, n.Type, n.Entity, n.Start}
 		}
 		if m := p.Shim; m != nil {
 			c.shim = &shim{id: m.ID, cri: m.CRI, started: m.Started, came: waiting{m.Came.ID, m.Came.Until, m.Came.Exec, m.Came.ExecID}}

@@ -63,6 +63,7 @@ type proc struct {
 	entity    string
 	startText event.Value
 	ancestry  []event.Value
+	entry     *entry // by whom it came in; nil is unknown
 
 	act   uint64 // what it asked of a container runtime, see callID,
 	actAt int64  // and when
@@ -405,6 +406,9 @@ func (x *Enricher) weigh(c *proc) {
 	if c.shim != nil {
 		n += c.shim.size()
 	}
+	if c.entry != nil {
+		n += c.entry.size()
+	}
 	x.bytes += n - c.bytes
 	c.bytes = n
 }
@@ -447,6 +451,7 @@ func (x *Enricher) update(s *sight, c, p *proc, fresh bool) {
 		c.ended, c.end = true, s.t
 	}
 	if changed {
+		x.enters(s, c, p)
 		x.weigh(c)
 	}
 }

@@ -158,9 +158,13 @@ func TestSourcesAgree(t *testing.T) {
 			t.Errorf("audit has not seen %.200s", key)
 			continue
 		}
+		if lookUp(b, "process.entry_leader.entry_meta.type") == nil {
+			t.Errorf("%.100s: nobody knows by whom it came in", key)
+		}
 		for _, field := range []string{"process.args", "process.args_count", "process.command_line", "process.executable", "process.name", "process.working_directory",
 			"process.parent.pid", "process.parent.executable", "process.parent.name", "process.parent.args", "process.parent.command_line", "orlop.process.ancestor",
 			"process.session_leader.pid", "process.session_leader.executable", "process.session_leader.entity_id", "process.group_leader.pid", "process.interactive",
+			"process.entry_leader.pid", "process.entry_leader.entity_id",
 			"user.id", "user.name", "group.id", "group.name", "auditd.user.audit.id", "auditd.session", "host.name", "host.id", "host.boot.id", "host.os.type", "event.type", "event.category"} {
 			if got, want := lookUp(a, field), lookUp(b, field); !reflect.DeepEqual(got, want) && (got != nil && want != nil || required[field]) && bad < 20 {
 				bad++

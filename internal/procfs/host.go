@@ -250,10 +250,10 @@ func (h *Host) Document(dst []byte, e Event, p *Process) []byte {
 }
 
 // AppendSession appends the members of process that say which session it is in, with a
-// comma before each.
+// comma before each. Session 0 is that of the init process, where it began none.
 func (p *Process) AppendSession(b []byte) []byte {
-	if p.SID == 0 {
-		return b
+	if p.SID == 0 && p.Comm == "" {
+		return b // It was gone before it could be read.
 	}
 	b = strconv.AppendUint(append(b, `,"group_leader":{"pid":`...), uint64(p.PGID), 10)
 	b = strconv.AppendUint(append(b, `},"session_leader":{"pid":`...), uint64(p.SID), 10)
