@@ -150,8 +150,9 @@ func (f *Follower) resume(from *Place) error {
 	return f.open(f.path)
 }
 
-// older lists what the file was rotated to, the newest first: audit.log.1 or, by
-// logrotate's dateext, audit.log-20260101. What is compressed cannot be gone on in.
+// older lists what the file was rotated to, the newest first: audit.log.1; by logrotate's
+// dateext audit.log-20260101; by kube-apiserver audit-2026-01-01T10-00-00.000.log. What is
+// compressed cannot be gone on in.
 func (f *Follower) older() []string {
 	type dated struct {
 		path string
@@ -160,8 +161,7 @@ func (f *Follower) older() []string {
 	var found []dated
 	entries, _ := os.ReadDir(filepath.Dir(f.path))
 	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), filepath.Base(f.path))
-		if !ok || len(rest) < 2 || rest[0] != '.' && rest[0] != '-' || strings.Trim(rest[1:], "0123456789-_") != "" {
+		if !isOlder(filepath.Base(f.path), e.Name()) {
 			continue
 		}
 		path := filepath.Join(filepath.Dir(f.path), e.Name())
@@ -177,6 +177,17 @@ func (f *Follower) older() []string {
 		paths[i] = d.path
 	}
 	return paths
+}
+
+// isOlder reports whether a file of that name was rotated from base.
+func isOlder(base, name string) bool {
+	if rest, ok := strings.CutPrefix(name, base); ok {
+		return len(rest) > 1 && (rest[0] == '.' || rest[0] == '-') && strings.Trim(rest[1:], "0123456789-_") == ""
+	}
+	ext := filepath.Ext(base)
+	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(base, ext)+"-")
+	rest, ends := strings.CutSuffix(rest, ext)
+	return ok && ends && rest != "" && strings.Trim(rest, "0123456789-T.") == ""
 }
 
 // Lines hands on all whole lines that are there now, each without its end and with its

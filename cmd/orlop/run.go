@@ -36,7 +36,7 @@ type watching struct {
 }
 
 func (w *watching) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&w.source, "source", "auto", "where events come from (`SOURCE`): auto, the first of bpf, audit and proc that works; one of these; audit-log[=FILE]; or stdin")
+	cmd.Flags().StringVar(&w.source, "source", "auto", "where events come from (`SOURCE`): auto, the first of bpf, audit and proc that works; one of these; audit-log[=FILE]; kube-audit=FILE; or stdin")
 	cmd.Flags().Int64Var(&w.loginuid, "loginuid", -1, "watch only processes of this login uid (`N`; default: all)")
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(agent.LiveKinds(), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -80,6 +80,8 @@ log says which, and why not a better one:
 or from what --source names:
 
   audit-log  the log that auditd writes, as it grows and is rotated
+  kube-audit the audit log that a kube-apiserver of this host writes; beside another
+             source in --config, it names who asked for an exec
   stdin      the records that auditd sends to a plugin, until their end
 
 Orlop doctor says what this host can do and what is missing. No process ever waits for

@@ -57,11 +57,11 @@ func (c *SequenceConfig) Check() (key, msg, hint string) {
 
 // A SourceConfig is one source of events.
 type SourceConfig struct {
-	Kind     string        `yaml:"kind" enum:"auto|bpf|audit|proc|audit-log|stdin" doc:"What kind of source it is; auto is the best that works here."`
+	Kind     string        `yaml:"kind" enum:"auto|bpf|audit|proc|audit-log|kube-audit|stdin" doc:"What kind of source it is; auto is the best that works here."`
 	Name     string        `yaml:"name" doc:"Its name in counters, log and alerts; without it, its kind."`
-	Path     string        `yaml:"path" doc:"The file that audit-log reads; without it, /var/log/audit/audit.log."`
+	Path     string        `yaml:"path" doc:"The file that audit-log reads (without it, /var/log/audit/audit.log) or kube-audit."`
 	LoginUID *uint32       `yaml:"loginuid" doc:"Only processes of this login uid; without it, all."`
-	Lateness time.Duration `yaml:"lateness" doc:"How much older than its newest event one may be and still be seen in order by sequences; 0 is the default of its kind: 2s for bpf and proc, 3s for audit, 5s for audit-log and stdin."`
+	Lateness time.Duration `yaml:"lateness" doc:"How much older than its newest event one may be and still be seen in order by sequences; 0 is the default of its kind: 2s for bpf and proc, 3s for audit, 5s for audit-log, kube-audit and stdin."`
 	Include  string        `yaml:"include" doc:"EQL event query: only events that match it are judged."`
 	Exclude  string        `yaml:"exclude" doc:"EQL event query: events that match it are not judged."`
 }
@@ -73,8 +73,12 @@ func (c *SourceConfig) Check() (key, msg, hint string) {
 		return "kind", "it has no kind", "one of " + strings.Join(LiveKinds(), ", ")
 	case !slices.Contains(LiveKinds(), c.Kind):
 		return "kind", "kind: expected " + strings.Join(LiveKinds(), ", "), syntax.DidYouMean(c.Kind, LiveKinds())
-	case c.Path != "" && c.Kind != "audit-log":
-		return "path", "path: " + c.Kind + " reads no file", "leave it out; audit-log reads one"
+	case c.Path != "" && c.Kind != "audit-log" && c.Kind != "kube-audit":
+		return "path", "path: " + c.Kind + " reads no file", "leave it out; audit-log and kube-audit read one"
+	case c.Path == "" && c.Kind == "kube-audit":
+		return "kind", "kube-audit needs the file that kube-apiserver writes", "the value of its flag --audit-log-path"
+	case c.LoginUID != nil && c.Kind == "kube-audit":
+		return "loginuid", "loginuid: requests to the API have none", "leave it out"
 	case c.Lateness < 0:
 		return "lateness", "lateness: expected at least 0s", ""
 	case c.LoginUID != nil && *c.LoginUID == 1<<32-1:

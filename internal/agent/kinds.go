@@ -83,6 +83,13 @@ var liveKinds = []liveKind{
 		}
 		return tailSource{t}, nil
 	}},
+	{"kube-audit", false, 5 * time.Second, nil, func(o LiveOptions) (LiveSource, error) {
+		t, err := kubeaudit.OpenTail(o.Path, o.Resume, o.Options)
+		if err != nil {
+			return nil, err
+		}
+		return kubeSource{t}, nil
+	}},
 	{"stdin", false, 5 * time.Second, nil, func(o LiveOptions) (LiveSource, error) {
 		s, err := audit.NewStream(o.Stdin, audit.Options{Options: o.Options, LoginUID: o.LoginUID})
 		if err != nil {
@@ -112,6 +119,17 @@ func (s auditSource) Intake() Intake { return auditIntake(s.Stats()) }
 type tailSource struct{ *audit.Tail }
 
 func (s tailSource) Intake() Intake { return auditIntake(s.Stats()) }
+
+type kubeSource struct{ *kubeaudit.Tail }
+
+func (s kubeSource) Intake() Intake {
+	emitted, behind := s.Progress()
+	in := Intake{Seen: emitted, Emitted: emitted}
+	if behind {
+		in.Seen, in.Waiting = in.Seen+1, 1
+	}
+	return in
+}
 
 type streamSource struct{ *audit.Stream }
 

@@ -383,7 +383,7 @@ func TestLiveReload(t *testing.T) {
 
 func TestOpenLiveKnowsItsSources(t *testing.T) {
 	_, _, err := agent.OpenLive("dtrace", agent.LiveOptions{})
-	if want := `source "dtrace": expected auto, bpf, audit, proc, audit-log, stdin`; err == nil || err.Error() != want {
+	if want := `source "dtrace": expected auto, bpf, audit, proc, audit-log, kube-audit, stdin`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

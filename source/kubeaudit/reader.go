@@ -59,28 +59,35 @@ func (r *Reader) Run(ctx context.Context, emit func(*event.Event) error) error {
 		if err != nil {
 			return err
 		}
-		at := event.Origin{Source: r.in.Name(), Offset: off}
-		items, err := r.items(line)
-		if err != nil {
-			r.o.Refuse(source.Rejection{Origin: at, Class: source.ClassSyntax, Reason: err.Error(), Data: line})
-			continue
-		}
-		for _, item := range items {
-			doc, err := document(item)
-			if err == nil {
-				err = r.dec.Decode(doc, &r.ev)
-			}
-			if err != nil {
-				r.o.Refuse(source.Rejection{Origin: at, Class: source.ClassSyntax, Reason: err.Error(), Data: item})
-				continue
-			}
-			r.ev.Origin = at
-			r.o.Emitted()
-			if err := emit(&r.ev); err != nil {
-				return err
-			}
+		if err := r.line(line, event.Origin{Source: r.in.Name(), Offset: off}, emit); err != nil {
+			return err
 		}
 	}
+}
+
+// line hands on the events of a line. The error is that of emit.
+func (r *Reader) line(line []byte, at event.Origin, emit func(*event.Event) error) error {
+	items, err := r.items(line)
+	if err != nil {
+		r.o.Refuse(source.Rejection{Origin: at, Class: source.ClassSyntax, Reason: err.Error(), Data: line})
+		return nil
+	}
+	for _, item := range items {
+		doc, err := document(item)
+		if err == nil {
+			err = r.dec.Decode(doc, &r.ev)
+		}
+		if err != nil {
+			r.o.Refuse(source.Rejection{Origin: at, Class: source.ClassSyntax, Reason: err.Error(), Data: item})
+			continue
+		}
+		r.ev.Origin = at
+		r.o.Emitted()
+		if err := emit(&r.ev); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // items returns the events of a line: itself, or those of a list.
