@@ -45,9 +45,10 @@ func (d *Decoder) Restore(r *Record, e *Event) error {
 }
 
 // MarshalBinary writes v for files, exactly.
-func (v Value) MarshalBinary() ([]byte, error) { return v.appendBinary(nil), nil }
+func (v Value) MarshalBinary() ([]byte, error) { return v.AppendBinary(nil) }
 
-func (v Value) appendBinary(dst []byte) []byte {
+// AppendBinary appends what MarshalBinary writes. The error is nil.
+func (v Value) AppendBinary(dst []byte) ([]byte, error) {
 	dst = append(dst, byte(v.kind))
 	switch v.kind {
 	case KindBool, KindInt, KindFloat:
@@ -58,15 +59,15 @@ func (v Value) appendBinary(dst []byte) []byte {
 	case KindList:
 		dst = binary.AppendUvarint(dst, v.n)
 		for _, w := range v.List() {
-			dst = w.appendBinary(dst)
+			dst, _ = w.AppendBinary(dst)
 		}
 	}
-	return dst
+	return dst, nil
 }
 
 // UnmarshalBinary reads what MarshalBinary has written, and keeps no part of b.
 func (v *Value) UnmarshalBinary(b []byte) error {
-	w, rest, err := valueIn(b, true)
+	w, rest, err := valueIn(b, true, func(b []byte) string { return string(b) })
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("event: %d bytes after a value", len(rest))
 	}
@@ -76,9 +77,15 @@ func (v *Value) UnmarshalBinary(b []byte) error {
 	return err
 }
 
+// ReadValue reads the value that AppendBinary has written at the start of b, and
+// returns the rest of b. Text is copied into memory that lives as long as e's document.
+func (e *Event) ReadValue(b []byte) (v Value, rest []byte, err error) {
+	return valueIn(b, true, e.Text)
+}
+
 var errValue = errors.New("event: not a value")
 
-func valueIn(b []byte, lists bool) (Value, []byte, error) {
+func valueIn(b []byte, lists bool, text func([]byte) string) (Value, []byte, error) {
 	if len(b) == 0 {
 		return Value{}, nil, errValue
 	}
@@ -105,7 +112,7 @@ func valueIn(b []byte, lists bool) (Value, []byte, error) {
 		}
 		b = b[w:]
 		if kind == KindString {
-			return String(string(b[:n])), b[n:], nil
+			return String(text(b[:n])), b[n:], nil
 		}
 		if !lists || n < 2 {
 			return Value{}, nil, errValue
@@ -113,7 +120,7 @@ func valueIn(b []byte, lists bool) (Value, []byte, error) {
 		elems := make([]Value, n)
 		for i := range elems {
 			var err error
-			if elems[i], b, err = valueIn(b, false); err != nil {
+			if elems[i], b, err = valueIn(b, false, text); err != nil {
 				return Value{}, nil, err
 			}
 			if !elems[i].Exists() {

@@ -86,11 +86,24 @@ func TestValueBinary(t *testing.T) {
 		if err := got.UnmarshalBinary(append(b, 0)); err == nil {
 			t.Errorf("%s: what follows is not seen", v.Text())
 		}
+		if b, err = v.AppendBinary([]byte("before")); err != nil {
+			t.Fatal(err)
+		}
+		b = append(b, "after"...)
+		var e event.Event
+		got, rest, err := e.ReadValue(b[len("before"):])
+		clear(b[:len(b)-len("after")]) // what is read is borrowed from e, not from b
+		if err != nil || !got.Equal(v) || string(rest) != "after" {
+			t.Errorf("%v %s: got %v %s before %q, %v", v.Kind(), v.Text(), got.Kind(), got.Text(), rest, err)
+		}
 	}
 	for _, b := range []string{"\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x06\xff\xff\xff\xff\x0f", "\x07", "\x06\x01\x01", "\x06\x02\x00\x00"} {
 		var v event.Value
 		if err := v.UnmarshalBinary([]byte(b)); err == nil {
 			t.Errorf("%q is taken for a value", b)
+		}
+		if _, _, err := new(event.Event).ReadValue([]byte(b)); err == nil {
+			t.Errorf("%q is read as a value", b)
 		}
 	}
 }

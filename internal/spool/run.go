@@ -86,14 +86,15 @@ func (r *run) next(tie event.Field) (bool, error) {
 		return false, errDamaged
 	}
 	r.head.Reset()
-	k := decoding{r.key, &r.head}
+	k := decoding{r.key}
 	r.arrival = k.uvarint()
 	sec := k.varint()
 	r.head.Time = time.Unix(sec, int64(k.uvarint())).UTC()
-	if v := k.value(); v.Exists() {
+	v, _, err := r.head.ReadValue(k.b)
+	if v.Exists() {
 		r.head.Set(tie, v)
 	}
-	return true, nil
+	return true, err
 }
 
 // readBody reads the body of the record that r is at.
@@ -141,7 +142,7 @@ func appendRecord(b []byte, tie event.Field, w *waiting) ([]byte, error) {
 			v = event.String(s[:maxTie])
 		}
 	}
-	b = appendValue(b, v)
+	b, _ = v.AppendBinary(b)
 	body := len(b)
 
 	b = appendText(b, w.e.Origin.Source)
@@ -154,7 +155,7 @@ func appendRecord(b []byte, tie event.Field, w *waiting) ([]byte, error) {
 	b = append(b, w.e.Raw...)
 	for _, f := range w.e.Derived() {
 		b = binary.AppendUvarint(b, uint64(f))
-		b = appendValue(b, w.e.Get(f))
+		b, _ = w.e.Get(f).AppendBinary(b)
 	}
 	if int64(len(b)) > math.MaxInt32 {
 		return nil, fmt.Errorf("an event of %d bytes is too long", len(w.e.Raw))
@@ -169,7 +170,7 @@ func appendRecord(b []byte, tie event.Field, w *waiting) ([]byte, error) {
 
 // restore makes q.e and q.tags of a body, which they borrow.
 func (q *Queue) restore(b []byte, at time.Time) error {
-	d := decoding{b, &q.e}
+	d := decoding{b}
 	if name := d.bytes(); string(name) != q.source {
 		q.source = string(name) // copies of the event share it
 	}
@@ -187,7 +188,12 @@ func (q *Queue) restore(b []byte, at time.Time) error {
 	q.e.Time, q.e.Origin = at, event.Origin{Source: q.source, Offset: offset}
 	for len(d.b) > 0 {
 		f := event.Field(d.uvarint())
-		q.e.Set(f, d.value())
+		v, rest, err := q.e.ReadValue(d.b)
+		if err != nil {
+			return err
+		}
+		q.e.Set(f, v)
+		d.b = rest
 	}
 	return nil
 }
@@ -196,36 +202,8 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// appendValue writes a value so that it comes back as it was: JSON would make an
-// integer of 1.0.
-func appendValue(b []byte, v event.Value) []byte {
-	b = append(b, byte(v.Kind()))
-	switch v.Kind() {
-	case event.KindBool:
-		if v.Bool() {
-			return append(b, 1)
-		}
-		return append(b, 0)
-	case event.KindInt:
-		return binary.AppendVarint(b, v.Int())
-	case event.KindFloat:
-		return binary.LittleEndian.AppendUint64(b, math.Float64bits(v.Float()))
-	case event.KindString:
-		return appendText(b, v.Str())
-	case event.KindList:
-		b = binary.AppendUvarint(b, uint64(v.Len()))
-		for _, w := range v.List() {
-			b = appendValue(b, w)
-		}
-	}
-	return b
-}
-
 // decoding reads what appendRecord has written; its checksum has been seen to.
-type decoding struct {
-	b []byte
-	e *event.Event // whose memory the text of values is in
-}
+type decoding struct{ b []byte }
 
 func (d *decoding) uvarint() uint64 {
 	n, w := binary.Uvarint(d.b)
@@ -244,32 +222,4 @@ func (d *decoding) bytes() []byte {
 	b := d.b[:n:n]
 	d.b = d.b[n:]
 	return b
-}
-
-func (d *decoding) value() event.Value {
-	k := event.Kind(d.b[0])
-	d.b = d.b[1:]
-	switch k {
-	case event.KindNull:
-		return event.Null()
-	case event.KindBool:
-		v := event.Bool(d.b[0] != 0)
-		d.b = d.b[1:]
-		return v
-	case event.KindInt:
-		return event.Int(d.varint())
-	case event.KindFloat:
-		v := event.Float(math.Float64frombits(binary.LittleEndian.Uint64(d.b)))
-		d.b = d.b[8:]
-		return v
-	case event.KindString:
-		return event.String(d.e.Text(d.bytes()))
-	case event.KindList:
-		list := make([]event.Value, d.uvarint())
-		for i := range list {
-			list[i] = d.value()
-		}
-		return event.List(list)
-	}
-	return event.Value{}
 }
