@@ -26,9 +26,9 @@ func TestFullDisk(t *testing.T) {
 	defer b.Close()
 	var err error
 	e := b.event(t, start, `{"pad":"`+strings.Repeat("x", 1000)+`"}`)
-	for range 2000 {
+	for range 3000 {
 		b.Add(e, nil)
-		if err = b.Bound(100_000); err != nil {
+		if err = b.Bound(2 << 20); err != nil {
 			break
 		}
 	}

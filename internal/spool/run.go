@@ -15,44 +15,29 @@ import (
 	"github.com/orlop/orlop/event"
 )
 
-// A level is a file of runs that were written at the same depth of merging.
-type level struct {
-	file *os.File // without a name
-	end  int64
-	runs []*run
-}
-
-// write returns a writer behind what is in the file.
-func (l *level) write() *bufio.Writer {
-	return bufio.NewWriterSize(io.NewOffsetWriter(l.file, l.end), 256<<10)
-}
-
-// drop forgets a run that has been read.
-func (l *level) drop(r *run) error {
-	l.runs = slices.DeleteFunc(l.runs, func(x *run) bool { return x == r })
-	if len(l.runs) == 0 {
-		return l.empty()
-	}
-	return nil
-}
-
-// empty gives the room on disk back.
-func (l *level) empty() error {
-	l.runs, l.end = nil, 0
-	return l.file.Truncate(0)
-}
-
-// A run is events on disk that are in order, and how far it has been read.
+// A run is a file of events that are in order, and how far it has been read.
 type run struct {
-	level     *level
-	from, end int64
-	r         *bufio.Reader // nil until it is open
+	level int      // how often its events have been merged
+	file  *os.File // without a name; nil when it has been read
+	size  int64
+	left  int64         // of size, not read yet
+	r     *bufio.Reader // nil until it is open
 
 	head    event.Event // the time and the tiebreaker of the next event
 	arrival uint64
 	header  [headerSize]byte
 	key     []byte
 	body    int // its length; it has not been read yet
+}
+
+// close gives the room on disk back.
+func (r *run) close() error {
+	if r.file == nil {
+		return nil
+	}
+	f := r.file
+	r.file = nil
+	return f.Close()
 }
 
 // A record is a header, a key and a body. The header has the lengths of both,
@@ -64,18 +49,18 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var errDamaged = errors.New("what was written there has changed")
 
-// next reads the header and the key of the next record.
+// next reads the header and the key of the next record, if there is one.
 func (r *run) next(tie event.Field) (bool, error) {
-	if _, err := io.ReadFull(r.r, r.header[:]); err == io.EOF {
-		r.r = nil
+	if r.left == 0 {
 		return false, nil
-	} else if err != nil {
-		return false, err
 	}
 	h := r.header[:]
+	if _, err := io.ReadFull(r.r, h); err != nil {
+		return false, unexpected(err)
+	}
 	n := binary.LittleEndian.Uint32(h)
 	r.body = int(binary.LittleEndian.Uint32(h[4:]))
-	if n > maxTie+64 || int64(r.body) > r.end-r.from {
+	if r.left -= headerSize + int64(n); n > maxTie+64 || int64(r.body) > r.left {
 		return false, errDamaged
 	}
 	r.key = slices.Grow(r.key[:0], int(n))[:n]
@@ -97,27 +82,20 @@ func (r *run) next(tie event.Field) (bool, error) {
 	return true, err
 }
 
-// readBody reads the body of the record that r is at.
-func (r *run) readBody(b []byte) error {
-	if _, err := io.ReadFull(r.r, b); err != nil {
-		return unexpected(err)
+// readBody reads the body of the record that r is at, into buf if that has room.
+func (r *run) readBody(buf []byte) ([]byte, error) {
+	if cap(buf) < r.body || cap(buf) > maxKeep && r.body <= maxKeep {
+		buf = make([]byte, r.body)
 	}
-	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(r.header[12:]) {
-		return errDamaged
+	buf = buf[:r.body]
+	if _, err := io.ReadFull(r.r, buf); err != nil {
+		return nil, unexpected(err)
 	}
-	return nil
-}
-
-// copy writes the record that r is at, unread.
-func (r *run) copy(w *bufio.Writer) error {
-	if _, err := w.Write(r.header[:]); err != nil {
-		return err
+	if crc32.Checksum(buf, castagnoli) != binary.LittleEndian.Uint32(r.header[12:]) {
+		return nil, errDamaged
 	}
-	if _, err := w.Write(r.key); err != nil {
-		return err
-	}
-	_, err := io.CopyN(w, r.r, int64(r.body))
-	return unexpected(err)
+	r.left -= int64(r.body)
+	return buf, nil
 }
 
 func unexpected(err error) error {

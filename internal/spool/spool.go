@@ -28,10 +28,12 @@ import (
 //
 // What is in memory is a heap. When it is too big it is sorted and written as a
 // run, whose first event is then a candidate for the next one, beside the top of
-// the heap. Runs of one level are in one file; when there are fanIn of them they
-// are merged into one run of the next level, and their file is emptied. So n
-// events are written log(n) times, no more than fanIn runs of each level are
-// open, and disk holds what waits, and while runs are merged at most twice that.
+// the heap. Each run is a file, which goes when its last event has been taken. When
+// there are fanIn runs of one level they are merged into one of the next level, so
+// that n events are written log(n) times, and no more than fanIn runs of each level
+// are open. Runs of which less than a quarter is left are merged before another is
+// written: so disk, when it grows, has at most four times what waits there, and
+// while runs are merged once more what is left of those.
 // Of an event on disk nothing stays in memory, but for the first of each run.
 
 // Enough is how much is worth keeping in memory, in bytes: more makes fewer
@@ -46,8 +48,8 @@ const (
 	maxTie     = 32 << 10 // of the text that a tiebreaker is compared by, on disk; Lucene takes no longer one
 )
 
-// A Queue gives events back in order, and those that are equal as they came. It
-// is not safe for concurrent use.
+// A Queue gives events back in order, and those that are equal as they came. After
+// an error it can only be closed. It is not safe for concurrent use.
 type Queue struct {
 	schema  *event.Schema
 	tie     event.Field
@@ -57,7 +59,6 @@ type Queue struct {
 	size    int64      // of memory
 	onDisk  int
 	arrival uint64
-	levels  []*level
 	heads   []*run // all runs, a heap once they are open
 	ordered bool   // heads is one
 
@@ -186,10 +187,10 @@ func (q *Queue) Next() (*event.Event, []uint32, error) {
 // Close forgets all events and frees what they took.
 func (q *Queue) Close() error {
 	var errs []error
-	for _, l := range q.levels {
-		errs = append(errs, l.file.Close())
+	for _, r := range q.heads {
+		errs = append(errs, r.close())
 	}
-	q.levels, q.heads, q.memory, q.size, q.onDisk = nil, nil, nil, 0, 0
+	q.heads, q.memory, q.size, q.onDisk = nil, nil, 0, 0
 	return errors.Join(errs...)
 }
 
@@ -221,23 +222,25 @@ func (q *Queue) before(a *event.Event, n uint64, b *event.Event, m uint64) bool 
 	return n < m
 }
 
-// take reads the event that r is at, and goes to its next one.
+// take reads the event that r, the first of the heads, is at.
 func (q *Queue) take(r *run) error {
-	if cap(q.buf) < r.body || cap(q.buf) > maxKeep && r.body <= maxKeep {
-		q.buf = make([]byte, r.body)
-	}
-	q.buf = q.buf[:r.body]
-	if err := r.readBody(q.buf); err != nil {
+	body, err := r.readBody(q.buf)
+	if err != nil {
 		return err
 	}
-	at := r.head.Time
+	q.buf = body
 	if q.decoder == nil {
 		q.decoder = event.NewDecoder(q.schema)
 	}
-	if err := q.restore(q.buf, at); err != nil {
+	if err := q.restore(body, r.head.Time); err != nil {
 		return err
 	}
 	q.onDisk--
+	return q.advance(r)
+}
+
+// advance goes to the next event of r, the first of the heads.
+func (q *Queue) advance(r *run) error {
 	more, err := r.next(q.tie)
 	switch {
 	case err != nil:
@@ -247,113 +250,119 @@ func (q *Queue) take(r *run) error {
 		return nil
 	}
 	heap.Pop((*headHeap)(q))
-	return r.level.drop(r)
+	return r.close()
 }
 
 // spill writes what is in memory as a run.
 func (q *Queue) spill() error {
+	var most []*run // have been read
+	level := 0
+	for _, r := range q.heads {
+		if r.left < r.size/4 {
+			most = append(most, r)
+			level = max(level, r.level)
+		}
+	}
+	if err := q.merge(most, level); err != nil {
+		return err
+	}
 	slices.SortFunc(q.memory, func(a, b *waiting) int {
 		if c := q.compare(a.e, b.e); c != 0 {
 			return c
 		}
 		return cmp.Compare(a.arrival, b.arrival)
 	})
-	l, err := q.level(0)
+	err := q.write(0, func(w *bufio.Writer) (err error) {
+		for _, m := range q.memory {
+			if q.buf, err = appendRecord(q.buf[:0], q.tie, m); err != nil {
+				return err
+			}
+			if _, err := w.Write(q.buf); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	w := l.write()
-	for _, m := range q.memory {
-		if q.buf, err = appendRecord(q.buf[:0], q.tie, m); err != nil {
-			return err
-		}
-		if _, err := w.Write(q.buf); err != nil {
-			return err
-		}
 	}
 	if cap(q.buf) > maxKeep {
 		q.buf = nil
 	}
-	if err := q.add(l, w); err != nil {
-		return err
-	}
 	q.onDisk += len(q.memory)
 	clear(q.memory)
 	q.memory, q.size = q.memory[:0], 0
-	for n := 0; n < len(q.levels) && len(q.levels[n].runs) >= fanIn; n++ {
-		if err := q.merge(n); err != nil {
+	for level := 0; ; level++ {
+		var runs []*run
+		for _, r := range q.heads {
+			if r.level == level {
+				runs = append(runs, r)
+			}
+		}
+		if len(runs) < fanIn {
+			return nil
+		}
+		if err := q.merge(runs, level+1); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// add makes what w has written a run of l.
-func (q *Queue) add(l *level, w *bufio.Writer) error {
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	end, err := l.file.Seek(0, io.SeekEnd)
+// write makes a run of what fill writes.
+func (q *Queue) write(level int, fill func(*bufio.Writer) error) error {
+	f, err := os.CreateTemp("", "orlop-spool-")
 	if err != nil {
 		return err
 	}
-	r := &run{level: l, from: l.end, end: end}
-	l.end = end
-	l.runs = append(l.runs, r)
+	r := &run{level: level, file: f}
+	w := bufio.NewWriterSize(f, 256<<10)
+	// Without a name it is gone with the process, however that ends.
+	if err = os.Remove(f.Name()); err == nil {
+		err = fill(w)
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err == nil {
+		r.size, err = f.Seek(0, io.SeekCurrent)
+	}
+	if err != nil {
+		r.close()
+		return err
+	}
+	r.left = r.size
 	q.heads = append(q.heads, r)
 	q.ordered = false
 	return nil
 }
 
-// merge makes one run of the next level of all runs of level n.
-func (q *Queue) merge(n int) error {
-	from := q.levels[n]
-	to, err := q.level(n + 1)
-	if err != nil {
-		return err
+// merge makes one run of what is left of several.
+func (q *Queue) merge(runs []*run, level int) error {
+	if len(runs) == 0 {
+		return nil
 	}
-	rest := slices.DeleteFunc(q.heads, func(r *run) bool { return r.level == from })
-	q.heads, q.ordered = slices.Clone(from.runs), false
-	if _, err := q.first(); err != nil {
-		return err
-	}
-	w := to.write()
-	for len(q.heads) > 0 {
-		r := q.heads[0]
-		if err := r.copy(w); err != nil {
-			return err
+	m := &Queue{tie: q.tie, compare: q.compare, heads: runs}
+	err := q.write(level, func(w *bufio.Writer) error {
+		for {
+			r, err := m.first()
+			if r == nil || err != nil {
+				return err
+			}
+			if m.buf, err = r.readBody(m.buf); err != nil {
+				return err
+			}
+			for _, b := range [][]byte{r.header[:], r.key, m.buf} {
+				if _, err := w.Write(b); err != nil {
+					return err
+				}
+			}
+			if err := m.advance(r); err != nil {
+				return err
+			}
 		}
-		more, err := r.next(q.tie)
-		switch {
-		case err != nil:
-			return err
-		case more:
-			heap.Fix((*headHeap)(q), 0)
-			continue
-		}
-		heap.Pop((*headHeap)(q))
-	}
-	q.heads = rest
-	if err := q.add(to, w); err != nil {
-		return err
-	}
-	return from.empty()
-}
-
-func (q *Queue) level(n int) (*level, error) {
-	if n == len(q.levels) {
-		f, err := os.CreateTemp("", "orlop-spool-")
-		if err != nil {
-			return nil, err
-		}
-		// Without a name it is gone with the process, however that ends.
-		if err := os.Remove(f.Name()); err != nil {
-			f.Close()
-			return nil, err
-		}
-		q.levels = append(q.levels, &level{file: f})
-	}
-	return q.levels[n], nil
+	})
+	q.heads = slices.DeleteFunc(q.heads, func(r *run) bool { return r.file == nil })
+	return err
 }
 
 // open reads the first event of r, if that has not been done.
@@ -361,7 +370,7 @@ func (q *Queue) open(r *run) error {
 	if r.r != nil {
 		return nil
 	}
-	r.r = bufio.NewReaderSize(io.NewSectionReader(r.level.file, r.from, r.end-r.from), readBuffer)
+	r.r = bufio.NewReaderSize(io.NewSectionReader(r.file, 0, r.size), readBuffer)
 	more, err := r.next(q.tie)
 	if err == nil && !more {
 		err = io.ErrUnexpectedEOF
