@@ -3,9 +3,9 @@
 //
 //	q := spool.New(schema, query.Tiebreaker, query.Compare)
 //	defer q.Close()
-//	err := q.Add(e, nil)        // for each event
-//	err = q.Bound(spool.Enough) // the rest goes to disk
-//	e, _, err := q.Next()       // until io.EOF
+//	q.Add(e, nil)                // for each event
+//	err := q.Bound(spool.Enough) // the rest goes to disk
+//	e, _, err := q.Next()        // until io.EOF
 //
 // Events may be added and taken in turns.
 package spool
