@@ -143,10 +143,13 @@ func (q *Queue) Bound(limit int64) error {
 	return nil
 }
 
-// explain tells the next person what to do.
+// explain says what was being done, and where.
 func explain(err error) error {
-	return fmt.Errorf("events that wait to be put in order go to %s: %w (TMPDIR names another place)", os.TempDir(), err)
+	return fmt.Errorf("events that wait to be put in order go to %s: %w", os.TempDir(), err)
 }
+
+// elsewhere says what to do where a file cannot be written.
+func elsewhere(err error) error { return fmt.Errorf("%w (TMPDIR names another place)", err) }
 
 // First is the time of the first event; it is not ok if the Queue is empty.
 func (q *Queue) First() (at time.Time, ok bool, err error) {
@@ -312,7 +315,7 @@ func (q *Queue) spill() error {
 func (q *Queue) write(level int, fill func(*bufio.Writer) error) error {
 	f, err := os.CreateTemp("", "orlop-spool-")
 	if err != nil {
-		return err
+		return elsewhere(err)
 	}
 	r := &run{level: level, file: f}
 	w := bufio.NewWriterSize(f, 256<<10)
@@ -320,8 +323,8 @@ func (q *Queue) write(level int, fill func(*bufio.Writer) error) error {
 	if err = os.Remove(f.Name()); err == nil {
 		err = fill(w)
 	}
-	if err == nil {
-		err = w.Flush()
+	if failed := w.Flush(); failed != nil { // now, or when fill wrote
+		err = elsewhere(failed)
 	}
 	if err == nil {
 		r.size, err = f.Seek(0, io.SeekCurrent)
