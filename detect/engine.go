@@ -47,9 +47,9 @@ type Options struct {
 	// wait for Flush, on disk (TMPDIR) if they are many, and none is late.
 	Lateness time.Duration
 
-	// Interrupted is asked while events that waited are given to their rules, which
-	// at the end of a long file takes a while: an error ends that, and is Err. Nil
-	// is never.
+	// Interrupted is asked while events that waited are put in order and given to
+	// their rules, which of a long file takes a while: an error ends that, and is
+	// Err. Nil is never.
 	Interrupted func() error
 
 	// Evidence says what is not known of the time between two moments; nil is
@@ -267,6 +267,7 @@ func (g *Engine) inherit(rules []*active) {
 				usual: g.opts.Lateness, sources: map[string]*clock{},
 				waiting: spool.New(g.opts.Schema, a.query.Tiebreaker, a.query.Compare),
 			}
+			o.waiting.Interrupted = g.opts.Interrupted
 			for source, lateness := range g.expected {
 				o.expect(source, lateness)
 			}

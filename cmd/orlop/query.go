@@ -171,6 +171,7 @@ func (q *queryFlags) mapping(cmd *cobra.Command, c *eql.Compiler, src syntax.Sou
 	}
 	if slices.ContainsFunc(in.replay.Inputs, func(in *source.Input) bool { return in.Name() == "-" || in.Size() < 0 }) {
 		in.seen = spool.New(c.Schema, 0, func(a, b *event.Event) int { return 0 })
+		in.seen.Interrupted = cmd.Context().Err
 	} else {
 		in.replay.Reject = nil // the second time it counts
 	}
@@ -208,6 +209,7 @@ var errSeen = errors.New("seen enough")
 // sequence could not order.
 func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.Schema, in *replayed, out *printer) (untimed int, err error) {
 	ordered := spool.New(schema, query.Tiebreaker, query.Compare)
+	ordered.Interrupted = cmd.Context().Err
 	defer ordered.Close()
 	at := schema.Field(q.timestamp)
 	err = in.run(cmd.Context(), func(e *event.Event) error {

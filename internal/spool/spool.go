@@ -51,6 +51,10 @@ const (
 // A Queue gives events back in order, and those that are equal as they came. After
 // an error it can only be closed. It is not safe for concurrent use.
 type Queue struct {
+	// Interrupted is asked while runs are merged, which of many events takes a while:
+	// an error ends that. Nil is never.
+	Interrupted func() error
+
 	schema  *event.Schema
 	tie     event.Field
 	compare func(a, b *event.Event) int
@@ -115,6 +119,7 @@ func (q *Queue) Memory(f func(Entry)) {
 // and of which the entries are left. It keeps their events.
 func (q *Queue) With(added uint64, entries []Entry) *Queue {
 	n := New(q.schema, q.tie, q.compare)
+	n.Interrupted = q.Interrupted
 	n.arrival = added
 	for _, e := range entries {
 		n.push(e)
@@ -346,7 +351,12 @@ func (q *Queue) merge(runs []*run, level int) error {
 	}
 	m := &Queue{tie: q.tie, compare: q.compare, heads: runs}
 	err := q.write(level, func(w *bufio.Writer) error {
-		for {
+		for n := 1; ; n++ {
+			if n%1024 == 0 && q.Interrupted != nil {
+				if err := q.Interrupted(); err != nil {
+					return err
+				}
+			}
 			r, err := m.first()
 			if r == nil || err != nil {
 				return err

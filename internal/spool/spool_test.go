@@ -237,3 +237,32 @@ func TestWithoutDirectory(t *testing.T) {
 	}
 	b.Close()
 }
+
+// Whoever is asked to end need not first merge all that is on disk.
+func TestInterrupted(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	enough := errors.New("enough")
+	b := newBench()
+	defer b.Close()
+	asked := 0
+	b.Interrupted = func() error {
+		if asked++; asked < 3 {
+			return nil
+		}
+		return enough
+	}
+	e := b.event(t, start, `{}`)
+	var err error
+	for run := 1; run <= 64 && err == nil; run++ {
+		if asked > 0 {
+			t.Fatal("nothing is to be merged yet")
+		}
+		for range 100 {
+			b.Add(e, nil)
+		}
+		err = b.Bound(0)
+	}
+	if !errors.Is(err, enough) || asked != 3 {
+		t.Errorf("asked %d times, error %v", asked, err)
+	}
+}
