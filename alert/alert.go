@@ -231,8 +231,8 @@ func Parse(doc []byte) (*Alert, error) {
 //
 // Ask it only of events from such a source: anybody who may write events freely
 // could write this into them to go unseen.
-func Descends(e *event.Event, ruleID string) bool {
-	h, err := NewMaker(event.NewSchema()).hit(e)
+func (mk *Maker) Descends(e *event.Event, ruleID string) bool {
+	h, err := mk.hit(e)
 	if err != nil {
 		return false
 	}

@@ -645,13 +645,13 @@ func (g *Engine) trim() {
 }
 
 // descends reports whether an event is an alert of the rule, or comes from one.
-func descends(e *event.Event, ruleID string) bool {
+func (g *Engine) descends(e *event.Event, ruleID string) bool {
 	// Fast path: it is no alert. To ask an alert means to take it apart.
-	return bytes.Contains(e.Raw, []byte("kibana")) && alert.Descends(e, ruleID)
+	return bytes.Contains(e.Raw, []byte("kibana")) && g.maker.Descends(e, ruleID)
 }
 
 func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
-	if descends(e, a.rule.ID) {
+	if g.descends(e, a.rule.ID) {
 		return
 	}
 	match := alert.Match{Now: g.opts.Now(), Explain: explainEvent(a.query, e)}
@@ -668,7 +668,7 @@ func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
 
 func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) {
 	for _, e := range m.Events {
-		if e != nil && descends(e, a.rule.ID) {
+		if e != nil && g.descends(e, a.rule.ID) {
 			return
 		}
 	}
