@@ -675,6 +675,34 @@ func TestMissingAtTheEnd(t *testing.T) {
 	}
 }
 
+// What answers for a missing event may come as late as the bound allows, after much
+// else, and from a source of which nothing was heard before.
+func TestMissingHearsTheLate(t *testing.T) {
+	f := func(comes bool, want string) {
+		t.Helper()
+		b := newBench(t, detect.Options{Lateness: 10 * time.Second},
+			eql("m", `sequence by user.id with maxspan=5s [process where true] ![network where true]`))
+		b.see("a", doc(0, `"event.category":"process","user.id":"1"`))
+		for _, source := range []string{"a", "b"} {
+			b.see(source, doc(14.9, `"event.category":"process","user.id":"2"`))
+		}
+		if got := b.raised(); got != "" {
+			t.Errorf("too early: %q", got)
+		}
+		if comes {
+			b.see("c", doc(4.9, `"event.category":"network","user.id":"1"`))
+		}
+		b.see("b", doc(20, `"event.category":"file","user.id":"2"`))
+		b.see("a", doc(20, `"event.category":"file","user.id":"2"`))
+		b.see("c", doc(20, `"event.category":"file","user.id":"2"`))
+		if got := b.raised(); got != want || b.Stats().Late != 0 {
+			t.Errorf("answered %v: got %q, %d late; want %q", comes, got, b.Stats().Late, want)
+		}
+	}
+	f(true, "")
+	f(false, "m@0")
+}
+
 // A rule may have its own field for the time, and another for what is at one.
 func TestTimestampField(t *testing.T) {
 	const query = `sequence by user.id with maxspan=10s [process where true] [network where true]`
