@@ -52,6 +52,7 @@ type clock struct {
 	source   string
 	at       time.Time
 	lateness time.Duration // negative is no bound
+	expected bool          // it was announced
 	index    int           // in clocks
 }
 
@@ -64,19 +65,24 @@ func (o *order) held() bool { return o.endless || o.unbounded > 0 }
 // spills reports whether what does not fit into memory goes to disk.
 func (o *order) spills() bool { return o.held() || o.usual < 0 }
 
-// expect makes the watermark wait for a source.
+// expect makes the watermark wait for a source that was announced.
 func (o *order) expect(source string, lateness time.Duration) {
-	c := &clock{source: source, lateness: lateness}
-	if was := o.sources[source]; was != nil {
+	o.follow(&clock{source: source, lateness: lateness, expected: true})
+}
+
+// follow makes the watermark wait for a source, and returns its clock.
+func (o *order) follow(c *clock) *clock {
+	if was := o.sources[c.source]; was != nil {
 		c.at = was.at
-		o.ended(source)
+		o.ended(c.source)
 	}
-	o.sources[source] = c
-	if lateness < 0 {
+	o.sources[c.source] = c
+	if c.lateness < 0 {
 		o.unbounded++
 	} else {
 		heap.Push(&o.clocks, c)
 	}
+	return c
 }
 
 // ended makes it wait no longer.
@@ -107,10 +113,9 @@ func (o *order) clockOf(source string) *clock {
 			return nil
 		}
 		if len(o.clocks) >= maxSources {
-			delete(o.sources, heap.Pop(&o.clocks).(*clock).source)
+			o.forget()
 		}
-		o.expect(source, o.usual)
-		c = o.sources[source]
+		c = o.follow(&clock{source: source, lateness: o.usual})
 	}
 	o.last = c
 	return c
@@ -119,6 +124,23 @@ func (o *order) clockOf(source string) *clock {
 // maxSources bounds how many sources that nobody expects a watermark waits for. Of
 // more, the one that is furthest behind is not waited for any more.
 const maxSources = 4096
+
+// forget makes room for one that nobody expects, if there are so many of them.
+func (o *order) forget() {
+	var last *clock
+	n := 0
+	for _, c := range o.clocks {
+		if c.expected {
+			continue
+		}
+		if n++; last == nil || c.reach().Before(last.reach()) {
+			last = c
+		}
+	}
+	if n >= maxSources {
+		o.ended(last.source)
+	}
+}
 
 // timeOf is when e happened. It is not ok if sequences cannot order events by it.
 func (o *order) timeOf(e *event.Event) (at time.Time, ok bool) {

@@ -163,6 +163,22 @@ func TestSourcesWaitForEachOther(t *testing.T) {
 	f("a@31")
 }
 
+// However many sources come that nobody expects, of which those that are furthest
+// behind are given up, one that is expected is waited for.
+func TestManySourcesWaitForTheExpected(t *testing.T) {
+	b := newBench(t, detect.Options{}, eql("a", `sequence with maxspan=10s [process where true] [file where true]`))
+	b.Expect("slow", 0)
+	for i := range 5000 {
+		b.see(fmt.Sprint("stranger", i), doc(100, `"event.category":"file"`))
+	}
+	b.see("slow", doc(95, `"event.category":"process"`))
+	b.see("slow", doc(101, `"event.category":"x"`))
+	b.Flush(b.emit)
+	if got := b.raised(); got != "a@100" || b.Stats().Late != 0 {
+		t.Errorf("got %q, %d late; want a@100", got, b.Stats().Late)
+	}
+}
+
 // After the clock was set back, events are in order again at once, not only when
 // the clock is where it was.
 func TestClockSetBack(t *testing.T) {
