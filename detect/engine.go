@@ -422,11 +422,8 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) Outcome {
 	}
 	late, untimed := false, false
 	for _, o := range g.orders {
-		if len(g.hits) > 0 {
-			l, u := g.enqueue(o, e)
-			late, untimed = late || l, untimed || u
-		}
-		o.saw(e)
+		l, u := g.enqueue(o, e)
+		late, untimed = late || l, untimed || u
 		g.release(o, emit)
 	}
 	if late {
@@ -475,7 +472,7 @@ func (g *Engine) concerns(e *event.Event) bool {
 }
 
 // enqueue gives an event to the stateful rules of o that want it, when its turn
-// comes.
+// comes, and notes how far its source has come.
 func (g *Engine) enqueue(o *order, e *event.Event) (late, untimed bool) {
 	g.mine = g.mine[:0]
 	for _, a := range g.hits {
@@ -483,14 +480,18 @@ func (g *Engine) enqueue(o *order, e *event.Event) (late, untimed bool) {
 			g.mine = append(g.mine, a.id)
 		}
 	}
-	if len(g.mine) == 0 || g.err != nil {
+	wanted := len(g.mine) > 0 && g.err == nil
+	if !wanted && o.endless { // Fast path: nobody asks when it was.
 		return false, false
 	}
 	at, ok := o.timeOf(e)
 	if !ok {
-		return false, true
+		return false, wanted
 	}
-	late, g.err = o.add(e, at, g.mine)
+	if wanted {
+		late, g.err = o.add(e, at, g.mine)
+	}
+	o.saw(e.Origin.Source, at)
 	return late, false
 }
 

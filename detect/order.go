@@ -154,19 +154,12 @@ func (o *order) timeOf(e *event.Event) (at time.Time, ok bool) {
 	return at, event.Orders(at)
 }
 
-// saw notes how far the source of e has come.
-func (o *order) saw(e *event.Event) {
+// saw notes that a source has come to a moment.
+func (o *order) saw(source string, at time.Time) {
 	if o.endless {
 		return
 	}
-	if at, ok := o.timeOf(e); ok {
-		o.reached(o.clockOf(e.Origin.Source), at)
-	}
-}
-
-// reached says that a source has come to a moment.
-func (o *order) reached(c *clock, at time.Time) {
-	if c != nil && at.After(c.at) {
+	if c := o.clockOf(source); c != nil && at.After(c.at) {
 		c.at = at
 		if c.lateness >= 0 {
 			heap.Fix(&o.clocks, c.index)
@@ -208,9 +201,7 @@ func (o *order) advanceSource(source string, now time.Time) {
 	if now.After(o.now) {
 		o.now = now
 	}
-	if !o.endless {
-		o.reached(o.clockOf(source), now)
-	}
+	o.saw(source, now)
 }
 
 // restart begins the order anew at a moment before what was there already.
