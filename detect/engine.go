@@ -299,7 +299,7 @@ func (g *Engine) inherit(rules []*active) {
 	}
 	for _, o := range g.orders {
 		o.budget = g.opts.Budget / int64(len(g.orders))
-		o.room = min(g.opts.Budget, inMemory) / int64(len(g.orders))
+		o.room = min(g.opts.Budget, spool.Enough) / int64(len(g.orders))
 	}
 }
 

@@ -325,7 +325,7 @@ func TestOrderOfArrival(t *testing.T) {
 			all = -1
 		}
 		want := matches(r, rules, events)
-		defer detect.InMemory(rapid.SampledFrom([]int64{0, 1500, 1 << 20}).Draw(r, "memory"))()
+		memory := rapid.SampledFrom([]int64{0, 1500, 1 << 20}).Draw(r, "memory")
 		for _, o := range []struct {
 			what     string
 			lateness time.Duration
@@ -336,7 +336,7 @@ func TestOrderOfArrival(t *testing.T) {
 			{"one lateness for all", all, nil},
 			{"no bound", -1, nil},
 		} {
-			if d := gocmp.Diff(want, ordered(r, rules, o.lateness, o.sources, events)); d != "" {
+			if d := gocmp.Diff(want, ordered(r, rules, o.lateness, o.sources, memory, events)); d != "" {
 				r.Errorf("%s:\n%s", o.what, d)
 			}
 		}
@@ -372,7 +372,7 @@ func matches(t rapid.TB, rules []*rule.Rule, events []arrival) []string {
 			t.Fatal(err)
 		}
 		if q.Kind() != lang.Sequences {
-			found = append(found, ordered(t, []*rule.Rule{r}, -1, nil, sorted)...)
+			found = append(found, ordered(t, []*rule.Rule{r}, -1, nil, 1<<20, sorted)...)
 			continue
 		}
 		n, m, d := s.Field("n"), q.NewMatcher(), event.NewDecoder(s)
@@ -399,8 +399,9 @@ func matches(t rapid.TB, rules []*rule.Rule, events []arrival) []string {
 }
 
 // ordered says what an engine finds in events as they arrive, as matches does.
-func ordered(t rapid.TB, rules []*rule.Rule, lateness time.Duration, sources map[string]time.Duration, events []arrival) []string {
+func ordered(t rapid.TB, rules []*rule.Rule, lateness time.Duration, sources map[string]time.Duration, memory int64, events []arrival) []string {
 	b := newBench(t, detect.Options{Lateness: lateness}, rules...)
+	detect.InMemory(b.Engine, memory)
 	for s, l := range sources {
 		b.Expect(s, l)
 	}
@@ -554,10 +555,10 @@ func TestEnded(t *testing.T) {
 // Where events cannot wait, the engine says so, and goes on with single events.
 func TestNowhereToWait(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()+"/missing")
-	defer detect.InMemory(0)()
 	b := newBench(t, detect.Options{Lateness: -1},
 		eql("p", `process where true`),
 		eql("s", `sequence by user.id [process where true] [network where true]`))
+	detect.InMemory(b.Engine, 0)
 	b.see("s", doc(0, `"event.category":"process","user.id":"1"`))
 	b.see("s", doc(1, `"event.category":"process","user.id":"2"`))
 	b.Flush(b.emit)

@@ -1,11 +1,10 @@
 package detect
 
-// InMemory sets how much waits in memory before it goes to disk, and returns what
-// sets it back.
-func InMemory(bytes int64) (back func()) {
-	was := inMemory
-	inMemory = bytes
-	return func() { inMemory = was }
+// InMemory sets how much waits in memory before it goes to disk, until SetRules.
+func InMemory(g *Engine, bytes int64) {
+	for _, o := range g.orders {
+		o.room = bytes
+	}
 }
 
 // TryAll makes g try every predicate of every rule on every event.

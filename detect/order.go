@@ -21,9 +21,6 @@ import (
 // Else memory is the bound: the oldest goes to its rules early, and what is older
 // than that and comes afterwards is late.
 
-// inMemory is how much of what may wait on disk waits in memory, in bytes.
-var inMemory int64 = spool.Enough
-
 // order is one for all rules that order by the same fields.
 type order struct {
 	usual   time.Duration // lateness of sources that nobody expects; negative is no bound
