@@ -18,7 +18,6 @@ package detect
 
 import (
 	"bytes"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -187,20 +186,7 @@ func New(o Options) *Engine {
 // the same keeps its state. A rule whose query is wrong does not run; the error
 // is a [syntax.Errors] with every mistake of all of them, and the others run.
 func (g *Engine) SetRules(rules []*rule.Rule) error {
-	var errs syntax.Errors
-	var all []*active
-	for _, r := range rules {
-		a, err := g.compile(r)
-		if err != nil {
-			var mistakes syntax.Errors
-			if !errors.As(err, &mistakes) {
-				return err
-			}
-			errs = append(errs, mistakes...)
-		}
-		a.place = len(all)
-		all = append(all, a)
-	}
+	all, mistakes := compile(rules, g.opts.Schema)
 	g.inherit(all)
 	g.rules, g.wanted, g.any = all, map[string]bool{}, false
 	var running []*active
@@ -225,10 +211,7 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 	}
 	g.index = newIndex(running)
 	g.maker = alert.NewMaker(g.opts.Schema)
-	if len(errs) > 0 {
-		return errs
-	}
-	return nil
+	return mistakes
 }
 
 // inherit gives new rules the state and the counters of those they follow.
@@ -249,7 +232,7 @@ func (g *Engine) inherit(rules []*active) {
 	g.stateful, g.orders, g.kept, g.byID = nil, nil, 0, map[uint32]*active{}
 	for _, a := range rules {
 		a.alerts = alerts[a.rule.ID]
-		if a.state == nil {
+		if a.query == nil || a.query.Kind() == eql.Events {
 			continue
 		}
 		if was := states[a.identity()]; len(was) > 0 {
@@ -257,7 +240,7 @@ func (g *Engine) inherit(rules []*active) {
 			a.state, a.query, a.id = was[0].state, was[0].query, was[0].id
 		} else {
 			g.lastID++
-			a.id = g.lastID
+			a.id, a.state = g.lastID, a.newState(g.opts.RuleBudget)
 		}
 		g.byID[a.id] = a
 		fields := a.rule.TimestampField + "\x00" + a.rule.TiebreakerField
@@ -306,37 +289,47 @@ func (g *Engine) inherit(rules []*active) {
 // Check compiles rules without running them and returns every mistake in their
 // queries, as a [syntax.Errors].
 func Check(rules []*rule.Rule) error {
-	return New(Options{Schema: event.NewSchema()}).SetRules(rules)
+	_, err := compile(rules, event.NewSchema())
+	return err
 }
 
-func (g *Engine) compile(r *rule.Rule) (*active, error) {
-	a := &active{rule: r, why: r.Idle()}
-	if r.Type != "eql" {
-		return a, nil
-	}
-	// The query of a rule that does not run is checked all the same.
-	c := eql.Compiler{Schema: g.opts.Schema, Category: r.EventCategoryOverride, Timestamp: r.TimestampField, Tiebreaker: r.TiebreakerField}
-	q, err := c.Compile(r.Query)
-	switch {
-	case err != nil:
-		a.why = "its query has mistakes"
-		return a, err
-	case a.why != "":
-	case len(r.Filters) > 0:
-		a.why = "its filters cannot run yet"
-	default:
-		a.query = q
-		a.category = categories(q, r)
-		switch q.Kind() {
-		case eql.Sequences:
-			m := q.NewMatcher()
-			m.SetBudget(g.opts.RuleBudget)
-			a.state = m
-		case eql.Samples:
-			a.state = newSamples(q, r.Lookback(), g.opts.RuleBudget)
+// compile compiles the queries of rules that run, and checks those of the others
+// all the same. The error is a syntax.Errors.
+func compile(rules []*rule.Rule, s *event.Schema) (all []*active, err error) {
+	var mistakes syntax.Errors
+	for place, r := range rules {
+		a := &active{rule: r, why: r.Idle(), place: place}
+		all = append(all, a)
+		if r.Type != "eql" {
+			continue
+		}
+		c := eql.Compiler{Schema: s, Category: r.EventCategoryOverride, Timestamp: r.TimestampField, Tiebreaker: r.TiebreakerField}
+		q, err := c.Compile(r.Query)
+		switch {
+		case err != nil:
+			a.why = "its query has mistakes"
+			mistakes = append(mistakes, err.(syntax.Errors)...)
+		case a.why != "":
+		case len(r.Filters) > 0:
+			a.why = "its filters cannot run yet"
+		default:
+			a.query, a.category = q, categories(q, r)
 		}
 	}
-	return a, nil
+	if len(mistakes) > 0 {
+		err = mistakes
+	}
+	return all, err
+}
+
+// newState is what a rule keeps that has seen nothing yet.
+func (a *active) newState(budget int64) stateful {
+	if a.query.Kind() == eql.Samples {
+		return newSamples(a.query, a.rule.Lookback(), budget)
+	}
+	m := a.query.NewMatcher()
+	m.SetBudget(budget)
+	return m
 }
 
 // categories are the event categories that a query asks for; nil is any.

@@ -211,7 +211,8 @@ func TestMistakes(t *testing.T) {
 	g := detect.New(detect.Options{Schema: event.NewSchema()})
 	kql := eql("kql", "process.name: x")
 	kql.Type = "query"
-	err := g.SetRules([]*rule.Rule{eql("bad", `process where proc.name = "x"`), eql("good", `process where true`), eql("worse", `procss`), kql})
+	rules := []*rule.Rule{eql("bad", `process where proc.name = "x"`), eql("good", `process where true`), eql("worse", `procss`), kql}
+	err := g.SetRules(rules)
 	mistakes, ok := err.(syntax.Errors)
 	if !ok || len(mistakes) != 2 {
 		t.Fatalf("got %v, want two mistakes", err)
@@ -220,6 +221,18 @@ func TestMistakes(t *testing.T) {
 		if mistakes[i].Src.Name != name {
 			t.Errorf("mistake %d is in %s, want %s", i, mistakes[i].Src.Name, name)
 		}
+	}
+	if d := gocmp.Diff(err, detect.Check(rules)); d != "" {
+		t.Errorf("Check says something else: %s", d)
+	}
+	if err := detect.Check([]*rule.Rule{rules[1], kql}); err != nil {
+		t.Errorf("without mistakes: %v", err)
+	}
+	// It compiles, and builds no engine.
+	check := testing.AllocsPerRun(10, func() { detect.Check(nil) })
+	schema := testing.AllocsPerRun(10, func() { event.NewSchema() })
+	if check > schema {
+		t.Errorf("to check nothing allocates %v times, its schema %v", check, schema)
 	}
 	var idle []string
 	for _, s := range g.Rules() {

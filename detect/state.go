@@ -177,21 +177,19 @@ func (g *Engine) Restore(s *State) error {
 
 // restored is a new state for a that goes on from rs.
 func (a *active) restored(rs *RuleState, budget int64, get func(int) *event.Event) (stateful, error) {
-	switch a.state.(type) {
+	switch st := a.newState(budget).(type) {
 	case *eql.Matcher:
 		if rs.Sequence == nil {
 			return nil, errState
 		}
-		m := a.query.NewMatcher()
-		m.SetBudget(budget)
-		return m, m.Restore(*rs.Sequence, get)
-	default:
+		return st, st.Restore(*rs.Sequence, get)
+	case *samples:
 		if rs.Samples == nil {
 			return nil, errState
 		}
-		n := newSamples(a.query, a.rule.Lookback(), budget)
-		return n, n.restore(rs.Samples, get)
+		return st, st.restore(rs.Samples, get)
 	}
+	return nil, errState
 }
 
 // restored is a copy of o that goes on from os. The rules are ours for those of os.
