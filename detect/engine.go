@@ -100,6 +100,7 @@ type Engine struct {
 	orders   []*order
 	kept     int64 // bytes that all stateful rules keep
 	stats    Stats
+	meter    meter
 	err      error
 }
 
@@ -114,6 +115,8 @@ type active struct {
 	id    uint32 // of a stateful rule, the same as that of the one it follows
 	place int    // among the rules
 	hit   uint64 // the last event that it wanted; the index's
+	seen  uint64 // the last event that it was tried on
+	cost  Cost   // but for its State
 
 	state stateful  // nil for rules of single events
 	order *order    // of a stateful rule
@@ -163,6 +166,7 @@ type Status struct {
 	Idle   string // why it does not run, or ""
 	Kind   eql.Kind
 	Alerts uint64 // raised so far, building blocks not counted
+	Cost   Cost
 }
 
 // New returns an Engine without rules.
@@ -178,7 +182,7 @@ func New(o Options) *Engine {
 	}
 	return &Engine{
 		opts: o, category: o.Schema.Field("event.category"), index: newIndex(nil),
-		expected: map[string]time.Duration{}, late: map[string]uint64{},
+		expected: map[string]time.Duration{}, late: map[string]uint64{}, meter: newMeter(),
 	}
 }
 
@@ -216,10 +220,10 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 
 // inherit gives new rules the state and the counters of those they follow.
 func (g *Engine) inherit(rules []*active) {
-	alerts := map[string]uint64{}
+	same := map[string]*active{}
 	states := map[string][]*active{} // two rules may be the same
 	for _, a := range g.rules {
-		alerts[a.rule.ID] = a.alerts
+		same[a.rule.ID] = a
 	}
 	for _, a := range g.stateful {
 		states[a.identity()] = append(states[a.identity()], a)
@@ -231,7 +235,9 @@ func (g *Engine) inherit(rules []*active) {
 	was := g.orders
 	g.stateful, g.orders, g.kept, g.byID = nil, nil, 0, map[uint32]*active{}
 	for _, a := range rules {
-		a.alerts = alerts[a.rule.ID]
+		if was := same[a.rule.ID]; was != nil {
+			a.alerts, a.cost = was.alerts, was.cost
+		}
 		if a.query == nil || a.query.Kind() == eql.Events {
 			continue
 		}
@@ -360,9 +366,12 @@ func categories(q *eql.Query, r *rule.Rule) []string {
 func (g *Engine) Rules() []Status {
 	out := make([]Status, len(g.rules))
 	for i, a := range g.rules {
-		out[i] = Status{Rule: a.rule, Idle: a.why, Alerts: a.alerts}
+		out[i] = Status{Rule: a.rule, Idle: a.why, Alerts: a.alerts, Cost: a.cost}
 		if a.query != nil {
 			out[i].Kind = a.query.Kind()
+		}
+		if a.state != nil {
+			out[i].Cost.State = a.state.Size()
 		}
 	}
 	return out
@@ -402,9 +411,11 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) Outcome {
 	g.stats.In++
 	if g.concerns(e) {
 		g.stats.Evaluated++
-		g.hits = g.index.match(e, g.hits[:0])
+		g.meter.next()
+		g.hits = g.index.match(e, g.hits[:0], &g.meter)
 		for _, a := range g.hits {
 			if a.state == nil && !a.superseded(g.hits) {
+				g.meter.start()
 				g.raise(a, e, emit)
 			}
 		}
@@ -551,7 +562,10 @@ func (g *Engine) Flush(emit func(*alert.Alert)) {
 	}
 	for _, a := range g.stateful {
 		before := a.state.Size()
+		g.meter.next()
+		g.meter.start()
 		a.state.Flush(func(m eql.Match) { g.raiseSequence(a, m, emit) })
+		g.meter.charge(a)
 		g.kept += a.state.Size() - before
 	}
 }
@@ -571,14 +585,18 @@ func (g *Engine) release(o *order, emit func(*alert.Alert)) {
 		if early {
 			g.stats.Early++
 		}
+		g.meter.next()
 		for _, id := range rules {
 			a := g.byID[id]
 			if a == nil {
 				continue // The rule is gone.
 			}
 			before := a.state.Size()
+			g.meter.start()
 			a.state.Add(e, func(m eql.Match) { g.raiseSequence(a, m, emit) })
+			g.meter.charge(a)
 			after := a.state.Size()
+			a.cost.Peak = max(a.cost.Peak, after)
 			g.kept += after - before
 			if after > 0 {
 				o.keeps(a)
@@ -597,10 +615,13 @@ func (g *Engine) tick(o *order, now time.Time, emit func(*alert.Alert)) {
 	if len(o.live) == 0 || !o.tick(now) {
 		return
 	}
+	g.meter.next()
 	live := o.live[:0]
 	for _, a := range o.live {
 		before := a.state.Size()
+		g.meter.start()
 		a.state.Advance(now, func(m eql.Match) { g.raiseSequence(a, m, emit) })
+		g.meter.charge(a)
 		after := a.state.Size()
 		g.kept += after - before
 		if after > 0 {
@@ -657,6 +678,7 @@ func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
 		panic("detect: bug: " + err.Error()) // a decoder has read the document
 	}
 	g.count(a, al)
+	g.meter.charge(a)
 	emit(al)
 }
 
@@ -680,12 +702,14 @@ func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) 
 	if err != nil {
 		panic("detect: bug: " + err.Error())
 	}
+	g.meter.charge(a)
 	for _, b := range blocks {
 		g.count(a, b)
 		emit(b)
 	}
 	g.count(a, all)
 	emit(all)
+	g.meter.start() // The rule goes on.
 }
 
 // severalKeys reports whether events of a match have other keys as well, by

@@ -7,6 +7,11 @@ func InMemory(g *Engine, bytes int64) {
 	}
 }
 
+// Clock makes g time what rules cost by another clock, and all events.
+func Clock(g *Engine, nanos func() int64) {
+	g.meter = meter{nanos: nanos}
+}
+
 // TryAll makes g try every predicate of every rule on every event.
 func TryAll(g *Engine) {
 	x := newIndex(nil)
@@ -21,4 +26,14 @@ func TryAll(g *Engine) {
 	words := (len(x.entries) + 63) / 64
 	x.left, x.have, x.live = make([]uint64, words), make([]uint64, words), make([]int, 0, words)
 	g.index = x
+}
+
+// Timed says which of so many events are timed.
+func Timed(events int) []bool {
+	m, out := newMeter(), make([]bool, events)
+	for i := range out {
+		m.next()
+		out[i] = m.on
+	}
+	return out
 }

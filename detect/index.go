@@ -163,20 +163,30 @@ func compareNeeds(a, b expr.Need) int {
 }
 
 // match appends the rules that want e to hits, in the order of the rules.
-func (x *index) match(e *event.Event, hits []*active) []*active {
+func (x *index) match(e *event.Event, hits []*active, m *meter) []*active {
 	x.event++
 	start := len(hits)
 	x.sift(e)
+	m.start()
 	for _, w := range x.live {
-		for m := x.left[w]; m != 0; m &= m - 1 {
-			n := x.entries[w*64+bits.TrailingZeros64(m)]
-			if n.tried == x.event || n.rule.hit == x.event {
+		for left := x.left[w]; left != 0; left &= left - 1 {
+			n := x.entries[w*64+bits.TrailingZeros64(left)]
+			a := n.rule
+			if n.tried == x.event || a.hit == x.event {
 				continue
 			}
 			n.tried = x.event
+			if a.seen != x.event {
+				a.seen = x.event
+				a.cost.Candidates++
+			}
 			if n.pred.Match(e) {
-				n.rule.hit = x.event
-				hits = append(hits, n.rule)
+				a.hit = x.event
+				a.cost.Matches++
+				hits = append(hits, a)
+			}
+			if m.on { // Fast path: it mostly is not.
+				m.charge(a)
 			}
 		}
 	}
