@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/sink"
 )
 
@@ -45,7 +46,7 @@ type Status struct {
 	TableBytes int         `json:"process_table_bytes"`
 	Checkpoint *Written    `json:"checkpoint,omitempty"`
 	Outbox     *sink.Stats `json:"outbox,omitempty"`
-	perRule    map[string]uint64
+	perRule    map[string]detect.Status
 }
 
 // Status returns what the run says of itself now.
@@ -56,11 +57,11 @@ func (l *Live) Status() Status {
 	s.Alerts, s.Repeated = c.Engine.Alerts, c.Repeated
 	s.Evicted, s.Untimed, s.Early, s.ClockSteps = c.Engine.Evicted, c.Engine.Untimed, c.Engine.Early, c.ClockSteps
 	s.Processes, s.TableBytes = c.Table.Processes, c.Table.Bytes
-	s.perRule = map[string]uint64{}
+	s.perRule = map[string]detect.Status{}
 	for _, r := range l.Rules() {
 		if r.Idle == "" {
 			s.Rules++
-			s.perRule[r.Rule.ID] = r.Alerts
+			s.perRule[r.Rule.ID] = r
 		} else {
 			s.Idle++
 		}
@@ -159,6 +160,10 @@ var (
 	descEvents     = describe("events_total", "Events by what became of them: evaluated, filtered, late, rejected or lost.", "source", "outcome")
 	descWaiting    = describe("events_waiting", "Events that the source has seen and that are not judged yet.", "source")
 	descAlerts     = describe("alerts_total", "Alerts raised, building blocks not counted.", "rule_id")
+	descCandidates = describe("rule_candidates_total", "Events that a rule was tried on, because the index could not rule them out.", "rule_id")
+	descMatches    = describe("rule_matches_total", "Events of those that the rule raised or that its sequence looks at.", "rule_id")
+	descSeconds    = describe("rule_seconds_total", "Time that the rule took, as far as one event in 64 tells.", "rule_id")
+	descState      = describe("rule_state_bytes", "What a sequence or sample keeps.", "rule_id")
 	descRepeated   = describe("alerts_repeated_total", "Alerts that were not raised again, because an earlier run had.")
 	descRules      = describe("rules", "Rules that are loaded.", "state")
 	descReloads    = describe("reloads_total", "Reloads of rules and tuning.", "result")
@@ -176,7 +181,8 @@ var (
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBuild, descIn, descEvents, descWaiting, descAlerts, descRepeated, descRules, descReloads,
+	for _, d := range []*prometheus.Desc{descBuild, descIn, descEvents, descWaiting, descAlerts,
+		descCandidates, descMatches, descSeconds, descState, descRepeated, descRules, descReloads,
 		descEvicted, descUntimed, descEarly, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descSize, descTime, descReady} {
 		ch <- d
 	}
@@ -203,8 +209,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		count(descEvents, float64(a.Lost), a.Source, "lost")
 		gauge(descWaiting, float64(a.Waiting), a.Source)
 	}
-	for id, n := range s.perRule {
-		count(descAlerts, float64(n), id)
+	for id, r := range s.perRule {
+		count(descAlerts, float64(r.Alerts), id)
+		count(descCandidates, float64(r.Cost.Candidates), id)
+		count(descMatches, float64(r.Cost.Matches), id)
+		count(descSeconds, r.Cost.Time.Seconds(), id)
+		gauge(descState, float64(r.Cost.State), id)
 	}
 	count(descRepeated, float64(s.Repeated))
 	gauge(descRules, float64(s.Rules), "running")

@@ -45,6 +45,7 @@ func TestServer(t *testing.T) {
 	for _, want := range []string{
 		"orlop_events_in_total{source=\"s\"} " + strconv.Itoa(sum), `orlop_events_total{outcome="lost",source="s"} 5`,
 		`orlop_alerts_total{rule_id="one"} 1`, `orlop_rules{state="running"} 2`, "orlop_ready 1",
+		`orlop_rule_candidates_total{rule_id="one"} 1`, `orlop_rule_matches_total{rule_id="one"} 1`, `orlop_rule_state_bytes{rule_id="one"} 0`,
 	} {
 		if !strings.Contains(metrics, want+"\n") {
 			t.Errorf("the metrics lack %s", want)
