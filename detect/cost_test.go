@@ -16,7 +16,7 @@ import (
 // the time of that and of its alerts, but not of who takes those, and what it keeps.
 func TestCost(t *testing.T) {
 	rules := []*rule.Rule{
-		eql("single", `process where process.name == "x" and process.pid > 5`),
+		eql("single", `process where process.name == "x" and not process.pid <= 5`),
 		eql("pair", `sequence by user.id with maxspan=10s [process where process.name == "x"] [network where true]`),
 		eql("idle", `registry where true`),
 	}
