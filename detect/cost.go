@@ -15,7 +15,8 @@ type Cost struct {
 	// all rules share, the index above all, is nobody's.
 	Time time.Duration
 
-	State, Peak int64 // bytes that the rule keeps, now and at most
+	State, Peak int64  // bytes that the rule keeps, now and at most
+	Evicted     uint64 // of Stats.Evicted, those of this rule
 }
 
 // sample is how many events there are, on average, for one that is timed.

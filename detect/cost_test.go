@@ -1,6 +1,7 @@
 package detect_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -83,5 +84,28 @@ func TestOneInSixtyFourIsTimed(t *testing.T) {
 				t.Errorf("of events %d of every %d %d are timed, want about %d", at, period, got, want)
 			}
 		}
+	}
+}
+
+// A rule that keeps too much gives up its own, and is named; the others go on.
+func TestRuleBudget(t *testing.T) {
+	b := newBench(t, detect.Options{RuleBudget: 64 << 10},
+		eql("many", `sequence by user.id with maxspan=5m [process where true] [network where true]`),
+		eql("few", `sequence by host.id with maxspan=5m [process where true] [network where true]`))
+	for i := range 1000 {
+		fields := fmt.Sprintf(`"event.category":"process","user.id":"%d"`, i)
+		if i == 0 {
+			fields += `,"host.id":"h"`
+		}
+		b.see("s", doc(float64(i)/100, fields))
+	}
+	b.see("s", doc(60, `"event.category":"network","user.id":"0","host.id":"h"`))
+	b.Flush(b.emit)
+	if got := b.raised(); got != "few@60" {
+		t.Errorf("got %q, want what few has kept", got)
+	}
+	many, few := b.Rules()[0].Cost, b.Rules()[1].Cost
+	if many.Evicted == 0 || many.Evicted != b.Stats().Evicted || many.Peak > 64<<10 || few.Evicted != 0 {
+		t.Errorf("many gave up %d of %d and kept %d bytes, few gave up %d", many.Evicted, b.Stats().Evicted, many.Peak, few.Evicted)
 	}
 }

@@ -116,7 +116,7 @@ type active struct {
 	place int    // among the rules
 	hit   uint64 // the last event that it wanted; the index's
 	seen  uint64 // the last event that it was tried on
-	cost  Cost   // but for its State
+	cost  Cost   // but for State and Evicted
 
 	state stateful  // nil for rules of single events
 	order *order    // of a stateful rule
@@ -371,7 +371,7 @@ func (g *Engine) Rules() []Status {
 			out[i].Kind = a.query.Kind()
 		}
 		if a.state != nil {
-			out[i].Cost.State = a.state.Size()
+			out[i].Cost.State, out[i].Cost.Evicted = a.state.Size(), uint64(a.state.Evicted())
 		}
 	}
 	return out

@@ -96,7 +96,8 @@ not count them.
 --profile lists the rules by what they cost: the time of each event that went to
 the rule (as far as one event in 64 tells, - if that was none of its), how many
 events it was tried on, since the index could not rule them out, how many of those
-it raised or looked at for a sequence, and how many bytes it kept at most.`
+it raised or looked at for a sequence, how many bytes it kept at most, and how
+many partial sequences it gave up for want of them.`
 	var (
 		paths    []string
 		output   string

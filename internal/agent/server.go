@@ -164,6 +164,7 @@ var (
 	descMatches    = describe("rule_matches_total", "Events of those that the rule raised or that its sequence looks at.", "rule_id")
 	descSeconds    = describe("rule_seconds_total", "Time that the rule took, as far as one event in 64 tells.", "rule_id")
 	descState      = describe("rule_state_bytes", "What a sequence or sample keeps.", "rule_id")
+	descGivenUp    = describe("rule_evicted_total", "Partial sequences of the rule given up for want of memory.", "rule_id")
 	descRepeated   = describe("alerts_repeated_total", "Alerts that were not raised again, because an earlier run had.")
 	descRules      = describe("rules", "Rules that are loaded.", "state")
 	descReloads    = describe("reloads_total", "Reloads of rules and tuning.", "result")
@@ -182,7 +183,7 @@ var (
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descIn, descEvents, descWaiting, descAlerts,
-		descCandidates, descMatches, descSeconds, descState, descRepeated, descRules, descReloads,
+		descCandidates, descMatches, descSeconds, descState, descGivenUp, descRepeated, descRules, descReloads,
 		descEvicted, descUntimed, descEarly, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descSize, descTime, descReady} {
 		ch <- d
 	}
@@ -215,6 +216,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		count(descMatches, float64(r.Cost.Matches), id)
 		count(descSeconds, r.Cost.Time.Seconds(), id)
 		gauge(descState, float64(r.Cost.State), id)
+		count(descGivenUp, float64(r.Cost.Evicted), id)
 	}
 	count(descRepeated, float64(s.Repeated))
 	gauge(descRules, float64(s.Rules), "running")
