@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/orlop/orlop/event"
@@ -43,6 +43,8 @@ type Place struct {
 const (
 	headSize = 128 // the first record of an audit log differs from others within its first 40
 	readSize = 128 << 10
+
+	maxRotated = 999 // auditd's limit of num_logs; what is more is a date
 )
 
 // Follow returns a Follower of the file at path. It goes on at a place of an earlier
@@ -73,19 +75,31 @@ func (f *Follower) Next() int64 { return f.base + f.at }
 
 // open opens a file, if it is there.
 func (f *Follower) open(path string) error {
+	file, err := openRegular(path)
+	if file != nil {
+		f.use(file)
+	}
+	return err
+}
+
+func openRegular(path string) (*os.File, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
 		file.Close()
-		return errors.Join(err, fmt.Errorf("%s: not a file that can be followed", path))
+		return nil, errors.Join(err, fmt.Errorf("%s: not a file that can be followed", path))
 	}
+	return file, nil
+}
+
+// use makes a file the one that is read, from its beginning.
+func (f *Follower) use(file *os.File) {
 	f.f, f.head, f.at, f.buf, f.skip = file, nil, 0, f.buf[:0], false
-	return nil
 }
 
 // toEnd goes to the beginning of the last line if that has no end yet, else to the end.
@@ -126,10 +140,13 @@ func is(file *os.File, head []byte, at int64) bool {
 	return err == nil && st.Size() >= at && len(head) > 0 && bytes.HasPrefix(headOf(file), head)
 }
 
+// same reports whether the file still begins as it did.
+func (f *Follower) same() bool { return len(f.head) == 0 || is(f.f, f.head, 0) }
+
 // resume opens the file that a place is in, which may have another name by now.
 func (f *Follower) resume(from *Place) error {
-	for _, path := range append([]string{f.path}, f.older()...) {
-		if err := f.open(path); err != nil {
+	for _, r := range append([]rotated{{path: f.path}}, f.older()...) {
+		if err := f.open(r.path); err != nil {
 			return err
 		}
 		if f.f == nil {
@@ -150,33 +167,54 @@ func (f *Follower) resume(from *Place) error {
 	return f.open(f.path)
 }
 
+// A rotated file is what the file was once, under the name that it got.
+type rotated struct {
+	path string
+	st   fs.FileInfo
+}
+
 // older lists what the file was rotated to, the newest first: audit.log.1; by logrotate's
 // dateext audit.log-20260101; by kube-apiserver audit-2026-01-01T10-00-00.000.log. What is
 // compressed cannot be gone on in.
-func (f *Follower) older() []string {
-	type dated struct {
-		path string
-		st   fs.FileInfo
-	}
-	var found []dated
+//
+// Files may be rotated meanwhile. As their numbers only grow, one after the other is
+// found if all numbers are tried in order, though perhaps twice.
+func (f *Follower) older() []rotated {
+	var dates []string
+	last := 0
 	entries, _ := os.ReadDir(filepath.Dir(f.path))
 	for _, e := range entries {
 		if !isOlder(filepath.Base(f.path), e.Name()) {
 			continue
 		}
-		path := filepath.Join(filepath.Dir(f.path), e.Name())
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
-			found = append(found, dated{path, st})
+		number, _ := strings.CutPrefix(e.Name(), filepath.Base(f.path)+".")
+		if i, err := strconv.Atoi(number); err == nil && i <= maxRotated {
+			last = max(last, i)
+		} else {
+			dates = append(dates, filepath.Join(filepath.Dir(f.path), e.Name()))
 		}
 	}
-	slices.SortStableFunc(found, func(a, b dated) int {
-		return cmp.Or(b.st.ModTime().Compare(a.st.ModTime()), cmp.Compare(len(a.path), len(b.path)), cmp.Compare(a.path, b.path))
-	})
-	paths := make([]string, len(found))
-	for i, d := range found {
-		paths[i] = d.path
+	var found []rotated
+	add := func(path string) {
+		st, err := os.Stat(path)
+		if err == nil && st.Mode().IsRegular() && !slices.ContainsFunc(found, func(r rotated) bool { return os.SameFile(r.st, st) }) {
+			found = append(found, rotated{path, st})
+		}
 	}
-	return paths
+	for i := range last + 2 { // A name that is moved to may not have been listed.
+		add(f.path + "." + strconv.Itoa(i+1))
+	}
+	numbered := len(found)
+	for _, path := range slices.Backward(dates) { // ReadDir sorts them.
+		add(path)
+	}
+	// Dates come in many layouts: the clock comes first, and then their text.
+	byTime := func(a, b rotated) int { return b.st.ModTime().Compare(a.st.ModTime()) }
+	slices.SortStableFunc(found[numbered:], byTime)
+	if numbered > 0 && numbered < len(found) && byTime(found[numbered], found[0]) < 0 {
+		return slices.Concat(found[numbered:], found[:numbered])
+	}
+	return found
 }
 
 // isOlder reports whether a file of that name was rotated from base.
@@ -218,7 +256,7 @@ func (f *Follower) Lines(emit func(line []byte, off int64) error) error {
 func (f *Follower) read() (int, error) {
 	f.buf = slices.Grow(f.buf, readSize)
 	n, err := f.f.ReadAt(f.buf[len(f.buf):len(f.buf)+readSize], f.at+int64(len(f.buf)))
-	if n > 0 && len(f.head) > 0 && !is(f.f, f.head, 0) {
+	if n > 0 && !f.same() {
 		return 0, nil // It is another text by now: turn sees to it.
 	}
 	f.buf = f.buf[:len(f.buf)+n]
@@ -280,20 +318,18 @@ func (f *Follower) refuse(data []byte, why string) {
 // turn looks what became of a file that has been read to its end, and reports whether
 // there is more to read, in it or the next.
 func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
+	now, err := os.Stat(f.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	// Only now: what was added before the file was renamed is to be seen.
 	was, err := f.f.Stat()
 	if err != nil {
 		return false, err
 	}
-	now, err := os.Stat(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // moved away; the next one is not there yet
-	}
-	if err != nil {
-		return false, err
-	}
 	end := f.at + int64(len(f.buf))
-	if os.SameFile(was, now) {
-		if now.Size() >= end && is(f.f, f.head, 0) || now.Size() == 0 && end == 0 {
+	if now != nil && os.SameFile(was, now) {
+		if now.Size() >= end && f.same() {
 			return now.Size() > end, nil
 		}
 		// Truncated, and perhaps written to again. What was added before that and not
@@ -323,8 +359,12 @@ func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
 		f.leave(end)
 		return true, f.open(f.path)
 	}
-	if now.Size() == 0 {
-		return false, nil // Who writes may still have the old one open.
+	if was.Size() > end && f.same() {
+		return true, nil
+	}
+	next, lost, err := f.follow(was)
+	if next == nil {
+		return false, err // Who writes may still have the old one open.
 	}
 	// Renamed. A last line without its end will not get one.
 	if len(f.buf) > 0 && !f.skip {
@@ -333,21 +373,78 @@ func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
 		f.at += int64(len(f.buf))
 		f.buf = nil
 		if err := f.hand(line, off, emit); err != nil {
+			next.Close()
 			return false, err
 		}
 	}
 	f.f.Close()
 	f.leave(end)
-	// There may have been more than one.
-	next := f.path
-	for _, path := range f.older() {
-		st, err := os.Stat(path)
-		if err != nil || os.SameFile(st, was) || !st.ModTime().After(was.ModTime()) {
-			break
-		}
-		next = path
+	f.use(next)
+	if lost {
+		f.refuse(nil, "the file that was read was rotated away before the next one was looked for: files in between may be gone unread")
 	}
-	return true, f.open(next)
+	return true, nil
+}
+
+// follow opens the file that came after one that was renamed, if something was written
+// to it. There may have been several since, and there may be more at any moment.
+func (f *Follower) follow(was fs.FileInfo) (next *os.File, lost bool, err error) {
+	const tries = 10
+	for try := range tries {
+		at, lost := f.after(was)
+		if lost && try < tries/2 {
+			continue // It may have been renamed while we looked.
+		}
+		file, err := openRegular(at.path)
+		if err != nil {
+			return nil, false, err
+		}
+		if file == nil {
+			continue
+		}
+		// It is the one, unless the names have moved on meanwhile.
+		if st, err := file.Stat(); err == nil && st.Size() > 0 {
+			again, gone := f.after(was)
+			if gone == lost && (at.st == nil && again.st == nil || again.st != nil && os.SameFile(st, again.st)) {
+				return file, lost, nil
+			}
+		}
+		file.Close()
+	}
+	return nil, false, nil
+}
+
+// after is what came after a file that was renamed: another that was, or the one of
+// today, which has no st. If the file is not there any more, it is the first of those
+// that are not older, and some may be lost.
+func (f *Follower) after(was fs.FileInfo) (next rotated, lost bool) {
+	older := f.older()
+	i := slices.IndexFunc(older, func(r rotated) bool { return os.SameFile(r.st, was) })
+	if i < 0 {
+		i = slices.IndexFunc(older, func(r rotated) bool {
+			return r.st.ModTime().Before(was.ModTime()) || f.before(r.path)
+		})
+		if i < 0 {
+			i = len(older)
+		}
+		lost = i > 0
+	}
+	for _, r := range slices.Backward(older[:i]) {
+		if r.st.Size() > 0 {
+			return r, lost
+		}
+	}
+	return rotated{path: f.path}, lost
+}
+
+// before reports whether a file is the one that was read before f.
+func (f *Follower) before(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return is(file, f.lastHead, 0)
 }
 
 // leave notes that f, of that length, is done with.
@@ -360,8 +457,8 @@ func (f *Follower) leave(end int64) {
 // copied is the file that ours was copied to before it was truncated, if it has more
 // than we have read.
 func (f *Follower) copied(end int64) *os.File {
-	for _, path := range f.older() {
-		file, err := os.Open(path)
+	for _, r := range f.older() {
+		file, err := os.Open(r.path)
 		if err != nil {
 			continue
 		}

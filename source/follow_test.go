@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	stdtime "time"
 
@@ -152,6 +154,107 @@ func TestFollowThroughSeveralRotationsAtOnce(t *testing.T) {
 	l.must(os.WriteFile(l.path+".bak", []byte("not:ours\n"), 0o600))
 	l.add("c:1\n")
 	l.want("a:2 b:1 c:1")
+	l.rejected("")
+}
+
+// Files that came within one tick of the clock are told apart, and those of dates, too.
+// One that nothing was written to ends nobody's turn.
+func TestFollowThroughRotationsWithinATick(t *testing.T) {
+	for _, names := range [][]string{{".3", ".2", ".1"}, {"-2026010109", "-2026010110", "-2026010111"}} {
+		l := newLog(t)
+		l.add("a:1\n")
+		l.follow(nil)
+		l.add("a:2\n")
+		l.rename("", names[0])
+		for i, text := range []string{"b:1\n", "c:1\n"} {
+			l.add(text)
+			l.rename("", names[i+1])
+		}
+		for _, name := range names {
+			l.must(os.Chtimes(l.path+name, time(100), time(100)))
+		}
+		l.want("a:2 b:1 c:1") // while there is no new one
+		l.add("")
+		l.want("")
+		l.rename("", names[2]+"0")
+		l.add("d:1\n")
+		l.want("d:1")
+		l.rejected("")
+	}
+}
+
+// When more files come and go than are kept, that some may be missing is said.
+func TestFollowSaysThatFilesMayBeMissing(t *testing.T) {
+	l := newLog(t)
+	l.add("a:1\n")
+	l.follow(nil)
+	l.add("a:2\n")
+	l.want("a:2")
+	for _, text := range []string{"b:1\n", "c:1\n", "d:1\n"} { // two are kept
+		if _, err := os.Stat(l.path + ".1"); err == nil {
+			l.rename(".1", ".2")
+		}
+		l.rename("", ".1")
+		l.add(text)
+	}
+	l.want("b:1 c:1 d:1")
+	l.rejected("the file that was read was rotated away before the next one was looked for: files in between may be gone unread")
+}
+
+// A writer that appends, renames and reopens, as auditd does, may do so at any moment.
+func TestFollowLosesNothingAtRotation(t *testing.T) {
+	const kept, each, files = 8, 21, 400
+	l := newLog(t)
+	l.add("")
+	l.follow(nil)
+	var seen atomic.Int64
+	done := make(chan error, 1)
+	go func() {
+		for n := range files {
+			for i := kept; i > 1; i-- {
+				os.Rename(fmt.Sprintf("%s.%d", l.path, i-1), fmt.Sprintf("%s.%d", l.path, i))
+			}
+			os.Rename(l.path, l.path+".1")
+			f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+			if err != nil {
+				done <- err
+				return
+			}
+			for i := range each {
+				fmt.Fprintf(f, "a line long enough to tell its file from all others: %d\n", n*each+i+1)
+			}
+			f.Close()
+			for seen.Load() < int64((n-kept/2)*each) { // No more is rotated than is kept.
+				runtime.Gosched()
+			}
+		}
+		close(done)
+	}()
+	next, lost := int64(1), int64(0)
+	read := func() {
+		l.must(l.f.Lines(func(line []byte, _ int64) error {
+			var n int64
+			if _, err := fmt.Sscanf(string(line), "a line long enough to tell its file from all others: %d", &n); err != nil || n < next {
+				t.Errorf("%q after line %d: %v", line, next-1, err)
+			}
+			lost += n - next
+			next = n + 1
+			seen.Store(n)
+			return nil
+		}))
+	}
+	for over := false; !over; {
+		select {
+		case err := <-done:
+			l.must(err)
+			over = true
+		default:
+		}
+		read()
+	}
+	if next != files*each+1 || lost > 0 {
+		t.Errorf("%d of %d lines lost, and the last is %d", lost, files*each, next-1)
+	}
 	l.rejected("")
 }
 
