@@ -25,8 +25,8 @@ type Tail struct {
 	// behind is whether there may be lines that have not been read.
 	behind atomic.Bool
 
-	// What a position is made of. It is held while records are put together, and not
-	// while an event is handed on.
+	// What a position is made of, with f. It is held while lines are read and records put
+	// together, and not while an event is handed on.
 	pos     sync.Mutex
 	emitted int64
 	reading int64  // offset of the line that is looked at, or is next
@@ -144,9 +144,9 @@ func (t *Tail) Run(ctx context.Context, emit func(*event.Event) error) error {
 	var rec Record
 	look := func() (bool, error) {
 		defer t.behind.Store(false)
-		err := t.f.Lines(func(line []byte, off int64) error {
-			t.behind.Store(true)
-			return locked(func() error {
+		err := locked(func() error { // A position is made of what Lines changes, too.
+			return t.f.Lines(func(line []byte, off int64) error {
+				t.behind.Store(true)
 				t.reading = off
 				err := t.line(&rec, line, event.Origin{Source: t.path, Offset: off}, out)
 				if err == nil {

@@ -4,6 +4,7 @@ package audit_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -150,6 +151,67 @@ func TestTailGoesOnWhereOneEnded(t *testing.T) {
 				t.Fatalf("seed %d, round %d, cut %d: event %d came %d times; all: %v", seed, round, cut, serial, seen[serial], seen)
 			}
 		}
+	}
+}
+
+// A position may be asked for at any time, as the file is rotated, and says which file
+// it is in and how far.
+func TestTailPositionDuringRotations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	write(t, path, nil)
+	tail, err := audit.OpenTail(path, nil, tailOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 60
+	var files []string
+	for i := range n {
+		files = append(files, strings.Join(execRecords(i+1), "\n")+"\n"+strings.Join(execRecords(n+i+1), "\n")+"\n")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		for ctx.Err() == nil {
+			b, _ := tail.Position()
+			var p source.Place
+			if err := json.Unmarshal(b, &p); err != nil {
+				t.Error(err)
+				return
+			}
+			at := p.Off
+			for _, text := range files {
+				if at < int64(len(text)) || p.At == int64(len(text)) && at == p.At {
+					if !strings.HasPrefix(text, string(p.Head)) || at != p.At {
+						t.Errorf("at %d, which is %d of its file: %.40q, %d", p.Off, at, p.Head, p.At)
+					}
+					break
+				}
+				at -= int64(len(text))
+			}
+		}
+	}()
+	for i, text := range files {
+		write(t, path, []string{text})
+		if i < n-1 {
+			if err := os.Rename(path, fmt.Sprintf("%s.%d", path, n-i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	events := 0
+	if err := tail.Run(ctx, func(*event.Event) error {
+		if events++; events == 2*n {
+			stop()
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	stop()
+	<-asked
+	if events != 2*n {
+		t.Errorf("%d events, want %d", events, 2*n)
 	}
 }
 
