@@ -155,7 +155,11 @@ func (l *Listener) become(before status) error {
 	}
 	if err != nil {
 		l.own = false
-		back := c.undo(l.ctl)
+		var back error
+		if errors.Is(err, errTaken) { // They are its own from here on, as they were.
+			back = l.ctl.set(c.Mask&^setEnabled, c.Before)
+		}
+		back = errors.Join(back, c.undo(l.ctl))
 		l.changed = nil
 		l.hangUp()
 		if errors.Is(err, errTaken) && back == nil {

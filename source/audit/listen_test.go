@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -38,6 +39,17 @@ func TestMain(m *testing.M) {
 				fmt.Fprintln(os.Stderr, err)
 				os.Exit(1)
 			}
+		}
+	case "daemon": // until its input ends
+		stop, err := audit.Daemon()
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("ready")
+		os.Stdin.Read(make([]byte, 1))
+		if err := stop(); err != nil {
+			os.Exit(1)
 		}
 	case "listen": // until it is killed
 		uid := uint32(1)
@@ -297,6 +309,62 @@ func TestListenAfterAKill(t *testing.T) {
 	h.Close()
 	if after := settings(t); after != before {
 		t.Errorf("the settings are\n%s\nand were\n%s", after, before)
+	}
+}
+
+// Another daemon that came after a kill keeps its settings, which are like ours.
+func TestPutBackBesideAnotherDaemon(t *testing.T) {
+	needsAudit(t)
+	before := settings(t)
+	restore, err := audit.Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := restore(); err != nil {
+			t.Error(err)
+		}
+		if after := settings(t); after != before {
+			t.Errorf("the settings are\n%s\nand were\n%s", after, before)
+		}
+	})
+	state := t.TempDir()
+	begin := func(helper, want string) (*osexec.Cmd, io.Closer) {
+		cmd := osexec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "ORLOP_HELPER="+helper, "ORLOP_ARG="+state)
+		out, err := cmd.StdoutPipe()
+		in, err2 := cmd.StdinPipe()
+		if err := errors.Join(err, err2, cmd.Start()); err != nil {
+			t.Fatal(err)
+		}
+		said := make([]byte, 1000)
+		if n, _ := out.Read(said); !strings.Contains(string(said[:n]), want) {
+			t.Errorf("%s says %s", helper, said[:n])
+		}
+		return cmd, in
+	}
+	first, _ := begin("listen", "unicast")
+	first.Process.Signal(syscall.SIGKILL)
+	first.Wait()
+	second, in := begin("daemon", "ready")
+	var kept []string // all but our rules
+	for line := range strings.Lines(settings(t)) {
+		if !strings.Contains(line, "orlop-sensor") {
+			kept = append(kept, strings.TrimSpace(line))
+		}
+	}
+	if err := audit.PutBack(state); err != nil {
+		t.Error(err)
+	}
+	if after, want := settings(t), strings.Join(kept, "\n"); after != want || !strings.HasPrefix(after, "enabled 1") {
+		t.Errorf("the settings are\n%s\nwant\n%s", after, want)
+	}
+	if left, _ := filepath.Glob(state + "/*"); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	in.Close()
+	if err := second.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

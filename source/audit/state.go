@@ -81,7 +81,9 @@ func (c *changes) save() error {
 	return nil
 }
 
-// undo puts back what is as we have set it: somebody else's later changes stay.
+// undo puts back what is as we have set it: somebody else's later changes stay. Those of
+// another daemon cannot be told from ours, as it turns audit on, too: while one runs,
+// all settings are its own.
 func (c *changes) undo(k *conn) error {
 	now, err := k.status()
 	if err != nil {
@@ -91,13 +93,15 @@ func (c *changes) undo(k *conn) error {
 	if _, err := k.dropRules(); err != nil {
 		errs = append(errs, err)
 	}
+	ours := now.PID == uint32(os.Getpid())
+	theirs := now.PID != 0 && !ours && !gone(now.PID)
 	back := func(bit, now, after uint32) {
-		if c.Mask&bit != 0 && now == after {
+		if c.Mask&bit != 0 && now == after && !theirs {
 			errs = append(errs, k.set(bit, c.Before))
 		}
 	}
 	back(setEnabled, now.Enabled, c.After.Enabled)
-	if now.PID == uint32(os.Getpid()) {
+	if ours {
 		errs = append(errs, k.set(setPID, status{}))
 	}
 	back(setBacklog, now.BacklogLimit, c.After.BacklogLimit)
