@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -29,6 +30,41 @@ func Settings() (string, error) {
 		fmt.Fprintf(&b, "\nrule of list %d, key %q", r.list, r.key)
 	}
 	return b.String(), err
+}
+
+// LoadedExec reports whether a rule that is loaded records execve.
+func LoadedExec() (bool, error) {
+	c, err := dial()
+	if err != nil {
+		return false, err
+	}
+	defer c.close()
+	s := sight{}
+	s.rules, err = c.rules()
+	return s.recorded(), err
+}
+
+// Watch loads the rule of auditctl -w for a folder, or takes it out.
+func Watch(dir string, load bool) error {
+	c, err := dial()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	r := ruleFor(0, nil, ruleField{field: fieldDir, text: dir}, ruleField{field: fieldPerm, value: 15})
+	for i := range maskWords { // all system calls
+		binary.NativeEndian.PutUint32(r[4*(3+i):], 1<<32-1)
+	}
+	// Without an architecture: the last of its fields takes its place.
+	n := binary.NativeEndian.Uint32(r[8:]) - 1
+	binary.NativeEndian.PutUint32(r[8:], n)
+	for _, at := range []int{3 + maskWords, 3 + maskWords + maxFields, 3 + maskWords + 2*maxFields} {
+		copy(r[4*at:4*(at+int(n))], r[4*(at+1):])
+	}
+	if load {
+		return c.request(msgAddRule, r, nil)
+	}
+	return c.request(msgDelRule, r, nil)
 }
 
 // Daemon makes this process the kernel's audit daemon, as auditd does that, with audit

@@ -368,6 +368,26 @@ func TestPutBackBesideAnotherDaemon(t *testing.T) {
 	}
 }
 
+// A watch is a rule for all system calls, and no rule that records programs.
+func TestAWatchDoesNotRecordExecs(t *testing.T) {
+	needsAudit(t)
+	if recorded, err := audit.LoadedExec(); err != nil || recorded {
+		t.Skip("a rule for execve is loaded, or", err)
+	}
+	dir := t.TempDir()
+	if err := audit.Watch(dir, true); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := audit.Watch(dir, false); err != nil {
+			t.Error(err)
+		}
+	})
+	if recorded, err := audit.LoadedExec(); err != nil || recorded {
+		t.Errorf("with a watch alone execve is recorded: %v, %v", recorded, err)
+	}
+}
+
 // Whoever was killed is still the kernel's daemon, for as long as that has nothing to
 // tell. It is taken for what it is, and its rules are known by their key where its
 // notes are gone.

@@ -15,6 +15,14 @@ const (
 
 	fieldArch     = 11
 	fieldLoginUID = 9
+	fieldDevMajor = 100
+	fieldDevMinor = 101
+	fieldInode    = 102
+	fieldWatch    = 105
+	fieldPerm     = 106
+	fieldDir      = 107
+	fieldFileType = 108
+	fieldExe      = 112
 	fieldA0       = 200
 	fieldKey      = 210
 	opEqual       = 0x40000000
@@ -108,7 +116,7 @@ func parseRule(b []byte) (r rule, err error) {
 // hasText reports whether the value of a field is the length of a string: those of
 // SELinux, watches, folders, programs and keys.
 func hasText(field uint32) bool {
-	return field >= 13 && field <= 17 || field >= 19 && field <= 23 || field == 105 || field == 107 || field == 112 || field == fieldKey
+	return field >= 13 && field <= 17 || field >= 19 && field <= 23 || field == fieldWatch || field == fieldDir || field == fieldExe || field == fieldKey
 }
 
 // ours reports whether we have made a rule.
@@ -119,13 +127,19 @@ func (r *rule) blinds() bool {
 	return r.list == filterTask && r.action == actNever && len(r.fields) == 0
 }
 
-// shows reports whether a rule records a system call of an architecture.
+// shows reports whether a rule records a system call of an architecture, and not only
+// what that does to some files: a watch is a rule for all system calls.
 func (r *rule) shows(arch, nr uint32) bool {
 	if r.list != filterExit || r.action != actAlways || r.mask[nr/32]>>(nr%32)&1 == 0 {
 		return false
 	}
 	for _, f := range r.fields {
-		if f.field == fieldArch && f.value != arch {
+		switch f.field {
+		case fieldArch:
+			if f.value != arch {
+				return false
+			}
+		case fieldDevMajor, fieldDevMinor, fieldInode, fieldWatch, fieldPerm, fieldDir, fieldFileType, fieldExe:
 			return false
 		}
 	}
