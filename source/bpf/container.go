@@ -14,6 +14,7 @@ import (
 
 	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/procfs"
 )
 
 // Containers know what the runtimes have on record of a container: the OCI
@@ -60,8 +61,8 @@ func (c *containers) note(r *record) (n note) {
 		return n
 	}
 	if n, ok = c.older[key]; !ok {
-		pid := r.ppid // the shim, which sees the runtime's files
-		n, _ = within(&c.looks, func() (note, bool) { return readBundle(pid, id) })
+		ppid := r.ppid
+		n, _ = within(&c.looks, func() (note, bool) { return readBundle(roots(ppid, id), id), true })
 	}
 	if len(c.known) >= maxContainers {
 		c.older, c.known = c.known, map[containerKey]note{}
@@ -82,9 +83,26 @@ var bundles = [...]struct{ dir, below string }{
 	{"/var/lib/containers/storage", "userdata"},
 }
 
-// readBundle reads the record of a container as a process sees it, or as we do.
-func readBundle(pid uint32, id string) (note, bool) {
-	for _, root := range [...]string{"/proc/" + strconv.FormatUint(uint64(pid), 10) + "/root", ""} {
+// roots are where the record of a container is looked for: our own files and those of
+// the host, if we are in a container, and last those of the process that started the
+// program, which is the shim of a runtime that is in a container itself.
+func roots(ppid uint32, id string) []string {
+	dirs := []string{"", "/proc/1/root"}
+	if outside(procfs.Cgroup(ppid), id) {
+		dirs = append(dirs, "/proc/"+strconv.FormatUint(uint64(ppid), 10)+"/root")
+	}
+	return dirs
+}
+
+// outside reports whether a process in a cgroup is not in the container. What is in it
+// has whatever files it likes, in a mount namespace of its own, too.
+func outside(cgroup, id string) bool {
+	return cgroup != "" && !strings.Contains(cgroup, id)
+}
+
+// readBundle reads the record of a container below the first of the roots that has it.
+func readBundle(roots []string, id string) note {
+	for _, root := range roots {
 		for _, at := range bundles {
 			for _, dir := range entries(root + at.dir) {
 				if b, err := readFile(filepath.Join(root+at.dir, dir, id, at.below, "config.json")); err == nil {
@@ -93,7 +111,7 @@ func readBundle(pid uint32, id string) (note, bool) {
 			}
 		}
 	}
-	return note{}, false
+	return note{}
 }
 
 // entries returns what is in a directory.
@@ -118,12 +136,12 @@ func readFile(name string) ([]byte, error) {
 
 // noteOf reads an OCI configuration. containerd's annotations are those of
 // pkg/cri/annotations (io.kubernetes.cri.*), CRI-O's those of its package annotations.
-func noteOf(config []byte) (n note, ok bool) {
+func noteOf(config []byte) (n note) {
 	var c struct {
 		Annotations map[string]string `json:"annotations"`
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
-		return n, false
+		return n
 	}
 	get := func(names ...string) string {
 		for _, name := range names {
@@ -135,7 +153,7 @@ func noteOf(config []byte) (n note, ok bool) {
 	}
 	if get("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType") == "" {
 		n.own = []byte(`"record":"other"`)
-		return n, true
+		return n
 	}
 	n.own = []byte(`"record":"cri"`)
 	if uid := get("io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"); uid != "" {
@@ -166,7 +184,7 @@ func noteOf(config []byte) (n note, ok bool) {
 		of = append(of, '}')
 	}
 	n.top = append(append(append(n.top, `,"orchestrator":{"type":"kubernetes"`...), comma(of)...), '}')
-	return n, true
+	return n
 }
 
 func comma(members []byte) []byte {

@@ -3,8 +3,10 @@
 package bpf
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -35,5 +37,42 @@ func TestRawTracepoints(t *testing.T) {
 	}
 	if got, want := s.Stats().Sent, (KindStats{Exec: 1, Fork: 1, Exit: 2}); got.Exec != want.Exec || got.Fork != want.Fork || got.Exit != want.Exit {
 		t.Errorf("sent %+v, want %+v", got, want)
+	}
+}
+
+// What a container has itself where runtimes keep their records is not believed.
+func TestARecordIsNotTheContainersOwn(t *testing.T) {
+	const id = "5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b"
+	f := func(cgroup string, want bool) {
+		t.Helper()
+		if got := outside(cgroup, id); got != want {
+			t.Errorf("a process in %q is outside: %v, want %v", cgroup, got, want)
+		}
+	}
+	f("/kubepods/pod1/"+id, false)
+	f("/kubepods.slice/cri-containerd-"+id+".scope/init.scope", false)
+	f("", false) // gone
+	f("/system.slice/containerd.service", true)
+	f("/docker/0a1b/system.slice/containerd.service", true)
+
+	root := func(config string) string {
+		dir := t.TempDir()
+		bundle := filepath.Join(dir, bundles[0].dir, "k8s.io", id)
+		if err := os.MkdirAll(bundle, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(bundle, "config.json"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	made := root(`{"annotations":{}}`)
+	forged := root(`{"annotations":{"io.kubernetes.cri.container-type":"container"}}`)
+	if n := readBundle([]string{t.TempDir(), made, forged}, id); string(n.own) != `"record":"other"` {
+		t.Errorf("the note is %s", n.own)
+	}
+	got := roots(uint32(os.Getpid()), id)
+	if want := fmt.Sprintf("/proc/%d/root", os.Getpid()); len(got) != 3 || got[0] != "" || got[1] != "/proc/1/root" || got[2] != want {
+		t.Errorf("looked for in %q", got)
 	}
 }
