@@ -24,6 +24,7 @@ type Stats struct {
 	Seeded               int64 // processes that were there already
 	Repeated             int64 // of Received: an end that was told twice
 	Unidentified         int64 // programs whose content could not be looked at in time
+	Unrecorded           int64 // programs in a container whose record could not be looked at in time
 }
 
 // KindStats are counts by kind of event.

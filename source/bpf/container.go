@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -23,6 +24,7 @@ import (
 type containers struct {
 	known, older map[containerKey]note // two generations
 	looks        looks
+	missed       atomic.Int64
 }
 
 // A containerKey is one life of a container, whose name may be given again.
@@ -62,7 +64,10 @@ func (c *containers) note(r *record) (n note) {
 	}
 	if n, ok = c.older[key]; !ok {
 		ppid := r.ppid
-		n, _ = within(&c.looks, func() (note, bool) { return readBundle(roots(ppid, id), id), true })
+		if n, ok = within(&c.looks, func() (note, bool) { return readBundle(roots(ppid, id), id), true }); !ok {
+			c.missed.Add(1) // The next program may have more luck.
+			return n
+		}
 	}
 	if len(c.known) >= maxContainers {
 		c.older, c.known = c.known, map[containerKey]note{}

@@ -313,7 +313,7 @@ func (u *output) put(doc []byte, seq uint64) error {
 
 // Stats returns the counters so far.
 func (s *Sensor) Stats() Stats {
-	st := Stats{Seeded: s.seeded.Load(), Repeated: s.repeated.Load(), Unidentified: s.content.missed.Load()}
+	st := Stats{Seeded: s.seeded.Load(), Repeated: s.repeated.Load(), Unidentified: s.content.missed.Load(), Unrecorded: s.boxes.missed.Load()}
 	if s.final != nil {
 		st.Sent, st.Lost = s.final.Sent, s.final.Lost
 	} else if s.coll != nil {

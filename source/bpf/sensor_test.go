@@ -76,3 +76,23 @@ func TestARecordIsNotTheContainersOwn(t *testing.T) {
 		t.Errorf("looked for in %q", got)
 	}
 }
+
+// That nobody could look is not that nothing is on record: the next program asks again.
+func TestALookThatIsHeldUpIsRepeated(t *testing.T) {
+	var c containers
+	c.init()
+	r := &record{ppid: uint32(os.Getpid()), nsMnt: 1}
+	r.parts[partCgroup] = []byte("0f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b\x00pod1\x00kubepods\x00")
+	for range maxLooks {
+		c.looks.token <- struct{}{}
+	}
+	if c.note(r); len(c.known) != 0 || c.missed.Load() != 1 {
+		t.Errorf("%d containers are known and %d looks were missed, want 0 and 1", len(c.known), c.missed.Load())
+	}
+	for range maxLooks {
+		<-c.looks.token
+	}
+	if c.note(r); len(c.known) != 1 || c.missed.Load() != 1 {
+		t.Errorf("%d containers are known and %d looks were missed, want 1 and 1", len(c.known), c.missed.Load())
+	}
+}
