@@ -7,12 +7,16 @@
 //
 // It needs CAP_NET_ADMIN, in the host's namespaces, and nothing of the kernel that any
 // of the last twenty years lacks. Run first emits an existing_process for every process
-// that /proc shows, then, with the same fields:
+// that /proc shows, then:
 //
 //	event.action  event.type
 //	fork          start
 //	exec          start
 //	end           end         process.exit_code
+//
+// Each has the parent, process.entity_id and the login uid, as far as /proc showed them
+// while the process lived. A fork has the name and session of the new process, too, and an
+// exec all that an existing_process has.
 //
 // The kernel says only the pid of an exec. Program and arguments are read from /proc
 // after it, so they are those of a later exec if one came soon, and of a short process

@@ -59,7 +59,8 @@ type Sensor struct {
 type origin struct {
 	ppid     uint32
 	loginUID uint32
-	login    bool // loginUID is known
+	login    bool   // loginUID is known
+	start    uint64 // boot time in nanoseconds; 0 is unknown
 }
 
 // Open begins to listen. If the host does not let it, the error is a
@@ -229,7 +230,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 		return fmt.Errorf("proc: %w", err)
 	}
 	for _, p := range all {
-		s.known[p.PID] = origin{ppid: p.PPID, loginUID: p.LoginUID, login: p.Audit}
+		s.known[p.PID] = origin{p.PPID, p.LoginUID, p.Audit, p.Start}
 	}
 	if !s.o.NoSeed {
 		err := s.host.Existing(s.since, func(doc []byte, seq uint64) error {
@@ -242,6 +243,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 		}
 	}
 	stop := ctx.Done()
+	lost := int64(0)
 	for {
 		over := false
 		select {
@@ -256,6 +258,13 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 		batch, ended := s.queue, s.ended
 		s.queue, s.spare = s.spare[:0], batch
 		s.mu.Unlock()
+		if n := s.lost.Load(); n != lost {
+			lost = n
+			for pid, was := range s.known { // It may be another's pid by now.
+				was.start = 0
+				s.known[pid] = was
+			}
+		}
 		for i := range batch {
 			if err := s.judge(&batch[i], emit); err != nil {
 				return err
@@ -284,6 +293,7 @@ func (s *Sensor) judge(m *message, emit func(*event.Event) error) error {
 			p = procfs.Process{}
 		}
 		p.PID, p.PPID = pid, ppid
+		was.start = p.Start
 		s.known[pid] = was
 	case m.what == whatExec:
 		pid := m.args[1]
@@ -292,13 +302,13 @@ func (s *Sensor) judge(m *message, emit func(*event.Event) error) error {
 		q, ok := procfs.Read(pid)
 		if ok && s.host.Began(q, ev.At) {
 			p = *q
-			was.ppid = q.PPID
+			was.ppid, was.start = q.PPID, q.Start
 			if q.Audit {
 				was.loginUID, was.login = q.LoginUID, true
 			}
 		} else {
 			s.gone.Add(1)
-			p = procfs.Process{PPID: was.ppid}
+			p = procfs.Process{PPID: was.ppid, Start: was.start}
 		}
 		p.PID = pid
 		s.known[pid] = was
@@ -310,7 +320,7 @@ func (s *Sensor) judge(m *message, emit func(*event.Event) error) error {
 		if sig := m.args[2] & 0x7f; sig != 0 {
 			code = 128 + sig
 		}
-		p = procfs.Process{PID: pid, PPID: was.ppid, ExitCode: code}
+		p = procfs.Process{PID: pid, PPID: was.ppid, Start: was.start, ExitCode: code}
 		delete(s.known, pid)
 	default:
 		s.ignored.Add(1)

@@ -102,6 +102,9 @@ func TestConnector(t *testing.T) {
 	if get(end, "process.exit_code") != 7.0 {
 		t.Errorf("exit code %v, want 7", get(end, "process.exit_code"))
 	}
+	if id, _ := get(end, "process.entity_id").(string); id == "" || id != get(d, "process.entity_id") {
+		t.Errorf("it ends as %q and was executed as %v", id, get(d, "process.entity_id"))
+	}
 	cmd.Wait()
 	stop()
 	for d := range seen {
