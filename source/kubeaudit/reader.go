@@ -67,7 +67,7 @@ func (r *Reader) Run(ctx context.Context, emit func(*event.Event) error) error {
 
 // line hands on the events of a line. The error is that of emit.
 func (r *Reader) line(line []byte, at event.Origin, emit func(*event.Event) error) error {
-	items, err := r.items(line)
+	items, err := items(line)
 	if err != nil {
 		r.o.Refuse(source.Rejection{Origin: at, Class: source.ClassSyntax, Reason: err.Error(), Data: line})
 		return nil
@@ -91,7 +91,7 @@ func (r *Reader) line(line []byte, at event.Origin, emit func(*event.Event) erro
 }
 
 // items returns the events of a line: itself, or those of a list.
-func (r *Reader) items(line []byte) ([]json.RawMessage, error) {
+func items(line []byte) ([]json.RawMessage, error) {
 	var list struct {
 		Kind       string            `json:"kind"`
 		APIVersion string            `json:"apiVersion"`
@@ -113,13 +113,10 @@ func (r *Reader) items(line []byte) ([]json.RawMessage, error) {
 
 // An auditEvent is what is read of one.
 type auditEvent struct {
-	Verb       string `json:"verb"`
-	Stage      string `json:"stage"`
-	RequestURI string `json:"requestURI"`
-	User       struct {
-		Username string   `json:"username"`
-		UID      string   `json:"uid"`
-		Groups   []string `json:"groups"`
+	Verb string `json:"verb"`
+	User struct {
+		Username string `json:"username"`
+		UID      string `json:"uid"`
 	} `json:"user"`
 	Impersonated *struct {
 		Username string `json:"username"`
