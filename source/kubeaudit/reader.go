@@ -23,6 +23,7 @@ package kubeaudit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,82 +68,121 @@ func (r *Reader) Run(ctx context.Context, emit func(*event.Event) error) error {
 
 // line hands on the events of a line. The error is that of emit.
 func (r *Reader) line(line []byte, at event.Origin, emit func(*event.Event) error) error {
-	items, err := items(line)
-	if err != nil {
-		r.o.Refuse(source.Rejection{Origin: at, Class: source.ClassSyntax, Reason: err.Error(), Data: line})
-		return nil
+	refuse := func(err error, data []byte) {
+		r.o.Refuse(source.Rejection{Origin: at, Class: source.ClassSyntax, Reason: err.Error(), Data: data})
 	}
-	for _, item := range items {
-		doc, err := document(item)
+	hand := func(m members, raw []byte) error {
+		doc, err := document(m)
 		if err == nil {
 			err = r.dec.Decode(doc, &r.ev)
 		}
 		if err != nil {
-			r.o.Refuse(source.Rejection{Origin: at, Class: source.ClassSyntax, Reason: err.Error(), Data: item})
-			continue
+			refuse(err, raw)
+			return nil
 		}
 		r.ev.Origin = at
 		r.o.Emitted()
-		if err := emit(&r.ev); err != nil {
+		return emit(&r.ev)
+	}
+	m, items, err := parse(line)
+	if err != nil {
+		refuse(err, line)
+		return nil
+	}
+	if m != nil {
+		return hand(m, line)
+	}
+	for _, item := range items {
+		var m members
+		if err := json.Unmarshal(item, &m); err != nil {
+			refuse(fmt.Errorf("not an audit event: %w", err), item)
+			continue
+		}
+		if err := hand(m, item); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// items returns the events of a line: itself, or those of a list.
-func items(line []byte) ([]json.RawMessage, error) {
-	var list struct {
-		Kind       string            `json:"kind"`
-		APIVersion string            `json:"apiVersion"`
-		Items      []json.RawMessage `json:"items"`
+// members are those of an object, as they are written.
+type members map[string]json.RawMessage
+
+// read reads a member, if it is there.
+func (m members) read(name string, to any) error {
+	if m[name] == nil {
+		return nil
 	}
-	if err := json.Unmarshal(line, &list); err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
+	if err := json.Unmarshal(m[name], to); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// parse returns the event that a line is, or the events of the list that it is.
+func parse(line []byte) (event members, list []json.RawMessage, err error) {
+	var m members
+	if err := json.Unmarshal(line, &m); err != nil {
+		return nil, nil, fmt.Errorf("not JSON: %w", err)
+	}
+	var kind, version string
+	if err := cmp.Or(m.read("kind", &kind), m.read("apiVersion", &version)); err != nil {
+		return nil, nil, err
 	}
 	switch {
-	case !strings.HasPrefix(list.APIVersion, "audit.k8s.io/"):
-		return nil, fmt.Errorf("apiVersion %q, expected audit.k8s.io/v1", list.APIVersion)
-	case list.Kind == "EventList":
-		return list.Items, nil
-	case list.Kind == "Event":
-		return []json.RawMessage{line}, nil
+	case !strings.HasPrefix(version, "audit.k8s.io/"):
+		return nil, nil, fmt.Errorf("apiVersion %q, expected audit.k8s.io/v1", version)
+	case kind == "EventList":
+		err = m.read("items", &list)
+		return nil, list, err
+	case kind == "Event":
+		return m, nil, nil
 	}
-	return nil, fmt.Errorf("kind %q, expected Event or EventList", list.Kind)
+	return nil, nil, fmt.Errorf("kind %q, expected Event or EventList", kind)
 }
 
 // An auditEvent is what is read of one.
 type auditEvent struct {
-	Verb string `json:"verb"`
+	Verb string
 	User struct {
 		Username string `json:"username"`
 		UID      string `json:"uid"`
-	} `json:"user"`
+	}
 	Impersonated *struct {
 		Username string `json:"username"`
-	} `json:"impersonatedUser"`
-	SourceIPs []string `json:"sourceIPs"`
-	UserAgent string   `json:"userAgent"`
+	}
+	SourceIPs []string
+	UserAgent string
 	Object    struct {
 		Resource    string `json:"resource"`
 		Namespace   string `json:"namespace"`
 		Name        string `json:"name"`
 		APIVersion  string `json:"apiVersion"`
 		Subresource string `json:"subresource"`
-	} `json:"objectRef"`
+	}
 	Response *struct {
 		Code int `json:"code"`
-	} `json:"responseStatus"`
-	Received string `json:"requestReceivedTimestamp"`
-	StageAt  string `json:"stageTimestamp"`
+	}
+	Received string
+	StageAt  string
 }
 
 type object = map[string]any
 
 // document writes an audit event as an ECS document.
-func document(raw []byte) ([]byte, error) {
+func document(m members) ([]byte, error) {
 	var e auditEvent
-	if err := json.Unmarshal(raw, &e); err != nil {
+	if err := cmp.Or(
+		m.read("verb", &e.Verb),
+		m.read("user", &e.User),
+		m.read("impersonatedUser", &e.Impersonated),
+		m.read("sourceIPs", &e.SourceIPs),
+		m.read("userAgent", &e.UserAgent),
+		m.read("objectRef", &e.Object),
+		m.read("responseStatus", &e.Response),
+		m.read("requestReceivedTimestamp", &e.Received),
+		m.read("stageTimestamp", &e.StageAt),
+	); err != nil {
 		return nil, fmt.Errorf("not an audit event: %w", err)
 	}
 	at := e.Received
@@ -193,11 +233,10 @@ func document(raw []byte) ([]byte, error) {
 	if e.UserAgent != "" {
 		doc["user_agent"] = object{"original": e.UserAgent}
 	}
-	audit, err := underscored(raw)
-	if err != nil {
+	if err := m.underscore(); err != nil {
 		return nil, err
 	}
-	doc["kubernetes"] = object{"audit": audit}
+	doc["kubernetes"] = object{"audit": m}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -232,24 +271,18 @@ func typesOf(verb string) []string {
 	return []string{"access"}
 }
 
-// underscored returns the event with the dots in its annotations' names replaced, which
-// would otherwise be paths.
-func underscored(raw []byte) (map[string]json.RawMessage, error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil {
-		return nil, err
+// underscore replaces the dots in the names of an event's annotations, which would
+// otherwise be paths.
+func (m members) underscore() error {
+	var notes members
+	if m.read("annotations", &notes) != nil || len(notes) == 0 {
+		return nil
 	}
-	var notes map[string]json.RawMessage
-	if json.Unmarshal(members["annotations"], &notes) == nil && len(notes) > 0 {
-		out := make(map[string]json.RawMessage, len(notes))
-		for k, v := range notes {
-			out[strings.ReplaceAll(k, ".", "_")] = v
-		}
-		b, err := json.Marshal(out)
-		if err != nil {
-			return nil, err
-		}
-		members["annotations"] = b
+	out := make(members, len(notes))
+	for k, v := range notes {
+		out[strings.ReplaceAll(k, ".", "_")] = v
 	}
-	return members, nil
+	b, err := json.Marshal(out)
+	m["annotations"] = b
+	return err
 }
