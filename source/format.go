@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 )
 
 // A Format is how the events of an input are written.
@@ -43,10 +44,14 @@ func detect(b []byte) (f Format, sure bool) {
 		line = bytes.TrimLeft(line, " \t\r\x1e")
 		if len(line) > 0 {
 			switch {
-			case isKubeAudit(line):
-				return KubeAudit, true
-			case line[0] == '{' || line[0] == '[':
-				return ECS, whole || len(line) >= 64
+			case line[0] == '{':
+				is, sure := isKubeAudit(line)
+				if is {
+					return KubeAudit, true
+				}
+				return ECS, sure || whole
+			case line[0] == '[':
+				return ECS, true
 			case isAudit(line):
 				return Audit, true
 			}
@@ -59,30 +64,30 @@ func detect(b []byte) (f Format, sure bool) {
 	return Unknown, false
 }
 
-// isKubeAudit reports whether the start of a line is that of an event, or list of them,
-// of the API server's audit log: however it is spaced and its keys are ordered, its own
-// apiVersion says so.
-func isKubeAudit(line []byte) bool {
-	const version = "audit.k8s.io/"
-	if line[0] != '{' || !bytes.Contains(line, []byte(version)) {
-		return false
-	}
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.Token() // the brace
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return false
+// isKubeAudit reports whether the start of an object is that of an event, or list of
+// them, of the API server's audit log: however it is spaced and its keys are ordered, its
+// own apiVersion says so. It is sure once that has come, or the object's end; or hits,
+// which are a search response's and are read before its end.
+func isKubeAudit(object []byte) (is, sure bool) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	_, err := d.Token() // the brace
+	for err == nil && d.More() {
+		var key json.Token
+		if key, err = d.Token(); err != nil {
+			break
+		}
+		if key == "hits" {
+			return false, true
 		}
 		var value json.RawMessage
-		if d.Decode(&value) != nil {
-			return false
-		}
-		if key == "apiVersion" {
-			return bytes.HasPrefix(value, []byte(`"`+version))
+		if err = d.Decode(&value); err == nil && key == "apiVersion" {
+			return bytes.HasPrefix(value, []byte(`"audit.k8s.io/`)), true
 		}
 	}
-	return false
+	if err == nil {
+		_, err = d.Token() // the other brace
+	}
+	return false, err != io.EOF && err != io.ErrUnexpectedEOF
 }
 
 // isAudit reports whether the start of a line has a type and a stamp.

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -268,10 +269,16 @@ func TestFormat(t *testing.T) {
 		if b := o.Stats.Bytes.Load(); b != int64(len(text)) && text[0] != 0x1f {
 			t.Errorf("%.40q: %d bytes were read, want %d", text, b, len(text))
 		}
+		// It does not matter how much of it comes at once.
+		in = source.NewInput("test", iotest.OneByteReader(strings.NewReader(text)))
+		if got, err := in.Format(context.Background()); got != want || err != nil {
+			t.Errorf("%.40q, byte by byte: %q, %v, want %q", text, got, err, want)
+		}
 	}
 	f("{\"a\":1}\n", source.ECS)
 	f(`{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata"}`, source.KubeAudit)
 	f(`{ "apiVersion": "audit.k8s.io/v1", "auditID": "x", "kind": "Event" }`, source.KubeAudit)
+	f(`{"kind":"Event","metadata":{"name":"longer than what is read of a pipe at once"},"apiVersion":"audit.k8s.io/v1"}`+"\n", source.KubeAudit)
 	f(`{"annotations":{"a":["}"]},"apiVersion":"audit.k8s.io/v1","items":[`, source.KubeAudit)
 	f(`{"@timestamp":"2026-05-04T10:00:00Z","kubernetes":{"audit":{"apiVersion":"audit.k8s.io/v1","kind":"Event"}}}`, source.ECS)
 	f(`{"message":"\"apiVersion\":\"audit.k8s.io/v1\"","event":{"category":"process"}}`+"\n", source.ECS)
@@ -288,6 +295,25 @@ func TestFormat(t *testing.T) {
 	if got, err := in.Format(context.Background()); got != source.Unknown || err != nil {
 		t.Errorf("empty: %q, %v", got, err)
 	}
+}
+
+// Of a pipe whose sender is quiet, what is sure is said without an end of the line.
+func TestFormatOfAQuietPipe(t *testing.T) {
+	f := func(text string, want source.Format) {
+		t.Helper()
+		r, w := io.Pipe()
+		defer w.Close()
+		go io.WriteString(w, text)
+		if got, err := source.NewInput("-", r).Format(t.Context()); got != want || err != nil {
+			t.Errorf("%.40q: %q, %v, want %q", text, got, err, want)
+		}
+	}
+	f(`{"a":1}`, source.ECS)
+	f(`{"apiVersion":"v1","object":{`, source.ECS)
+	f(`{"took":3,"hits":{"hits":[{"_source":{"a":1}},`, source.ECS)
+	f(`[{"a":1},{`, source.ECS)
+	f(`{"a":]`, source.ECS)
+	f(`{"apiVersion":"audit.k8s.io/v1",`, source.KubeAudit)
 }
 
 // A dead letter is one line of JSON, whatever was rejected.
