@@ -250,6 +250,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 		case <-stop:
 			// What has happened is in the socket already, and so read by now or soon.
 			time.Sleep(20 * time.Millisecond)
+			s.Close() // What is read is judged, to the last one.
 			over = true
 		case <-s.ready:
 		}
