@@ -3,7 +3,8 @@
 // the kernel tells less than they want to know can fill in the rest.
 //
 //	host, err := procfs.NewHost()
-//	for _, p := range procfs.Processes() {
+//	there, err := procfs.Processes()
+//	for _, p := range there.Processes {
 //		doc = host.Document(doc[:0], procfs.Event{Action: "existing_process", …}, p)
 //	}
 package procfs

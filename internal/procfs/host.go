@@ -98,22 +98,17 @@ const slack = 2 * Tick
 // since 1970.
 func (h *Host) Began(p *Process, at int64) bool { return h.Wall(p.Start)-slack <= at }
 
-// Existing calls put for the document of each process that is there, the oldest first,
-// with its number. What was there by since, in nanoseconds since 1970, is of that
-// moment, so that an event of its child that comes after it finds it; what began later
-// is of this one, for it has events of its own.
-func (h *Host) Existing(since int64, put func(doc []byte, seq uint64) error) error {
-	now := time.Now().UnixNano()
-	all, err := Processes()
-	if err != nil {
-		return err
-	}
+// Existing calls put for the document of each process of s, the oldest first, with its
+// number. What was there by since, in nanoseconds since 1970, is of that moment, so that
+// an event of its child that comes after it finds it; what began later is of the moment
+// of s, for it has events of its own.
+func (h *Host) Existing(s Snapshot, since int64, put func(doc []byte, seq uint64) error) error {
 	var doc []byte
-	for i, p := range all {
+	for i, p := range s.Processes {
 		seq := uint64(i + 1)
 		at := since
 		if h.Wall(p.Start) > since {
-			at = now
+			at = s.At
 		}
 		doc = h.Document(doc[:0], Event{Dataset: "orlop.proc", Action: "existing_process", Type: "info", At: at, Sequence: seq}, p)
 		if err := put(doc, seq); err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,18 +42,24 @@ type Process struct {
 	mnt               uint32 // mount namespace
 }
 
-// Processes reads all that are there, the oldest first.
-func Processes() ([]*Process, error) {
+// A Snapshot is the processes that there were at a time, the oldest first.
+type Snapshot struct {
+	At        int64 // nanoseconds since 1970
+	Processes []*Process
+}
+
+// Processes reads all that are there.
+func Processes() (Snapshot, error) {
+	s := Snapshot{At: time.Now().UnixNano()}
 	dir, err := os.Open("/proc")
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	names, err := dir.Readdirnames(-1)
 	dir.Close()
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	var all []*Process
 	starts := map[uint32]uint64{}
 	for _, name := range names {
 		pid, err := strconv.ParseUint(name, 10, 32)
@@ -60,15 +67,15 @@ func Processes() ([]*Process, error) {
 			continue
 		}
 		if p, ok := Read(uint32(pid)); ok {
-			all = append(all, p)
+			s.Processes = append(s.Processes, p)
 			starts[p.PID] = p.Start
 		}
 	}
-	for _, p := range all {
+	for _, p := range s.Processes {
 		p.ParentStart = starts[p.PPID]
 	}
-	slices.SortFunc(all, func(a, b *Process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.PID, b.PID)) })
-	return all, nil
+	slices.SortFunc(s.Processes, func(a, b *Process) int { return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.PID, b.PID)) })
+	return s, nil
 }
 
 // Stat reads what a process is to others: its parent, session, terminal and start.

@@ -4,6 +4,7 @@ package audit
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -69,9 +70,13 @@ func (c *core) existing(emit func(*event.Event) error) error {
 	if c.o.NoSeed {
 		return nil
 	}
+	all, err := procfs.Processes()
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
 	dec := event.NewDecoder(c.o.Schema)
 	var e event.Event
-	return c.host.h.Existing(c.since, func(doc []byte, seq uint64) error {
+	return c.host.h.Existing(all, c.since, func(doc []byte, seq uint64) error {
 		origin := event.Origin{Source: "proc", Offset: int64(seq)}
 		if err := dec.Decode(doc, &e); err != nil {
 			c.o.Refuse(source.Rejection{Origin: origin, Class: source.ClassSyntax, Reason: "proc: bug: " + err.Error(), Data: doc})

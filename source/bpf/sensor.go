@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/procfs"
 	"github.com/orlop/orlop/source"
 )
 
@@ -205,7 +206,11 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 	w.tool, w.note = s.content.tool, s.boxes.note
 	out := &output{o: &s.o.Options, dec: event.NewDecoder(s.o.Schema), emit: emit}
 	if !s.o.NoSeed {
-		err := w.ps.Existing(w.ps.Wall(s.since), func(doc []byte, seq uint64) error {
+		all, err := procfs.Processes()
+		if err != nil {
+			return fmt.Errorf("bpf: %w", err)
+		}
+		err = w.ps.Existing(all, w.ps.Wall(s.since), func(doc []byte, seq uint64) error {
 			w.seq = seq
 			s.seeded.Add(1)
 			return out.put(doc, seq)

@@ -229,11 +229,11 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 	if err != nil {
 		return fmt.Errorf("proc: %w", err)
 	}
-	for _, p := range all {
+	for _, p := range all.Processes {
 		s.known[p.PID] = origin{p.PPID, p.LoginUID, p.Audit, p.Start}
 	}
 	if !s.o.NoSeed {
-		err := s.host.Existing(s.since, func(doc []byte, seq uint64) error {
+		err := s.host.Existing(all, s.since, func(doc []byte, seq uint64) error {
 			s.seq = seq
 			s.seeded.Add(1)
 			return s.put(doc, emit)
