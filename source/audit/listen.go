@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/netlink"
 	"github.com/orlop/orlop/source"
 )
 
@@ -192,9 +193,7 @@ func (l *Listener) listen(group uint32) error {
 	if err != nil {
 		return err
 	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // as far as net.core.rmem_max lets us
-	}
+	netlink.SetBuffer(fd, receiveBuffer)
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: group}); err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("audit: listen: %w", err)
@@ -241,9 +240,6 @@ func (l *Listener) ask(typ uint16, data []byte) error {
 // wake-up for each would cost as much as all the rest.
 const gather = time.Millisecond
 
-// batch is how many records are read before they are handed on.
-const batch = 1024
-
 // read reads until the socket is closed.
 func (l *Listener) read(raw syscall.RawConn, q *queue) error {
 	buf := make([]byte, maxMessage)
@@ -251,44 +247,11 @@ func (l *Listener) read(raw syscall.RawConn, q *queue) error {
 	for {
 		var failed error
 		err := raw.Read(func(fd uintptr) bool {
-			n := 0
 			q.mu.Lock()
 			defer q.mu.Unlock()
-			for n < batch {
-				size, from, errno := receive(int(fd), buf)
-				switch {
-				case errno == unix.EAGAIN:
-					return n > 0
-				case errno == unix.EINTR:
-					continue
-				case errno == unix.ENOBUFS:
-					l.overruns.Add(1)
-					continue
-				case errno != 0:
-					failed = errno
-					return true
-				}
-				n++
-				m, ok := message(buf[:size])
-				if from != 0 || !ok {
-					continue // not the kernel
-				}
-				if m.typ == unix.NLMSG_ERROR {
-					select {
-					case l.acks <- m.errno():
-					default:
-					}
-					continue
-				}
-				if m.typ < msgFirst || m.typ == msgReplace {
-					continue
-				}
-				for len(m.data) > 0 && (m.data[len(m.data)-1] == 0 || m.data[len(m.data)-1] == '\n') {
-					m.data = m.data[:len(m.data)-1]
-				}
-				q.put(Type(m.typ), m.data)
-			}
-			return true
+			var some bool
+			some, failed = netlink.Batch(int(fd), buf, func(b []byte) { l.hear(b, q) }, func() { l.overruns.Add(1) })
+			return some || failed != nil
 		})
 		q.wake()
 		if err = errors.Join(err, failed); err != nil {
@@ -304,6 +267,28 @@ func (l *Listener) read(raw syscall.RawConn, q *queue) error {
 		}
 		last = now
 	}
+}
+
+// hear queues a record, or passes on an acknowledgement. The caller holds the queue's mu.
+func (l *Listener) hear(b []byte, q *queue) {
+	m, ok := message(b)
+	if !ok {
+		return
+	}
+	if m.typ == unix.NLMSG_ERROR {
+		select {
+		case l.acks <- m.errno():
+		default:
+		}
+		return
+	}
+	if m.typ < msgFirst || m.typ == msgReplace {
+		return
+	}
+	for len(m.data) > 0 && (m.data[len(m.data)-1] == 0 || m.data[len(m.data)-1] == '\n') {
+		m.data = m.data[:len(m.data)-1]
+	}
+	q.put(Type(m.typ), m.data)
 }
 
 // String says what the source listens to.

@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/orlop/orlop/internal/netlink"
 )
 
 // Messages of the kernel's audit socket.
@@ -112,7 +113,7 @@ func (c *conn) request(typ uint16, data []byte, each func(data []byte)) error {
 		return err
 	}
 	for {
-		n, from, errno := receive(c.fd, c.buf)
+		n, from, errno := netlink.Receive(c.fd, c.buf)
 		switch {
 		case errno == unix.EINTR:
 			continue
@@ -165,15 +166,6 @@ func (m *nlmsg) errno() error {
 		return unix.Errno(-n)
 	}
 	return nil
-}
-
-// receive reads a datagram and the port of its sender, which is 0 for the kernel.
-func receive(fd int, buf []byte) (n int, from uint32, errno syscall.Errno) {
-	var sa unix.RawSockaddrNetlink
-	size := uint32(unsafe.Sizeof(sa))
-	r, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0,
-		uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
-	return int(r), sa.Pid, errno
 }
 
 func (c *conn) status() (st status, err error) {

@@ -11,11 +11,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/netlink"
 	"github.com/orlop/orlop/internal/procfs"
 	"github.com/orlop/orlop/source"
 )
@@ -79,9 +79,7 @@ func Open(o Options) (*Sensor, error) {
 	}
 	s := &Sensor{o: o, since: time.Now().UnixNano(), host: h, dec: event.NewDecoder(o.Schema), acked: make(chan error, 1), ready: make(chan struct{}, 1), known: map[uint32]origin{}}
 	s.file = os.NewFile(uintptr(fd), "proc connector")
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
-	}
+	netlink.SetBuffer(fd, receiveBuffer)
 	s.raw, err = s.file.SyscallConn()
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: idxProc})
@@ -152,45 +150,11 @@ func (s *Sensor) read() {
 	for {
 		var failed error
 		err := s.raw.Read(func(fd uintptr) bool {
-			n := 0
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			for n < 1024 {
-				size, from, errno := receive(int(fd), buf)
-				switch {
-				case errno == unix.EAGAIN:
-					return n > 0
-				case errno == unix.EINTR, errno == unix.ENOBUFS: // The numbers tell how many.
-					continue
-				case errno != 0:
-					failed = errno
-					return true
-				}
-				n++
-				var m message
-				if from != 0 || !m.parse(buf[:size]) {
-					continue
-				}
-				if m.what == whatNone {
-					var err error
-					if m.args[0] != 0 {
-						err = unix.Errno(m.args[0])
-					}
-					select {
-					case s.acked <- err:
-					default:
-					}
-					continue
-				}
-				s.lost.Add(seen.lost(&m))
-				if len(s.queue) >= maxQueue {
-					s.lost.Add(1)
-					continue
-				}
-				s.received.Add(1)
-				s.queue = append(s.queue, m)
-			}
-			return true
+			var some bool
+			some, failed = netlink.Batch(int(fd), buf, func(b []byte) { s.hear(b, seen) }, func() {}) // The numbers tell how many.
+			return some || failed != nil
 		})
 		err = errors.Join(err, failed)
 		if err != nil {
@@ -208,13 +172,30 @@ func (s *Sensor) read() {
 	}
 }
 
-// receive reads a datagram and the port of its sender, which is 0 for the kernel.
-func receive(fd int, buf []byte) (n int, from uint32, errno syscall.Errno) {
-	var sa unix.RawSockaddrNetlink
-	size := uint32(unsafe.Sizeof(sa))
-	r, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0,
-		uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
-	return int(r), sa.Pid, errno
+// hear queues a message, or passes on that we are heard. The caller holds mu.
+func (s *Sensor) hear(b []byte, seen counters) {
+	var m message
+	if !m.parse(b) {
+		return
+	}
+	if m.what == whatNone {
+		var err error
+		if m.args[0] != 0 {
+			err = unix.Errno(m.args[0])
+		}
+		select {
+		case s.acked <- err:
+		default:
+		}
+		return
+	}
+	s.lost.Add(seen.lost(&m))
+	if len(s.queue) >= maxQueue {
+		s.lost.Add(1)
+		return
+	}
+	s.received.Add(1)
+	s.queue = append(s.queue, m)
 }
 
 // String says what the source listens to.
