@@ -33,14 +33,19 @@ type Host struct {
 	tmp  []byte
 }
 
+// BootID reads what the kernel drew at boot, by which one boot is told from another.
+func BootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b)), err
+}
+
 // NewHost looks at what the host is called.
 func NewHost() (*Host, error) {
 	h := &Host{mnt: namespace("/proc/self/ns/mnt")}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
+	var err error
+	if h.BootID, err = BootID(); err != nil {
 		return nil, fmt.Errorf("proc: %w", err)
 	}
-	h.BootID = strings.TrimSpace(string(boot))
 	id, _ := os.ReadFile("/etc/machine-id")
 	h.Name, _ = os.Hostname()
 	var b []byte

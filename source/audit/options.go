@@ -4,7 +4,8 @@ import (
 	"github.com/orlop/orlop/source"
 )
 
-// Options are the settings of a Listener.
+// Options are the settings of a Listener, a Tail or a Stream. The last two heed neither
+// State nor Multicast.
 type Options struct {
 	source.Options
 
@@ -31,7 +32,7 @@ type Stats struct {
 	Filtered int64 // events of other login uids
 	Seeded   int64 // processes that were there already
 	Waiting  int64 // events that have come and are not whole or not looked at yet; of a log or stream at least so many
-	Lost     int64 // records that the kernel says it lost since Open
+	Lost     int64 // records that the kernel says it lost since Listen
 	Overruns int64 // times that the kernel found our socket full
 	Dropped  int64 // records that were read and that there was no room for; also gaps or incomplete
 	Rejoined int64 // times that the kernel had given us up, since we did not read

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -32,14 +31,10 @@ type changes struct {
 
 func changesFile(dir string) string { return filepath.Join(dir, "audit.json") }
 
-func bootID() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(b))
-}
-
 // plan says what is to be changed of the settings.
 func plan(dir string, before status) *changes {
-	c := &changes{BootID: bootID(), PID: uint32(os.Getpid()), Before: before, After: before, file: changesFile(dir)}
+	boot, _ := procfs.BootID()
+	c := &changes{BootID: boot, PID: uint32(os.Getpid()), Before: before, After: before, file: changesFile(dir)}
 	var self procfs.Process
 	if self.Stat(c.PID) {
 		c.Start = self.Start
@@ -148,7 +143,7 @@ func cleanUp(k *conn, dir string) error {
 		return fmt.Errorf("audit: what an earlier run has changed cannot be read: %w (look at auditctl -s, set right what is not, and remove the file)", err)
 	}
 	c.file = file
-	if c.BootID != bootID() {
+	if boot, _ := procfs.BootID(); c.BootID != boot {
 		return os.Remove(file) // The kernel has forgotten, too.
 	}
 	var p procfs.Process
