@@ -37,13 +37,13 @@ type writer struct {
 func (w *writer) process(r *record) []byte {
 	switch r.kind {
 	case kindFork:
-		w.begin(r.time, `"category":["process"],"type":["start"],"action":"fork"`)
+		w.begin(r.time, `"category":["process"],"type":["start"],"action":"fork"`, "")
 	case kindExit:
-		w.begin(r.time, `"category":["process"],"type":["end"],"action":"end"`)
+		w.begin(r.time, `"category":["process"],"type":["end"],"action":"end"`, "")
 	case kindConnect:
-		w.begin(r.time, `"category":["network"],"type":["connection","start"],"action":"connected-to"`+outcome(r))
+		w.begin(r.time, `"category":["network"],"type":["connection","start"],"action":"connected-to"`, outcome(r))
 	default:
-		w.begin(r.time, `"category":["process"],"type":["start"],"action":"exec"`)
+		w.begin(r.time, `"category":["process"],"type":["start"],"action":"exec"`, "")
 	}
 	w.doc = append(w.doc, `,"process":{"pid":`...)
 	w.uint(r.pid)
@@ -360,8 +360,8 @@ func (w *writer) listener(r *record) {
 	w.raw(`}`)
 }
 
-// begin starts a document with the kind of its event.
-func (w *writer) begin(bootTime uint64, what string) {
+// begin starts a document with the kind of its event, and how it ended or "".
+func (w *writer) begin(bootTime uint64, what, outcome string) {
 	w.seq++
 	w.doc = append(w.doc[:0], `{"@timestamp":"`...)
 	w.time(int64(bootTime) + w.wall)
@@ -369,6 +369,7 @@ func (w *writer) begin(bootTime uint64, what string) {
 	w.doc = append(w.doc, w.host...)
 	w.raw(`,"event":{"kind":"event","module":"orlop","dataset":"orlop.bpf",`)
 	w.raw(what)
+	w.raw(outcome)
 	w.raw(`,"sequence":`)
 	w.doc = strconv.AppendUint(w.doc, w.seq, 10)
 	w.raw(`}`)
