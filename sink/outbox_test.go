@@ -76,7 +76,7 @@ func names(alerts []*alert.Alert) []string {
 	var all []string
 	for _, a := range alerts {
 		if a.RuleID == sink.GivenUpRule {
-			all = append(all, "gave up "+sink.Texts(a, "orlop.outbox.given_up")[0])
+			all = append(all, "gave up "+sink.Texts(sink.Document(a), "orlop.outbox.given_up")[0])
 			continue
 		}
 		all = append(all, a.ID)
@@ -614,7 +614,7 @@ func TestModel(t *testing.T) {
 					for i, a := range alerts {
 						ours := i < p.Done
 						if a.RuleID == sink.GivenUpRule {
-							n, _ := strconv.Atoi(sink.Texts(a, "orlop.outbox.given_up")[0])
+							n, _ := strconv.Atoi(sink.Texts(sink.Document(a), "orlop.outbox.given_up")[0])
 							next += n
 							if ours {
 								m.givenUp += n

@@ -4,13 +4,13 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/event"
 )
 
-// Texts are the values of fields of an alert's document, as text: "" for one that
-// is not there, and the elements of an array with a comma between.
-func Texts(a *alert.Alert, fields ...string) []string {
+// Texts are the values of fields of an alert's [Document], as text: "" for one that
+// is not there, and the elements of an array with a comma between. It reads all of
+// the document, so it is best asked once.
+func Texts(doc []byte, fields ...string) []string {
 	s := event.NewSchema()
 	ids := make([]event.Field, len(fields))
 	for i, name := range fields {
@@ -18,7 +18,7 @@ func Texts(a *alert.Alert, fields ...string) []string {
 	}
 	texts := make([]string, len(fields))
 	var e event.Event
-	if event.NewDecoder(s).Decode(Document(a), &e) != nil {
+	if event.NewDecoder(s).Decode(doc, &e) != nil {
 		return texts
 	}
 	for i, id := range ids {

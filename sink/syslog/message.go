@@ -33,19 +33,27 @@ func (s *output) message(a *alert.Alert) []byte {
 	if !a.Time.IsZero() {
 		at = a.Time.UTC().Format("2006-01-02T15:04:05.000000Z")
 	}
-	host := name(sink.Texts(a, "host.name")[0])
+	doc := sink.Document(a)
+	isCEF, fields := s.o.Format == "cef", mainFields
+	if isCEF {
+		fields = cefNames
+	}
+	texts := sink.Texts(doc, fields...)
+	host := name(texts[0])
 	if host == "-" {
 		host = name(s.host)
 	}
 	head := fmt.Sprintf("<%d>1 %s %s orlop - alert - ", logAudit*8+severity, at, host)
 	room := s.o.MaxBytes - len(head)
-	var msg []byte
-	if s.o.Format == "cef" {
-		msg = fit(room, func(most int) []byte { return cef(a, most) })
-	} else if msg = ascii(sink.Document(a)); len(msg) > room {
-		msg = fit(room, func(most int) []byte { return short(a, most) })
+	if isCEF {
+		return append([]byte(head), fit(room, func(most int) []byte { return cef(a, texts, most) })...)
 	}
-	return append([]byte(head), msg...)
+	if len(doc) <= room { // in ASCII it gets no shorter
+		if msg := ascii(doc); len(msg) <= room {
+			return append([]byte(head), msg...)
+		}
+	}
+	return append([]byte(head), fit(room, func(most int) []byte { return short(a, texts, most) })...)
 }
 
 // fit makes a message with texts of so many characters that it has room.
@@ -92,11 +100,11 @@ func ascii(doc []byte) []byte {
 	return out
 }
 
-// mainFields are those of a document that was too long.
+// mainFields are those of a document that was too long. The host is the first.
 var mainFields = []string{"host.name", "user.name", "process.executable", "process.command_line", "process.parent.executable", "container.id"}
 
-// short is the main fields of an alert, in texts of at most so many characters.
-func short(a *alert.Alert, most int) []byte {
+// short is an alert and the texts of its main fields, of at most so many characters.
+func short(a *alert.Alert, texts []string, most int) []byte {
 	doc := map[string]any{
 		"kibana.alert.uuid":         a.ID,
 		"kibana.alert.rule.rule_id": a.RuleID,
@@ -112,7 +120,7 @@ func short(a *alert.Alert, most int) []byte {
 	if a.BuildingBlock {
 		doc["kibana.alert.building_block_type"] = "default"
 	}
-	for i, text := range sink.Texts(a, mainFields...) {
+	for i, text := range texts {
 		if text != "" {
 			doc[mainFields[i]] = sink.Plain(text, most)
 		}
@@ -139,8 +147,16 @@ var cefFields = []struct {
 	{"cs4", "parentProcess", "process.parent.executable", 4000},
 }
 
-// cef is an alert in Common Event Format.
-func cef(a *alert.Alert, most int) []byte {
+// cefNames are the fields that CEF has. The host is the first.
+var cefNames = func() (names []string) {
+	for _, f := range cefFields {
+		names = append(names, f.field)
+	}
+	return names
+}()
+
+// cef is an alert and the texts of its cefFields in Common Event Format.
+func cef(a *alert.Alert, texts []string, most int) []byte {
 	severity, ok := cefSeverity[a.Severity]
 	if !ok {
 		severity = 0
@@ -163,11 +179,7 @@ func cef(a *alert.Alert, most int) []byte {
 	}
 	put("cs1Label", "alertId", 1023)
 	put("cs1", a.ID, 4000)
-	names := make([]string, len(cefFields))
-	for i, f := range cefFields {
-		names[i] = f.field
-	}
-	for i, text := range sink.Texts(a, names...) {
+	for i, text := range texts {
 		f := cefFields[i]
 		if text != "" && f.label != "" {
 			put(f.key+"Label", f.label, 1023)

@@ -62,7 +62,7 @@ func slack(a *alert.Alert) ([]byte, error) {
 		}
 	}
 	field("severity", a.Severity)
-	for i, text := range sink.Texts(a, names...) {
+	for i, text := range sink.Texts(sink.Document(a), names...) {
 		field(names[i], text)
 	}
 	field("alert", a.ID)
@@ -101,7 +101,7 @@ func alertmanager(a *alert.Alert) ([]byte, error) {
 	put(labels, "severity", a.Severity, short)
 	put(labels, "rule_id", a.RuleID, short)
 	put(labels, "alert_id", a.ID, short)
-	texts := sink.Texts(a, "host.name", "user.name", "process.executable", "process.command_line", "container.id")
+	texts := sink.Texts(sink.Document(a), "host.name", "user.name", "process.executable", "process.command_line", "container.id")
 	put(labels, "host", texts[0], short)
 	put(annotations, "summary", a.Reason, long)
 	for i, name := range []string{"user", "executable", "command_line", "container"} {
@@ -134,11 +134,11 @@ type facts struct {
 	BuildingBlock                          bool
 	Document                               document // the whole alert
 
-	alert *alert.Alert
+	doc []byte // the same, for Field
 }
 
 // Field is the value of a field of the document, "" if there is none.
-func (f facts) Field(name text) text { return text(sink.Texts(f.alert, string(name))[0]) }
+func (f facts) Field(name text) text { return text(sink.Texts(f.doc, string(name))[0]) }
 
 // mostTemplated is how long a body a template makes may be.
 const mostTemplated = 32 << 20
@@ -156,11 +156,12 @@ func templated(src string) (body, error) {
 			}
 			return text(at.UTC().Format(time.RFC3339Nano))
 		}
+		doc := sink.Document(a)
 		w := &bounded{most: mostTemplated}
 		err := t.Execute(w, facts{
 			ID: text(a.ID), RuleID: text(a.RuleID), RuleName: text(a.RuleName), Severity: text(a.Severity), Reason: text(a.Reason),
 			RiskScore: a.RiskScore, Time: stamp(a.Time), OriginalTime: stamp(a.OriginalTime), BuildingBlock: a.BuildingBlock,
-			Document: document(sink.Document(a)), alert: a,
+			Document: document(doc), doc: doc,
 		})
 		if err != nil {
 			return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
