@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/orlop/orlop/alert"
@@ -85,4 +86,17 @@ var Hostile = map[string]string{
 	"a megabyte of signs": strings.Repeat(`"\|=]`+"\n", 1<<20/6),
 	"nothing":             "",
 	"astral":              "\U0001F600\U0010FFFF\uFFFE",
+}
+
+// made are the alerts of Hostile. Those of megabytes take a while to make, and
+// whole families of sinks get the same: alerts do not change.
+var made sync.Map
+
+func hostile(t testing.TB, name string) *alert.Alert {
+	t.Helper()
+	a, ok := made.Load(name)
+	if !ok {
+		a, _ = made.LoadOrStore(name, Alert(t, "hostile", Hostile[name]))
+	}
+	return a.(*alert.Alert)
 }

@@ -126,7 +126,7 @@ func Contract(t *testing.T, newPeer func(t *testing.T) Peer) {
 			p := newPeer(t)
 			s := p.Open(t)
 			defer s.Close()
-			all := []*alert.Alert{Alert(t, "before", "x"), Alert(t, "hostile", Hostile[name]), Alert(t, "after", "x")}
+			all := []*alert.Alert{Alert(t, "before", "x"), hostile(t, name), Alert(t, "after", "x")}
 			for _, a := range all {
 				if err := s.Write(t.Context(), []*alert.Alert{a}); err != nil {
 					t.Fatalf("%s: %v", a.ID, err)
