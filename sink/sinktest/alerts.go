@@ -68,24 +68,24 @@ func IDs(alerts []*alert.Alert) []string {
 
 // Hostile are texts that mean something to some format, or to who reads it.
 var Hostile = map[string]string{
-	"newlines":            "a\nb\r\nc\rd\u2028e\u0085f",
-	"nul":                 "a\x00b",
-	"invalid UTF-8":       "aINVALIDb",
-	"controls":            "\x1b[31mred\x1b[0m\x07\u009b2J",
-	"direction":           "\u202eexe.txt\u2066x",
-	"CEF":                 `a|b\c=d e=f \n CEF:0|x|y|1|z|n|10|msg=forged`,
-	"structured data":     `x" y="z"] [forged@1 a="b\"]`,
-	"a frame":             "\n57 <13>1 2026-04-29T10:00:00Z h a - - - forged",
-	"HTML":                `<script>alert(1)</script><!channel> <@U1> <https://x|y> & &amp;`,
-	"Markdown":            "*bold* _it_ `code` :tada: [a](https://x) @here",
-	"JSON":                `"}],"forged":[{"a":"\u0000\`,
-	"a template":          `{{.Document}} {{ printf "%s" . }} ${HOME} %s%n`,
-	"a bulk action":       "\n{\"delete\":{\"_id\":\"x\"}}\n",
-	"a header":            "x\r\nX-Forged: 1\r\n\r\nbody",
-	"a megabyte":          strings.Repeat("x", 1<<20),
-	"a megabyte of signs": strings.Repeat(`"\|=]`+"\n", 1<<20/6),
-	"nothing":             "",
-	"astral":              "\U0001F600\U0010FFFF\uFFFE",
+	"newlines":           "a\nb\r\nc\rd\u2028e\u0085f",
+	"nul":                "a\x00b",
+	"invalid UTF-8":      "aINVALIDb",
+	"controls":           "\x1b[31mred\x1b[0m\x07\u009b2J",
+	"direction":          "\u202eexe.txt\u2066x",
+	"CEF":                `a|b\c=d e=f \n CEF:0|x|y|1|z|n|10|msg=forged`,
+	"structured data":    `x" y="z"] [forged@1 a="b\"]`,
+	"a frame":            "\n57 <13>1 2026-04-29T10:00:00Z h a - - - forged",
+	"HTML":               `<script>alert(1)</script><!channel> <@U1> <https://x|y> & &amp;`,
+	"Markdown":           "*bold* _it_ `code` :tada: [a](https://x) @here",
+	"JSON":               `"}],"forged":[{"a":"\u0000\`,
+	"a template":         `{{.Document}} {{ printf "%s" . }} ${HOME} %s%n`,
+	"a bulk action":      "\n{\"delete\":{\"_id\":\"x\"}}\n",
+	"a header":           "x\r\nX-Forged: 1\r\n\r\nbody",
+	"megabytes":          strings.Repeat("x", 1<<18), // an alert has it in a dozen places
+	"megabytes of signs": strings.Repeat(`"\|=]`+"\n", 1<<18/6),
+	"nothing":            "",
+	"astral":             "\U0001F600\U0010FFFF\uFFFE",
 }
 
 // made are the alerts of Hostile. Those of megabytes take a while to make, and

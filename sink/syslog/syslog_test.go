@@ -403,10 +403,10 @@ func TestHeader(t *testing.T) {
 // A message is as long as the server takes. Of a document that is longer the main
 // fields are there.
 func TestMaxBytes(t *testing.T) {
-	for _, format := range []string{"json", "cef"} {
-		for _, most := range []int{2048, 8192, 65536} {
-			for _, text := range []string{strings.Repeat("x", 1<<14), strings.Repeat(`"\=`+"\n", 1<<12), strings.Repeat("\U0001F600", 1<<12)} {
-				a := sinktest.Alert(t, "id", text)
+	for _, text := range []string{strings.Repeat("x", 1<<14), strings.Repeat(`"\=`+"\n", 1<<12), strings.Repeat("\U0001F600", 1<<12)} {
+		a := sinktest.Alert(t, "id", text)
+		for _, format := range []string{"json", "cef"} {
+			for _, most := range []int{2048, 8192, 65536} {
 				s := newServer(t, syslog.Options{Transport: "tcp", Format: format, MaxBytes: most}, nil)
 				k := s.Open(t)
 				if err := k.Write(t.Context(), []*alert.Alert{a}); err != nil {
@@ -460,7 +460,9 @@ func TestFullConnection(t *testing.T) {
 	defer k.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- k.Write(ctx, []*alert.Alert{sinktest.Alert(t, "a", strings.Repeat("x", 1<<20))}) }()
+	// 15 MB: more than the kernel keeps for a connection.
+	alerts := slices.Repeat([]*alert.Alert{sinktest.Alert(t, "a", strings.Repeat("x", 1<<14))}, 64)
+	go func() { done <- k.Write(ctx, alerts) }()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
