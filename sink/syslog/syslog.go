@@ -155,12 +155,17 @@ func (s *output) send(ctx context.Context, b []byte) error {
 			}
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { s.tcp.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	tcp := s.tcp // not s.tcp: it may run later than hangUp
+	stop := context.AfterFunc(ctx, func() { tcp.SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if !stop() {
+			s.hangUp() // of no use with that deadline
+		}
+	}()
 	if _, err := s.conn.Write(b); err != nil {
 		return err
 	}
-	return acknowledged(ctx, s.tcp)
+	return acknowledged(ctx, tcp)
 }
 
 // verdict is how long a server has to turn us away after a handshake of TLS 1.3.

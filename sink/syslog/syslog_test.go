@@ -469,6 +469,44 @@ func TestFullConnection(t *testing.T) {
 	}
 }
 
+// What ends a Write on a connection has nothing to do with what follows: it may come
+// after the connection was hung up.
+func TestEndsBeforeItIsAcknowledged(t *testing.T) {
+	// More than a peer that does not read takes, and less than the kernel keeps for us.
+	alerts := []*alert.Alert{sinktest.Alert(t, "a", strings.Repeat("x", 1<<14))}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			ears, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer ears.Close()
+			k := open(t, syslog.Options{Address: ears.Addr().String(), Transport: "tcp", MaxBytes: 1 << 20})
+			defer k.Close()
+			for range 25 {
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- k.Write(ctx, alerts) }()
+				c, err := ears.Accept()
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := c.Read(make([]byte, 1)); err != nil {
+					t.Error(err)
+				}
+				cancel()
+				if err := <-done; !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want %v", err, context.Canceled)
+				}
+				c.Close()
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestOptions(t *testing.T) {
 	f := func(o syslog.Options, key, want string) {
 		t.Helper()
