@@ -104,3 +104,36 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("%d got, first %.20q: %+v", len(slow.got), slow.got[0], s)
 	}
 }
+
+// What a sync did not bring to disk no later one does, though it reports no error any
+// more: Sync says so until nobody waits for it.
+func TestSyncRemembersItsFailure(t *testing.T) {
+	dir := t.TempDir()
+	slow := &memory{answer: down}
+	box := openBox(t, sink.OutboxOptions{Dir: dir}, sink.Route{Name: "slow", Sink: slow})
+	f := func(want string) {
+		t.Helper()
+		got := ""
+		if err := box.Sync(); err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, want) || want == "" && got != "" {
+			t.Errorf("Sync: %q, want %q", got, want)
+		}
+	}
+	f("")
+	// This device takes all, keeps nothing and cannot be synced.
+	if err := os.Symlink("/dev/null", filepath.Join(dir, fmt.Sprintf("%020d.log", 1))); err != nil {
+		t.Fatal(err)
+	}
+	add(t, box, "a")
+	f("outbox: sync: sync ")
+	f("outbox: sync: sync ")
+	add(t, box, "b")
+	deliver(box) // whose housekeeping syncs as well
+	f("outbox: sync: sync ")
+	slow.answer = nil
+	deliver(box)
+	want(t, slow.list(), "gave up 2")
+	f("")
+}

@@ -88,6 +88,8 @@ type Outbox struct {
 	w         *os.File   // of the last segment, or nil: the next record begins one
 	dirty     bool       // w has what the disk was not told of
 	written   int        // how often something was written to w
+	unsafe    uint64     // the disk may have lost records before it, for the reason in unsynced
+	unsynced  error      // of the last sync that failed
 	tail      []record   // comes after the segments, and is in memory only
 	tailBytes int
 	next      uint64 // number of the next record
@@ -375,7 +377,26 @@ func (b *Outbox) sync() error {
 		return nil
 	}
 	b.dirty = false // once: after an error the kernel has forgotten
-	return b.w.Sync()
+	return b.doubt(b.w.Sync())
+}
+
+// doubt notes that a sync has failed: it says so once, to whoever asks first, and what
+// it did not write may be gone.
+func (b *Outbox) doubt(err error) error {
+	if err != nil {
+		b.unsafe, b.unsynced = b.next, err
+	}
+	return err
+}
+
+// doubtful is why records that somebody still waits for may not be on disk.
+func (b *Outbox) doubtful() error {
+	for _, c := range b.couriers {
+		if max(c.done, b.oldest()) < b.unsafe {
+			return b.unsynced
+		}
+	}
+	return nil
 }
 
 // settle is sync while others append: a disk can take seconds.
@@ -388,12 +409,12 @@ func (b *Outbox) settle() error {
 	err := f.Sync()
 	b.mu.Lock()
 	switch {
-	case errors.Is(err, os.ErrClosed): // seal has done it
+	case errors.Is(err, os.ErrClosed): // seal has done it, or noted that it did not
 		return nil
 	case f == b.w && (err != nil || written == b.written):
 		b.dirty = false
 	}
-	return err
+	return b.doubt(err)
 }
 
 // trim removes what nobody waits for any more, and what is too much or too old.
@@ -512,8 +533,9 @@ func (b *Outbox) Run(ctx context.Context) error {
 	return nil
 }
 
-// Sync returns when all that was appended is on disk, to stay there whatever comes,
-// or says why it is not.
+// Sync returns when all that was appended and is still to be delivered is on disk, to
+// stay there whatever comes, or says why it is not. Once the disk has failed to write
+// something, Sync does so until all sinks have got that.
 func (b *Outbox) Sync() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -523,6 +545,9 @@ func (b *Outbox) Sync() error {
 	err := b.flush()
 	if err == nil {
 		err = b.settle()
+	}
+	if err == nil {
+		err = b.doubtful()
 	}
 	if err != nil {
 		return fmt.Errorf("outbox: sync: %w", err)
