@@ -255,9 +255,14 @@ func (b *Outbox) segmentAt(number uint64) *segment {
 	return nil
 }
 
+// ErrTooLong is wrapped by the error of an Append whose alert is too long for the log.
+// It is not kept, and would not be another time.
+var ErrTooLong = errors.New("the alert is too long")
+
 // Append takes an alert. It waits for no sink. An error says that the alert is not
-// on disk, and why: unless it is one too long for any log, it is in memory and will
-// be delivered if the process lives, so there is nothing for the caller to do.
+// on disk, and why. Unless it is ErrTooLong, or the outbox is closed, the alert is in
+// memory and will be delivered if the process lives: there is nothing to do but not to
+// count on it after a kill.
 func (b *Outbox) Append(a *alert.Alert) error {
 	doc := Document(a)
 	b.mu.Lock()
@@ -270,7 +275,7 @@ func (b *Outbox) Append(a *alert.Alert) error {
 	case len(doc) > maxRecord || int64(len(doc)) > b.o.MaxBytes/2:
 		b.stats.TooLong++
 		b.o.Log.Error("outbox: an alert is too long to be kept", "alert", a.ID, "bytes", len(doc))
-		return fmt.Errorf("outbox: append: an alert of %d bytes is too long", len(doc))
+		return fmt.Errorf("outbox: append: %w: %d bytes", ErrTooLong, len(doc))
 	}
 	b.stats.Appended++
 	b.tail = append(b.tail, record{number: b.next, time: b.o.Clock.Now(), doc: doc})

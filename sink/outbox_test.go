@@ -573,7 +573,7 @@ func TestRetries(t *testing.T) {
 func TestTooLong(t *testing.T) {
 	box := openBox(t, sink.OutboxOptions{Dir: t.TempDir(), MaxBytes: 64 << 10}, sink.Route{Name: "m", Sink: &memory{}})
 	a := sinktest.Alert(t, "long", strings.Repeat("x", 32<<10))
-	if err := box.Append(a); err == nil || !strings.HasSuffix(err.Error(), "is too long") {
+	if err := box.Append(a); !errors.Is(err, sink.ErrTooLong) {
 		t.Errorf("got %v", err)
 	}
 	if err := box.Append(&alert.Alert{ID: "x"}); err == nil || !strings.Contains(err.Error(), "without a document") {

@@ -227,11 +227,15 @@ func (l *Live) raise(emit func(*alert.Alert) error) func(*alert.Alert) {
 		case l.State != nil && l.State.Raised(a.ID):
 			l.repeated++
 		default:
+			// What the outbox cannot keep it has logged. What is only in memory there
+			// is raised again after a kill; what is too long never gets further.
+			kept := true
 			if l.Outbox != nil {
-				l.Outbox.Append(a) // It has logged what it cannot keep.
+				err := l.Outbox.Append(a)
+				kept = err == nil || errors.Is(err, sink.ErrTooLong)
 			}
 			if l.failed = emit(a); l.failed == nil && l.State != nil {
-				l.State.Note(a.ID)
+				l.State.Note(a.ID, kept)
 			}
 		}
 	}

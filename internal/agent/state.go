@@ -33,7 +33,8 @@ import (
 // followed by one that goes on from the checkpoint: it sees events of files again,
 // makes the same alerts of them, and knows by their ids which have been raised. An
 // id is written once the alert has been handed on, so a kill at that very moment
-// repeats one alert, with the same id, and loses none.
+// repeats one alert, with the same id, and loses none. That of an alert which a full
+// disk keeps in memory is in the next checkpoint, which waits for the outbox.
 
 // A State is a state directory in use.
 type State struct {
@@ -212,12 +213,17 @@ func (s *State) Position(stream, about string) []byte {
 // Raised reports whether the alert of that id has been handed on.
 func (s *State) Raised(id string) bool { return s.seen[numberOf(id)] }
 
-// Note remembers an alert that has been handed on.
-func (s *State) Note(id string) {
+// Note remembers an alert that has been handed on: for the next checkpoint, and if it is
+// kept where it goes, through a kill before that. The disk may have room for the id and
+// none for the alert.
+func (s *State) Note(id string, kept bool) {
 	b := numberOf(id)
 	s.seen[b] = true
 	s.order = append(s.order, b)
 	s.since++
+	if !kept {
+		return
+	}
 	if _, err := s.raised.Write(b[:]); err != nil {
 		s.fail(err)
 	}
