@@ -97,6 +97,10 @@ func (s *Secret) Check() (key, msg, hint string) {
 	return "", "", ""
 }
 
+// RefersToSecret says to a configuration that what stands in place of one may be the
+// secret itself.
+func (*Secret) RefersToSecret() {}
+
 // Set reports whether there is a secret.
 func (s Secret) Set() bool { return s != Secret{} }
 

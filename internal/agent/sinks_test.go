@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/internal/agent"
 )
 
@@ -153,6 +155,24 @@ func TestSinksAreCounted(t *testing.T) {
 	for _, want := range []string{`"appended":2`, `"sinks":[{"sink":"log","delivered":0,"refused":0,"given_up":0,"waiting":2,"failures":1,"failing":"file: open `} {
 		if !strings.Contains(string(doc), want) {
 			t.Errorf("the status lacks %s: %s", want, doc)
+		}
+	}
+}
+
+// A secret that stands in the configuration itself, by mistake, does not get into a log.
+func TestMistakesQuoteNoSecret(t *testing.T) {
+	for _, key := range []string{"secret: hush", "authorization: [hush]", "url_secret: {evn: hush}", "secret: {hush: x}", "secret: |\n      hush", "secret: {env: [hush]}"} {
+		name := filepath.Join(t.TempDir(), "orlop.yaml")
+		if err := os.WriteFile(name, []byte("state: /x\nsinks:\n  - kind: webhook\n    "+key+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := agent.LoadConfig(name, agent.NewConfig())
+		var mistakes syntax.Errors
+		if !errors.As(err, &mistakes) {
+			t.Fatal(err)
+		}
+		if report := mistakes.Report(); !strings.Contains(report, ":4:") || strings.Contains(report, "hush") {
+			t.Errorf("%s:\n%s", key, report)
 		}
 	}
 }

@@ -13,13 +13,14 @@
 //	yaml    the name of the key; "-" is none
 //	doc     a sentence, for the schema and the manual
 //	enum    the values that there are, with | between
-//	secret  "true" for what [Show] does not show
+//	secret  "true" for what [Show] does not show, and no mistake quotes
 package config
 
 import (
 	"fmt"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,10 @@ type Checker interface {
 	Check() (key, msg, hint string)
 }
 
+// A Reference is a struct that says where a secret is. The secret itself may stand in its
+// place, so a mistake quotes nothing there but the keys that it has and their values.
+type Reference interface{ RefersToSecret() }
+
 // MaxSize is how many bytes a configuration may have.
 const MaxSize = 1 << 20
 
@@ -61,6 +66,7 @@ func Read(name string, text []byte, env func(string) (string, bool), to any) err
 	if len(r.errs) == 0 {
 		return nil
 	}
+	r.hush()
 	slices.SortStableFunc(r.errs, func(a, b *syntax.Error) int { return a.Range.Start - b.Range.Start })
 	return r.errs
 }
@@ -69,6 +75,9 @@ type reader struct {
 	src  syntax.Source
 	env  func(string) (string, bool)
 	errs syntax.Errors
+
+	hidden []syntax.Range // of the text: they may be secrets
+	secret bool           // what is read now may be one
 }
 
 func (r *reader) read(text []byte, to reflect.Value) {
@@ -94,6 +103,7 @@ func (r *reader) read(text []byte, to reflect.Value) {
 			msg = e.GetMessage()
 		}
 		r.fail(at, "", "YAML: %s", msg)
+		r.hidden = append(r.hidden, r.afterKey(at.Start))
 		return
 	}
 	var docs []ast.Node
@@ -125,6 +135,70 @@ func parse(text []byte) (f *ast.File, err error) {
 
 func (r *reader) fail(at syntax.Range, hint, format string, args ...any) {
 	r.errs = append(r.errs, &syntax.Error{Class: syntax.Parsing, Src: r.src, Range: at, Msg: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// hide notes that what a node says is not to be quoted.
+func (r *reader) hide(n ast.Node) {
+	l := &last{}
+	ast.Walk(l, n)
+	at := r.place(n.GetToken())
+	if l.token != nil {
+		at = r.place(l.first)
+		at.End = len(r.src.Text)
+		if l.token.Next != nil {
+			at.End = max(r.place(l.token.Next).Start, at.Start)
+		}
+	}
+	r.hidden = append(r.hidden, at)
+}
+
+// last finds the first token of a node and the last.
+type last struct{ first, token *token.Token }
+
+func (l *last) Visit(n ast.Node) ast.Visitor {
+	t := n.GetToken()
+	if t == nil || t.Position == nil {
+		return l
+	}
+	if l.token == nil || t.Position.Offset > l.token.Position.Offset {
+		l.token = t
+	}
+	if l.first == nil || t.Position.Offset < l.first.Position.Offset {
+		l.first = t
+	}
+	return l
+}
+
+// afterKey is the rest of a line after the key that it begins with: where YAML is
+// broken nobody knows what is a secret.
+func (r *reader) afterKey(at int) syntax.Range {
+	begin := strings.LastIndexByte(r.src.Text[:at], '\n') + 1
+	line, _, _ := strings.Cut(r.src.Text[begin:], "\n")
+	return syntax.Range{Start: begin + len(beginsWithKey.FindString(line)), End: begin + len(line)}
+}
+
+var beginsWithKey = regexp.MustCompile(`^[ -]*[A-Za-z0-9_]+:`)
+
+// hush puts stars in the place of what is hidden, for those who quote the text of a
+// mistake. Lines and columns stay those of the file.
+func (r *reader) hush() {
+	if len(r.hidden) == 0 {
+		return
+	}
+	text := []byte(r.src.Text)
+	for _, at := range r.hidden {
+		for i := at.Start; i < at.End; i++ {
+			if text[i] > ' ' {
+				text[i] = '*'
+			}
+		}
+	}
+	place := r.src.Position
+	for _, e := range r.errs {
+		if e.Src.Text != "" {
+			e.Src.Text, e.Src.Place = string(text), place
+		}
+	}
 }
 
 // place is where a token stands.
@@ -289,7 +363,11 @@ func (r *reader) scalar(n ast.Node, path string) (string, bool) {
 		}
 		name, fallback, has := strings.Cut(name, ":-")
 		if !variable(name) {
-			r.fail(at, "letters, digits and _, as in ${NAME} or ${NAME:-default}; write $${ for the two characters", "%s: %q is not the name of a variable", path, name)
+			what := strconv.Quote(name)
+			if r.secret {
+				what = "what is in ${}"
+			}
+			r.fail(at, "letters, digits and _, as in ${NAME} or ${NAME:-default}; write $${ for the two characters", "%s: %s is not the name of a variable", path, what)
 			return "", false
 		}
 		v, ok := r.env(name)
@@ -351,9 +429,9 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 		}
 		parts = append(parts, reflect.ValueOf(v.Options(kind)).Elem())
 	}
-	fields, enums := map[string]reflect.Value{}, map[string][]string{}
+	fields, enums, secrets := map[string]reflect.Value{}, map[string][]string{}, map[string]bool{}
 	for _, p := range parts {
-		collect(p, fields, enums)
+		collect(p, fields, enums, secrets)
 	}
 	failed := len(r.errs)
 	places := map[string]syntax.Range{}
@@ -362,8 +440,13 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 		at := r.place(m.Key.GetToken())
 		f, ok := fields[name]
 		if !ok {
+			if r.secret {
+				r.hide(m) // of a Reference
+			}
 			hint := syntax.DidYouMean(name, slices.Sorted(keys(fields)))
-			if path != "" {
+			if r.secret && hint == "" {
+				r.fail(at, "expected "+strings.Join(slices.Sorted(keys(fields)), ", "), "unknown key in %s", path)
+			} else if path != "" {
 				r.fail(at, hint, "unknown key %q in %s", name, path)
 			} else {
 				r.fail(at, hint, "unknown key %q", name)
@@ -380,7 +463,16 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 			continue
 		}
 		before := len(r.errs)
+		outer := r.secret
+		_, object := members(m.Value)
+		_, refers := f.Addr().Interface().(Reference)
+		_, text := m.Value.(*ast.StringNode)
+		if secrets[name] && !(refers && object) || outer && !text {
+			r.hide(m.Value)
+		}
+		r.secret = outer || secrets[name]
 		r.value(m.Value, join(path, name), f)
+		r.secret = outer
 		if enum := enums[name]; enum != nil && len(r.errs) == before && f.Kind() == reflect.String && !slices.Contains(enum, f.String()) {
 			r.fail(r.place(m.Value.GetToken()), syntax.DidYouMean(f.String(), enum), "%s: expected %s", join(path, name), strings.Join(enum, ", "))
 		}
@@ -440,17 +532,19 @@ func keys(m map[string]reflect.Value) func(func(string) bool) {
 	}
 }
 
-// collect adds the fields of a struct, and the values that they may have, by the
-// names of their keys.
-func collect(to reflect.Value, fields map[string]reflect.Value, enums map[string][]string) {
+// collect adds the fields of a struct, the values that they may have, and whether they
+// may hold secrets, by the names of their keys.
+func collect(to reflect.Value, fields map[string]reflect.Value, enums map[string][]string, secrets map[string]bool) {
 	for i := range to.NumField() {
 		f := to.Type().Field(i)
 		name, inline := keyName(f)
 		switch {
 		case inline:
-			collect(to.Field(i), fields, enums)
+			collect(to.Field(i), fields, enums, secrets)
 		case name != "":
 			fields[name] = to.Field(i)
+			_, refers := to.Field(i).Addr().Interface().(Reference)
+			secrets[name] = refers || f.Tag.Get("secret") != ""
 			if enum := f.Tag.Get("enum"); enum != "" {
 				enums[name] = strings.Split(enum, "|")
 			}

@@ -30,6 +30,7 @@ type ship struct {
 	Flags  map[string]string `yaml:"flags"`
 	Boats  []boat            `yaml:"boats"`
 	Key    string            `yaml:"key" secret:"true"`
+	Chest  chest             `yaml:"chest"`
 	Common `yaml:",inline"`
 }
 
@@ -37,6 +38,13 @@ type ship struct {
 type Common struct {
 	Owner string `yaml:"owner"`
 }
+
+// A chest says where a secret is.
+type chest struct {
+	Isle string `yaml:"isle"`
+}
+
+func (*chest) RefersToSecret() {}
 
 // A boat is of one of two kinds.
 type boat struct {
