@@ -64,27 +64,35 @@ func Defaults() Options { return Options{Format: "json", Timeout: 30 * time.Seco
 
 // Check says which option is wrong, why, and what would be right; "" if none is.
 func (o *Options) Check() (key, msg, hint string) {
+	_, key, msg, hint = o.check()
+	return key, msg, hint
+}
+
+// check does so, and returns what makes bodies if none is wrong: a template is parsed
+// and tried once.
+func (o *Options) check() (b body, key, msg, hint string) {
 	switch {
 	case o.URL == "" && !o.URLSecret.Set():
-		return "url", "it has no url", ""
+		return nil, "url", "it has no url", ""
 	case o.URL != "" && o.URLSecret.Set():
-		return "url_secret", "expected one of url and url_secret", ""
+		return nil, "url_secret", "expected one of url and url_secret", ""
 	case o.Timeout < 0:
-		return "timeout", "timeout: expected at least 0s", ""
+		return nil, "timeout", "timeout: expected at least 0s", ""
 	case o.Format == "template" && o.Template == "":
-		return "format", "format: template without a template", ""
+		return nil, "format", "format: template without a template", ""
 	case o.Format != "template" && o.Template != "":
-		return "template", "template: the format is not template", "format: template"
+		return nil, "template", "template: the format is not template", "format: template"
 	}
 	if o.URL != "" {
 		if msg, hint := sink.CheckURL(o.URL, o.Secret.Set() || o.Authorization.Set()); msg != "" {
-			return "url", "url: " + msg, hint
+			return nil, "url", "url: " + msg, hint
 		}
 	}
-	if _, err := o.body(); err != nil {
-		return "template", err.Error(), ""
+	b, err := o.body()
+	if err != nil {
+		return nil, "template", err.Error(), ""
 	}
-	return "", "", ""
+	return b, "", "", ""
 }
 
 const (
@@ -113,18 +121,16 @@ func Open(o Options) (sink.Sink, error) {
 }
 
 func open(o Options) (*hook, error) {
-	if _, msg, _ := o.Check(); msg != "" {
+	b, _, msg, _ := o.check()
+	if msg != "" {
 		return nil, errors.New(msg)
 	}
 	o.Timeout = cmp.Or(o.Timeout, Defaults().Timeout)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	h := &hook{o: o, url: o.URL}
+	h := &hook{o: o, url: o.URL, body: b}
 	var err error
-	if h.body, err = o.body(); err != nil {
-		return nil, err
-	}
 	if o.URLSecret.Set() {
 		if h.url, err = o.URLSecret.Read(); err != nil {
 			return nil, fmt.Errorf("url_secret: %w", err)
