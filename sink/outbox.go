@@ -18,8 +18,8 @@ import (
 
 // OutboxOptions say where an outbox is and how much it keeps.
 type OutboxOptions struct {
-	MaxBytes int64         `yaml:"max_bytes" doc:"Most that is kept on disk for sinks that are behind, in bytes."`
-	MaxAge   time.Duration `yaml:"max_age" doc:"Longest that it is kept."`
+	MaxBytes int64         `yaml:"max_bytes" doc:"Most that is kept on disk for sinks that are behind, in bytes. 0 is the default."`
+	MaxAge   time.Duration `yaml:"max_age" doc:"Longest that it is kept. 0 is the default."`
 	Sync     bool          `yaml:"sync" doc:"Whether each alert waits for the disk; without it the disk is told once a second."`
 
 	Dir string `yaml:"-"` // is made if it is not there; no two outboxes share it

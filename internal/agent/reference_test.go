@@ -116,3 +116,27 @@ func keyTable(b *strings.Builder, prefix string, v reflect.Value) {
 		}
 	}
 }
+
+// A zero stands for the default in all options of sinks and the outbox, and each says so.
+func TestZeroIsSaidToBeTheDefault(t *testing.T) {
+	all := map[string]reflect.Value{"outbox": reflect.ValueOf(NewConfig().Outbox)}
+	for _, k := range sinkKinds {
+		all[k.name] = reflect.ValueOf(k.options()).Elem()
+	}
+	numbers := 0
+	for name, v := range all {
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if !v.Field(i).CanInt() || f.Tag.Get("yaml") == "-" {
+				continue
+			}
+			numbers++
+			if v.Field(i).IsZero() || !strings.HasSuffix(f.Tag.Get("doc"), " 0 is the default.") {
+				t.Errorf("%s.%s: its default is %v, and its doc %q", name, f.Name, v.Field(i), f.Tag.Get("doc"))
+			}
+		}
+	}
+	if numbers < 8 {
+		t.Errorf("%d numbers, want more", numbers)
+	}
+}

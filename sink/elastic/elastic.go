@@ -45,7 +45,7 @@ type Options struct {
 	Username   string        `yaml:"username" doc:"User name, instead of an API key."`
 	Password   sink.Secret   `yaml:"password" doc:"The user's password."`
 	TLS        sink.TLS      `yaml:"tls" doc:"How the nodes are known, and we to them."`
-	Timeout    time.Duration `yaml:"timeout" doc:"How long an answer may take."`
+	Timeout    time.Duration `yaml:"timeout" doc:"How long an answer may take. 0 is the default."`
 
 	Now func() time.Time `yaml:"-"` // for Retry-After; nil is time.Now
 }

@@ -35,9 +35,9 @@ const Kind = "file"
 // Options say where the file is and when it is rotated.
 type Options struct {
 	Path     string        `yaml:"path" doc:"The file. It is made, for its owner alone, in a folder that is there."`
-	MaxBytes int64         `yaml:"max_bytes" doc:"The size at which it is rotated, in bytes."`
-	MaxAge   time.Duration `yaml:"max_age" doc:"The age of its first alert at which the next one rotates it."`
-	Keep     int           `yaml:"keep" doc:"How many rotated files are kept."`
+	MaxBytes int64         `yaml:"max_bytes" doc:"The size at which it is rotated, in bytes. 0 is the default."`
+	MaxAge   time.Duration `yaml:"max_age" doc:"The age of its first alert at which the next one rotates it. 0 is the default."`
+	Keep     int           `yaml:"keep" doc:"How many rotated files are kept. 0 is the default."`
 	Compress string        `yaml:"compress" enum:"none|gzip|zstd" doc:"How rotated files are compressed."`
 
 	Now func() time.Time `yaml:"-"` // nil is time.Now

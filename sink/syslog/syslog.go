@@ -35,7 +35,7 @@ type Options struct {
 	Address   string   `yaml:"address" doc:"Host and port of the server, such as siem.example:6514."`
 	Transport string   `yaml:"transport" enum:"tls|tcp" doc:"TLS, or TCP in the clear."`
 	Format    string   `yaml:"format" enum:"json|cef" doc:"The message: the alert's document, or Common Event Format."`
-	MaxBytes  int      `yaml:"max_bytes" doc:"The longest message that the server takes. Of a document that is longer only the main fields are sent, shortened if need be."`
+	MaxBytes  int      `yaml:"max_bytes" doc:"The longest message that the server takes. Of a document that is longer only the main fields are sent, shortened if need be. 0 is the default."`
 	TLS       sink.TLS `yaml:"tls" doc:"How the server is known, and we to it."`
 }
 

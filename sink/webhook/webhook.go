@@ -54,7 +54,7 @@ type Options struct {
 	Secret        sink.Secret   `yaml:"secret" doc:"Key of the signature: that of Standard Webhooks (whsec_ and base64), or any text. Without it, nothing is signed."`
 	Authorization sink.Secret   `yaml:"authorization" doc:"Value of the header Authorization, such as Bearer and a token."`
 	TLS           sink.TLS      `yaml:"tls" doc:"How the server is known, and we to it."`
-	Timeout       time.Duration `yaml:"timeout" doc:"How long an answer may take."`
+	Timeout       time.Duration `yaml:"timeout" doc:"How long an answer may take. 0 is the default."`
 
 	Now func() time.Time `yaml:"-"` // for signatures and Retry-After; nil is time.Now
 }
