@@ -73,7 +73,7 @@ func TestBadInput(t *testing.T) {
 	f("10,000 labels of a renamed copy", append(append([]string{"/x"}, many[1:]...), "--net-host", "docker.io/x/y:1", "a"), func(c runtimecli.Call, ok bool) bool { return ok && c.Tool == "ctr" })
 	f("10,000 unknown flags", append(flags, "docker.io/x/y:1", "a"), func(c runtimecli.Call, ok bool) bool { return privileged(c, ok) && partial(c, ok) })
 	f("10,000 mounts", append(mounts, "x"), func(c runtimecli.Call, ok bool) bool { return ok && len(c.HostAccess) <= 128 })
-	f("1,000 wrappers", append(sudo, "ctr", "t", "ls"), func(_ runtimecli.Call, ok bool) bool { return !ok })
+	f("1,000 wrappers", append(sudo, "ctr", "t", "ls"), partial)
 	f("invalid UTF-8", []string{"ctr", "t", "exec", "--exec-id", "\xff\xfe", "we\xffb", "s\x00h"}, func(c runtimecli.Call, ok bool) bool {
 		return ok && c.Command == "ctr tasks exec" && c.Container == "we\xffb"
 	})

@@ -349,7 +349,7 @@ func positionals(c command, class string) string {
 		return "pod"
 	case crictl && path == "inspecti":
 		return "image"
-	case path == "kube play", path == "kube down", path == "stack deploy":
+	case path == "kube play", path == "kube down":
 		return "file"
 	case path == "container runlabel":
 		return "label image *"
@@ -359,7 +359,7 @@ func positionals(c command, class string) string {
 		return "container"
 	case strings.Contains(path, "healthcheck"):
 		return "container"
-	case strings.HasPrefix(path, "service ") && path != "service create", path == "stack rm":
+	case strings.HasPrefix(path, "service ") && path != "service create", path == "stack rm", path == "stack deploy":
 		return ""
 	}
 	switch class {
@@ -465,7 +465,7 @@ func flags(c command, class string) string {
 			role = "net"
 		case f.Name == "opt" && class == "volume":
 			role = "volumeopt"
-		case c.Path[len(c.Path)-1] == "compose" && (f.Name == "file" || f.Name == "f"):
+		case c.Path[len(c.Path)-1] == "compose" && (f.Name == "file" || f.Name == "f"), f.Name == "compose-file":
 			role = "file"
 		case c.Tool == "crictl" && class == "container-exec" && slices.Contains([]string{"name", "pod", "image", "state", "label", "latest", "last"}, f.Name):
 			role = "selector"

@@ -16,6 +16,9 @@ type parser struct {
 	bools     [roleAPISocket + 1]bool
 	hostMount bool
 	selected  bool // the container is chosen by flags
+	stands    bool // a flag stands for the argument: --all
+	help      bool // the tool prints its help, whatever else is asked
+	more      bool // arguments follow that are not on the line (xargs)
 	n         int  // arguments seen
 
 	// For identify: what does not fit, and what speaks for the tool.
@@ -62,6 +65,10 @@ func (p *parser) run(t *tool, v *verb, args []string) {
 				continue
 			}
 			if v.group() || v == t.root {
+				if a == "help" || a == "h" && !t.short || a == "__complete" || a == "__completeNoDesc" {
+					p.help = true // of a command, or what a shell asks to complete a word
+					break
+				}
 				p.unknownVerb(t, v, args[i:])
 				return
 			}
@@ -128,7 +135,11 @@ func (p *parser) flag(t *tool, v *verb, args []string, i int) int {
 		if f := v.flag(name); f != nil {
 			return p.named(f, args, i, value, eq)
 		}
-		if name == "help" || name == "h" || name == "version" {
+		if name == "help" || name == "h" {
+			p.asksHelp(t, value, eq)
+			return i
+		}
+		if name == "version" {
 			if p.n == 0 && v == t.root {
 				p.call.Behaviours = readOnly
 			}
@@ -142,6 +153,33 @@ func (p *parser) flag(t *tool, v *verb, args []string, i int) int {
 }
 
 var readOnly = []string{"read"}
+
+// asksHelp takes --help, which turns any command into a look at its usage. The
+// older flag libraries see flags before the arguments alone: to them the help in
+// "ctr tasks kill web --help" is an argument too many.
+func (p *parser) asksHelp(t *tool, value string, eq bool) {
+	if p.n > 0 && !t.short {
+		return
+	}
+	p.help = true
+	if eq {
+		p.help, _ = truth(value)
+	}
+}
+
+// incomplete reports whether v does nothing but complain that it was not told what to act on.
+func (p *parser) incomplete(v *verb) bool {
+	return p.n == 0 && len(v.args) > 0 && v.args[0] != "*" && !p.selected && !p.stands && !p.more && p.call.Confidence == Complete
+}
+
+// stands reports whether a flag of this name says what is acted on, in the place of an argument.
+func stands(name string) bool {
+	switch name {
+	case "all", "latest", "last", "running", "filter", "label", "cidfile", "pod-id-file", "import", "file", "config", "rootfs", "prune", "regex":
+		return true
+	}
+	return false
+}
 
 // letters reports whether each letter of s is a flag: -it. Only some of the tools
 // join them, the others refuse the line; nothing is lost by reading it.
@@ -165,7 +203,8 @@ func (p *parser) shorts(t *tool, v *verb, args []string, i int, s string) int {
 		rest := s[j+1:]
 		switch {
 		case f == nil:
-			if s[j] == 'h' && rest == "" {
+			if s[j] == 'h' && (rest == "" || rest[0] == '=') {
+				p.asksHelp(t, strings.TrimPrefix(rest, "="), rest != "")
 				return i
 			}
 			return p.unknownFlag(t, v, args, i, true)
@@ -222,13 +261,20 @@ func (p *parser) unknownFlag(t *tool, v *verb, args []string, i int, eq bool) in
 	return i
 }
 
-func (p *parser) boolean(f *flagSpec, value string) {
-	on := true
+// truth reads the value of a boolean flag as Go does. What it cannot read is true.
+func truth(value string) (on, ok bool) {
 	switch value {
 	case "1", "t", "T", "true", "TRUE", "True":
+		return true, true
 	case "0", "f", "F", "false", "FALSE", "False":
-		on = false
-	default:
+		return false, true
+	}
+	return true, false
+}
+
+func (p *parser) boolean(f *flagSpec, value string) {
+	on, ok := truth(value)
+	if !ok {
 		p.partial() // the tool refuses it; the reading that grants more is true
 	}
 	if f.role >= rolePrivileged && f.role <= roleAPISocket {
@@ -240,12 +286,18 @@ func (p *parser) boolean(f *flagSpec, value string) {
 	if f.name == "version" {
 		p.call.Behaviours = readOnly
 	}
+	if on && stands(f.name) {
+		p.stands = true
+	}
 	if p.strict && on {
 		p.evidence(f.name, "")
 	}
 }
 
 func (p *parser) set(f *flagSpec, value string) {
+	if stands(f.name) {
+		p.stands = true
+	}
 	switch f.role {
 	case 0:
 	case roleAddress:
@@ -286,6 +338,11 @@ func (p *parser) root(dir string) {
 func (p *parser) finish(t *tool, v *verb) {
 	c := &p.call
 	c.Command = v.path
+	if p.help || p.incomplete(v) {
+		c.Behaviours, c.HostAccess, c.Mounts = readOnly, nil, nil
+		p.environment(t)
+		return
+	}
 	if c.Behaviours == nil || v != t.root {
 		c.Behaviours = v.classes[:len(v.classes):len(v.classes)]
 	}

@@ -69,7 +69,7 @@ func Parse(c Command) (Call, bool) {
 
 func parse(c Command, k kind, by string) (Call, bool) {
 	if k == kindTool || k == kindNone {
-		return parseOne(&c, k, by)
+		return parseOne(&c, k, by, false)
 	}
 	calls := ParseAll(c)
 	if len(calls) == 0 {
@@ -91,8 +91,9 @@ func ParseAll(c Command) []Call {
 	return u.calls
 }
 
-// parseOne parses a process that is a tool itself, or of an unknown name.
-func parseOne(c *Command, k kind, by string) (Call, bool) {
+// parseOne parses a process that is a tool itself, or of an unknown name. With
+// more, it gets further arguments that are not on the line.
+func parseOne(c *Command, k kind, by string, more bool) (Call, bool) {
 	if k == kindNone {
 		return identify(c, nil, false)
 	}
@@ -100,7 +101,7 @@ func parseOne(c *Command, k kind, by string) (Call, bool) {
 	if t == nil {
 		return Call{}, false
 	}
-	p := parser{cwd: c.Cwd, env: c.Env}
+	p := parser{cwd: c.Cwd, env: c.Env, more: more}
 	p.call.IdentifiedBy = by
 	p.run(t, first, c.Args[min(1, len(c.Args)):])
 	if len(c.Args) == 0 {

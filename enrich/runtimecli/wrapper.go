@@ -100,20 +100,26 @@ type unwrapper struct {
 	cwd     string
 	env     []string
 	partial bool
-	work    int    // bytes of script still looked at, spent
-	stdin   string // what the command reads, if a script says:
+	more    bool     // arguments follow that are not on the line
+	vars    []string // NAME=value that a script has set
+	work    int      // bytes of script that were looked at, or made
+	stdin   string   // what the command reads, if a script says:
 	fed     bool
 }
 
 // command looks at one process or simple command.
 func (u *unwrapper) command(c *Command, depth int) {
-	if depth > maxDepth || len(u.calls) >= maxCalls || len(c.Args) == 0 && c.Executable == "" {
+	if len(u.calls) >= maxCalls || len(c.Args) == 0 && c.Executable == "" {
+		return
+	}
+	if depth > maxDepth {
+		u.innermost(c.Args)
 		return
 	}
 	k, by := nameKind(c)
 	switch k {
 	case kindTool:
-		if call, ok := parseOne(&Command{Executable: c.Executable, Args: c.Args, Env: u.env, Comm: c.Comm, Cwd: u.cwd, Tool: c.Tool}, k, by); ok {
+		if call, ok := parseOne(&Command{Executable: c.Executable, Args: c.Args, Env: u.env, Comm: c.Comm, Cwd: u.cwd, Tool: c.Tool}, k, by, u.more); ok {
 			u.add(call)
 		}
 	case kindNone:
@@ -142,11 +148,27 @@ func (u *unwrapper) command(c *Command, depth int) {
 		default:
 			u.via = append(u.via, name)
 		}
-		cwd, env, partial := u.cwd, u.env, u.partial
+		cwd, env, partial, more := u.cwd, u.env, u.partial, u.more
 		u.wrapped(k, name, c.Args[1:], depth+1)
-		u.via, u.cwd, u.env, u.partial = u.via[:n], cwd, env, partial
+		u.via, u.cwd, u.env, u.partial, u.more = u.via[:n], cwd, env, partial, more
 		if len(u.calls) == found {
 			u.disguised(c)
+		}
+	}
+}
+
+// innermost takes the tool that is named behind more wrappers than we look through.
+func (u *unwrapper) innermost(words []string) {
+	for i := range words[:min(len(words), maxArgs)] {
+		c := Command{Args: words[i:], Env: u.env, Cwd: u.cwd}
+		if k, by := nameKind(&c); k == kindTool {
+			partial := u.partial
+			u.partial = true
+			if call, ok := parseOne(&c, k, by, true); ok {
+				u.add(call)
+			}
+			u.partial = partial
+			return
 		}
 	}
 }
@@ -419,7 +441,7 @@ func (u *unwrapper) operands(w wrapper, skip int, args []string, depth int) {
 		if u.fed {
 			args = append(slices.Clip(args), strings.Fields(u.stdin)...)
 		} else {
-			u.partial = true
+			u.partial, u.more = true, true
 		}
 	}
 	u.words(args, depth)
