@@ -37,6 +37,7 @@ var names = map[string]struct {
 	"lima": {kindLauncher, ""}, "limactl": {kindLauncher, ""}, "colima": {kindLauncher, ""},
 
 	"sh": {kindShell, ""}, "bash": {kindShell, ""}, "dash": {kindShell, ""}, "ash": {kindShell, ""}, "zsh": {kindShell, ""}, "ksh": {kindShell, ""}, "mksh": {kindShell, ""}, "rbash": {kindShell, ""}, "fish": {kindShell, ""},
+	"source": {kindShell, ""}, ".": {kindShell, ""}, // words of a shell
 	"busybox": {kindMulticall, ""}, "toybox": {kindMulticall, ""},
 	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""},
 	"curl": {kindClient, ""}, "socat": {kindClient, ""}, "nc": {kindClient, ""}, "ncat": {kindClient, ""}, "netcat": {kindClient, ""}, "nc.openbsd": {kindClient, ""}, "nc.traditional": {kindClient, ""},
@@ -253,11 +254,58 @@ func worth(c *Command) bool {
 			}
 			start = i + 1
 		}
+		if takenApart(arg) {
+			return true
+		}
 	}
 	return letter && slices.ContainsFunc(c.Args, func(a string) bool {
-		return strings.Contains(a, "sock") || strings.Contains(a, "k8s.io") || strings.Contains(a, "moby") ||
-			strings.IndexByte(a, '\\') >= 0 // the tool's name may be taken apart: c\tr
+		return strings.Contains(a, "sock") || strings.Contains(a, "k8s.io") || strings.Contains(a, "moby")
 	})
+}
+
+// takenApart reports whether a script puts words together that are not there as
+// such: c\tr, ex""ec, $A$B, {ctr,run}. Where only quotes hide them, they must be telling.
+func takenApart(s string) bool {
+	hidden := false
+	for i := range len(s) {
+		var before, after byte = ' ', ' '
+		if i > 0 {
+			before = s[i-1]
+		}
+		if i+1 < len(s) {
+			after = s[i+1]
+		}
+		switch s[i] {
+		case '\\':
+			hidden = hidden || alphanumeric(after)
+		case '"', '\'':
+			hidden = hidden || (alphanumeric(before) || before == s[i]) && (alphanumeric(after) || after == '"' || after == '\'')
+		case '$':
+			if after == '\'' || alphanumeric(before) || before == '}' || alphanumeric(after) && i > 1 && before == '"' && alphanumeric(s[i-2]) {
+				return true
+			}
+		case '{':
+			word, _, ok := strings.Cut(s[i+1:], ",")
+			if ok && wordEnd[before] && classify(base(word)) != kindNone {
+				return true
+			}
+		}
+	}
+	if !hidden {
+		return false
+	}
+	for w := range strings.FieldsFuncSeq(unquote.Replace(s), func(r rune) bool { return r < 128 && wordEnd[r] }) {
+		if k := classify(base(w)); k == kindTool || k == kindLauncher || k == kindClient || k == kindEnter || len(w) > 1 && w[0] != '-' && trigger(w) {
+			return true
+		}
+	}
+	return false
+}
+
+var unquote = strings.NewReplacer(`\`, "", `"`, "", `'`, "")
+
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
 var wordEnd = func() (t [256]bool) {

@@ -16,26 +16,32 @@ var coders = newWordSet("base64", "base32", "xxd", "openssl", "rev", "gunzip", "
 
 // written returns what a script writes, as far as its last command tells.
 func (u *unwrapper) written(script string) (out string, known bool) {
-	splitScript(script, nil, func(c simple) {
+	vars := slices.Clip(u.vars)
+	splitScript(script, nil, u, func(c simple) {
 		if !c.fed && c.piped && known {
 			c.stdin, c.fed = out, true
 		}
-		if out, known = output(&c); len(out) > maxScript-u.work {
+		if out, known = u.output(&c); !u.spend(len(out)) {
 			out, known = "", false
 		}
-		u.work += len(out)
 	})
+	u.vars = vars
 	return out, known
 }
 
 // output returns what a simple command writes, if that depends on nothing that is not
 // on the line.
-func output(c *simple) (string, bool) {
-	if len(c.words) == 0 || c.open || len(c.inner) > 0 {
+func (u *unwrapper) output(c *simple) (string, bool) {
+	if len(c.words) == 0 || c.open {
 		return "", false
 	}
 	args := c.words[1:]
 	switch name := base(c.words[0]); name {
+	case "which", "command", "type":
+		if len(args) > 0 && (name == "which" || args[0] == "-v" || args[0] == "-p" || args[0] == "-P") {
+			return args[len(args)-1] + "\n", true // its place does not matter
+		}
+		return "", false
 	case "echo":
 		escapes, end := false, "\n"
 		for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' && strings.Trim(args[0][1:], "neE") == "" {
@@ -51,14 +57,24 @@ func output(c *simple) (string, bool) {
 		}
 		return text + end, true
 	case "printf":
-		switch {
-		case len(args) == 0:
-		case !strings.Contains(args[0], "%"):
-			return unescaped(args[0]), true
-		case strings.Contains("%s%b", strings.TrimSuffix(args[0], `\n`)):
-			return unescaped(strings.Join(args[1:], "")), true
+		if len(args) > 0 && args[0] == "--" {
+			args = args[1:]
 		}
-		return "", false
+		if len(args) == 0 {
+			return "", false
+		}
+		return printed(args[0], args[1:])
+	case "cat", "tee", "pv", "sponge":
+		// What is read goes on as it is; tee's files are copies.
+		if name != "tee" && len(args) == 1 && args[0] == substituted && c.file != "" {
+			return u.substitute(c.file)
+		}
+		for _, a := range args {
+			if name == "cat" && a != "-" && a != "-u" && a != "/dev/stdin" {
+				return "", false
+			}
+		}
+		return c.stdin, c.fed
 	}
 	if !c.fed {
 		return "", false
@@ -68,8 +84,6 @@ func output(c *simple) (string, bool) {
 	})
 	packed := strings.Join(strings.Fields(c.stdin), "")
 	switch base(c.words[0]) {
-	case "cat":
-		return c.stdin, len(args) == 0
 	case "base64", "openssl":
 		if decodes && (base(c.words[0]) == "base64" || slices.ContainsFunc(args, func(a string) bool { return strings.TrimLeft(a, "-") == "base64" })) {
 			b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(packed, "="))
@@ -104,6 +118,48 @@ func output(c *simple) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// printed returns what printf writes: the format is used again until all arguments are.
+func printed(format string, args []string) (string, bool) {
+	var out strings.Builder
+	for turn := 0; turn == 0 || len(args) > 0; turn++ {
+		before := len(args)
+		rest := format
+		for {
+			text, after, ok := strings.Cut(rest, "%")
+			out.WriteString(unescaped(text))
+			if !ok {
+				break
+			}
+			if after == "" || out.Len() > maxScript {
+				return "", false
+			}
+			verb := after[0]
+			if rest = after[1:]; verb == '%' {
+				out.WriteByte('%')
+				continue
+			}
+			arg := ""
+			if len(args) > 0 {
+				arg, args = args[0], args[1:]
+			}
+			switch verb {
+			case 's', 'd', 'i', 'u':
+				out.WriteString(arg)
+			case 'b':
+				out.WriteString(unescaped(arg))
+			case 'c':
+				out.WriteString(arg[:min(1, len(arg))])
+			default: // a width, or a form of a number
+				return "", false
+			}
+		}
+		if len(args) == before {
+			break // no argument was asked for
+		}
+	}
+	return out.String(), true
 }
 
 // unescaped reads the backslashes of echo -e and printf.

@@ -9,7 +9,8 @@ const maxScript = 64 << 10
 type simple struct {
 	assign []string // NAME=value before the command
 	words  []string
-	inner  []string // scripts of $(…) and `…`
+	inner  []string // scripts of $(…), `…` and <(…)
+	file   string   // the script of <(…), which leaves the word /dev/fd/63
 	open   bool     // a variable or pattern was left as written
 	stdin  string   // of a here-document or here-string, if it is fed
 	fed    bool
@@ -19,10 +20,10 @@ type simple struct {
 
 // splitScript calls emit for each simple command of a POSIX shell script: what
 // stands between ;, &, |, &&, ||, newlines and parentheses, without redirections,
-// keywords and quotes. Variables are left as they are, but for the positional
-// parameters when a word is nothing else. It never fails: what is no proper script
-// is split as far as it goes.
-func splitScript(s string, params []string, emit func(simple)) {
+// keywords and quotes. Parameters, variables and substitutions are replaced by what
+// they are known to be, else left as they are; u, which may be nil, knows. It never
+// fails: what is no proper script is split as far as it goes.
+func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 	var c simple
 	var buf [128]byte
 	word := buf[:0]
@@ -78,15 +79,9 @@ func splitScript(s string, params []string, emit func(simple)) {
 				return
 			}
 		}
-		switch w {
-		case "$@", "$*":
-			if params != nil {
-				c.words = append(c.words, params[min(1, len(params)):]...)
-				return
-			}
-		}
-		if len(w) == 2 && w[0] == '$' && w[1] >= '0' && w[1] <= '9' && int(w[1]-'0') < len(params) {
-			w = params[w[1]-'0']
+		if params != nil && (w == "$@" || w == "$*") {
+			c.words = append(c.words, params[min(1, len(params)):]...)
+			return
 		}
 		if len(c.words) == 0 {
 			if all == nil {
@@ -94,12 +89,17 @@ func splitScript(s string, params []string, emit func(simple)) {
 			}
 			c.words = all[len(all):]
 		}
+		if !wasQuoted && w[0] == '{' && w[len(w)-1] == '}' && strings.IndexByte(w, ',') > 0 {
+			c.words = append(c.words, strings.Split(w[1:len(w)-1], ",")...) // {ctr,run,…}
+			return
+		}
 		c.words = append(c.words, w)
 	}
 	endCommand := func() {
 		endWord()
 		skipWord = false
 		if len(c.words) > 0 || len(c.assign) > 0 || len(c.inner) > 0 {
+			params = u.remember(&c, params)
 			if len(c.words) > 0 && c.words[0] == "for" {
 				c.words = nil
 			}
@@ -134,7 +134,7 @@ func splitScript(s string, params []string, emit func(simple)) {
 			endWord()
 			c.pipes = pipe
 			endCommand()
-			if c.piped = pipe; !pipe {
+			if c.piped = pipe; !pipe || i+1 < len(s) && s[i+1] == '&' { // || and |&
 				i++
 			}
 		case '&':
@@ -169,8 +169,11 @@ func splitScript(s string, params []string, emit func(simple)) {
 			}
 			if i+1 < len(s) && s[i+1] == '(' { // <(…)
 				inner, end := parenthesised(s, i+1)
-				c.inner = append(c.inner, inner)
+				c.inner, c.file = append(c.inner, inner), inner
+				skipWord = false // sh < <(…) reads it as well
+				word, inWord, quoted = append(word, substituted...), true, true
 				i = end
+				endWord()
 				continue
 			}
 			skipWord = true
@@ -215,20 +218,19 @@ func splitScript(s string, params []string, emit func(simple)) {
 						word = append(word, s[i])
 					}
 				case s[i] == '$' || s[i] == '`':
-					n := len(word)
-					var inner string
-					word, inner, i = expansion(word, s, i)
-					if inner != "" {
+					value, inner, last, known := u.expand(s, i, params, len(word) > 0)
+					if i = last; inner != "" {
 						c.inner = append(c.inner, inner)
 					}
-					c.open = c.open || !parameter(string(word[n:]), params)
+					word = append(word, value...)
+					c.open = c.open || !known
 				default:
 					word = append(word, s[i])
 				}
 			}
 		case '$', '`':
-			inWord = true
 			if b == '$' && i+1 < len(s) && (s[i+1] == '\'' || s[i+1] == '"') {
+				inWord = true
 				if s[i+1] == '"' {
 					continue // $"…" is "…"
 				}
@@ -236,13 +238,24 @@ func splitScript(s string, params []string, emit func(simple)) {
 				quoted = true
 				continue
 			}
-			var inner string
-			n := len(word)
-			word, inner, i = expansion(word, s, i)
-			if inner != "" {
+			raw := i
+			value, inner, last, known := u.expand(s, i, params, len(word) > 0)
+			if i = last; inner != "" {
 				c.inner = append(c.inner, inner)
 			}
-			c.open = c.open || !parameter(string(word[n:]), params)
+			c.open = c.open || !known
+			if value == s[raw:last+1] { // as it is written
+				word, inWord = append(word, value...), true
+				continue
+			}
+			// A value ends words at its blanks, and can be no keyword.
+			for j := range len(value) {
+				if blank(value[j]) && !assignment(string(word)) {
+					endWord()
+					continue
+				}
+				word, inWord, quoted = append(word, value[j]), true, true
+			}
 		default:
 			// Fast path: most bytes stand for themselves.
 			end := i + 1
@@ -263,54 +276,6 @@ var ordinary = func() (t [256]bool) {
 	}
 	return t
 }()
-
-// parameter reports whether w is a positional parameter that params has.
-func parameter(w string, params []string) bool {
-	return params != nil && (w == "$@" || w == "$*" || len(w) == 2 && w[1] >= '0' && w[1] <= '9')
-}
-
-// expansion appends the expansion at s[i] as it is written. It returns the script
-// inside a command substitution and the index of the last byte.
-func expansion(word []byte, s string, i int) (_ []byte, inner string, last int) {
-	start := i
-	switch {
-	case s[i] == '`':
-		end := strings.IndexByte(s[i+1:], '`')
-		if end < 0 {
-			return append(word, s[i:]...), s[i+1:], len(s) - 1
-		}
-		last = i + 1 + end
-		inner = s[i+1 : last]
-	case strings.HasPrefix(s[i:], "$("):
-		inner, last = parenthesised(s, i+1)
-		if strings.HasPrefix(inner, "(") { // $((1+1))
-			inner = ""
-		}
-	case strings.HasPrefix(s[i:], "${"):
-		if end := strings.IndexByte(s[i:], '}'); end >= 0 {
-			last = i + end
-		} else {
-			last = len(s) - 1
-		}
-	default:
-		last = i
-		for last+1 < len(s) {
-			c := s[last+1]
-			if c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
-				last++
-				if last == i+1 && c >= '0' && c <= '9' {
-					break
-				}
-				continue
-			}
-			if last == i && strings.IndexByte("@*#?$!-", c) >= 0 {
-				last++
-			}
-			break
-		}
-	}
-	return append(word, s[start:last+1]...), inner, last
-}
 
 // parenthesised returns what is between the parenthesis at s[i] and its partner,
 // and the index of the partner.

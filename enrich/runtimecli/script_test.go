@@ -10,7 +10,7 @@ func TestSplitScript(t *testing.T) {
 	f := func(script string, want ...string) {
 		t.Helper()
 		var got []string
-		splitScript(script, []string{"sh", "one", "two words"}, func(c simple) {
+		splitScript(script, []string{"sh", "one", "two words"}, nil, func(c simple) {
 			got = append(got, fmt.Sprintf("%s%q%s", strings.Join(c.assign, ","), c.words, strings.Join(c.inner, ",")))
 		})
 		if fmt.Sprint(got) != fmt.Sprint(want) {
@@ -31,9 +31,9 @@ func TestSplitScript(t *testing.T) {
 	f(`(a; b) && ( c )`, `["a"]`, `["b"]`, `["c"]`)
 	f("a $(b $(c)) `d`", "[\"a\" \"$(b $(c))\" \"`d`\"]b $(c),d")
 	f(`a "$(b "c)")" d`, `["a" "$(b \"c)\")" "d"]b "c)"`)
-	f(`a <(b c)`, `["a"]b c`)
-	f(`a $((1+1)) ${x:-y} $x$y $?`, `["a" "$((1+1))" "${x:-y}" "$x$y" "$?"]`)
-	f(`a "$@" $1 "$2" $3`, `["a" "one" "two words" "one" "two words" "$3"]`)
+	f(`a <(b c)`, `["a" "/dev/fd/63"]b c`)
+	f(`a $((1+1)) ${x:-y} $x$y $?`, `["a" "$((1+1))" "y" "$x$y" "$?"]`)
+	f(`a "$@" $1 "$2" $3`, `["a" "one" "two words" "one" "two words"]`)
 	f(`$'\x63\164r' $"x"`, `["ctr" "x"]`)
 	f("a \\\nb", `["a" "b"]`)
 	f(`a 'b`, `["a" "b"]`)

@@ -95,16 +95,20 @@ const (
 
 // An unwrapper looks through wrappers, shells and launchers.
 type unwrapper struct {
-	calls   []Call
-	via     []string
-	cwd     string
-	env     []string
-	partial bool
-	more    bool     // arguments follow that are not on the line
-	vars    []string // NAME=value that a script has set
-	work    int      // bytes of script that were looked at, or made
-	stdin   string   // what the command reads, if a script says:
-	fed     bool
+	calls     []Call
+	via       []string
+	cwd       string
+	env       []string
+	partial   bool
+	more      bool     // arguments follow that are not on the line
+	vars      []string // NAME=value that a script has set
+	nested    int      // substitutions whose output is being worked out
+	flattened bool
+	work      int    // bytes of script that were looked at, or made
+	stdin     string // what the command reads, if a script says:
+	fed       bool
+	file      string // what /dev/fd/63 holds, if <(…) says
+	filed     bool
 }
 
 // command looks at one process or simple command.
@@ -144,7 +148,7 @@ func (u *unwrapper) command(c *Command, depth int) {
 		}
 		n, found := len(u.via), len(u.calls)
 		switch name {
-		case "exec", "command", "builtin", "eval": // words of the shell, no processes
+		case "exec", "command", "builtin", "eval", "source", ".": // words of the shell, no processes
 		default:
 			u.via = append(u.via, name)
 		}
@@ -476,7 +480,7 @@ func assignment(s string) bool {
 // split takes env -S "NAME=value ctr run …".
 func (u *unwrapper) split(line string, more []string, depth int) {
 	var words []string
-	splitScript(line, nil, func(c simple) {
+	splitScript(line, nil, u, func(c simple) {
 		words = append(words, c.assign...)
 		words = append(words, c.words...)
 	})
@@ -512,7 +516,13 @@ func (u *unwrapper) shell(args []string, depth int) {
 			u.script(a, args[i+1:], depth)
 			return
 		}
-		if u.fed && (reads || a == "/dev/stdin") {
+		if u.filed && a == substituted {
+			text := u.file
+			u.file, u.filed = "", false
+			u.script(text, args[i:], depth)
+			return
+		}
+		if u.fed && (reads || standardInput(a)) {
 			params := args[i:] // $1 on
 			if !reads {
 				params = args[i+1:]
@@ -537,6 +547,10 @@ func (u *unwrapper) shell(args []string, depth int) {
 	}
 }
 
+func standardInput(name string) bool {
+	return name == "/dev/stdin" || name == "/dev/fd/0" || name == "/proc/self/fd/0"
+}
+
 // read looks at what a shell reads as its script.
 func (u *unwrapper) read(params []string, depth int) {
 	text := u.stdin
@@ -544,48 +558,54 @@ func (u *unwrapper) read(params []string, depth int) {
 	u.script(text, params, depth)
 }
 
+// flat makes a script of substitutions within substitutions one of commands in a row.
+var flat = strings.NewReplacer("$(", ";", "<(", ";", "`", ";")
+
 // script looks at each simple command of a shell script.
 func (u *unwrapper) script(text string, params []string, depth int) {
-	if len(text) > maxScript-u.work {
-		text = text[:max(0, maxScript-u.work)]
+	if depth > maxDepth || len(text) > maxScript-u.work && u.work > 0 {
+		if !u.flattened {
+			u.flattened = true // once, for it has no budget
+			splitScript(flat.Replace(text[:min(len(text), maxScript)]), nil, nil, func(c simple) { u.innermost(c.words) })
+		}
+		return
+	}
+	if len(text) > maxScript {
+		text = text[:maxScript]
 		u.partial = true
 	}
 	u.work += len(text)
-	if depth > maxDepth {
-		return
-	}
+	vars := slices.Clip(u.vars)
 	if u.calls == nil {
 		u.calls = make([]Call, 0, 2) // Fast path: most scripts have as much as one pipe.
 	}
 	var out string // what the command before has written
 	var known bool
-	splitScript(text, params, func(c simple) {
+	splitScript(text, params, u, func(c simple) {
 		env, partial, stdin, fed := u.env, u.partial, u.stdin, u.fed
 		if !c.fed && c.piped && known {
 			c.stdin, c.fed = out, true
-		} else if len(c.words) == 1 && len(c.inner) == 1 && classify(base(c.words[0])) == kindShell {
-			c.stdin, c.fed = u.written(c.inner[0]) // bash <(…)
 		}
 		if c.fed || c.piped {
 			u.stdin, u.fed = c.stdin, c.fed
 		}
-		if known = false; c.pipes {
-			if out, known = output(&c); len(out) > maxScript-u.work {
-				out, known = "", false
-			}
-			u.work += len(out)
+		if c.file != "" {
+			u.file, u.filed = u.substitute(c.file) // bash <(…)
 		}
-		if len(c.words) > 0 && len(c.inner) > 0 && strings.HasSuffix(c.words[0], c.inner[0]+")") && strings.HasPrefix(c.words[0], "$(") {
-			// "$(…)" is what that writes.
-			if text, ok := u.written(c.inner[0]); ok {
-				u.script(text, nil, depth+1)
+		if known = false; c.pipes {
+			if out, known = u.output(&c); !u.spend(len(out)) {
+				out, known = "", false
 			}
 		}
 		if len(c.assign) > 0 {
-			// T=ctr; $T run: an assignment alone lasts, here it is only kept as the environment.
 			u.env = slices.Concat(u.env, c.assign)
 		}
 		u.partial = u.partial || c.open
+		if len(c.words) > 0 && strings.ContainsAny(c.words[0], "*?[") {
+			if name := globbed(c.words[0]); name != "" {
+				c.words[0], u.partial = name, true
+			}
+		}
 		if len(c.words) > 0 && c.words[0] != "echo" && c.words[0] != "printf" { // words of the shell
 			u.words(c.words, depth)
 		}
@@ -599,7 +619,9 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 			u.assignments(c.words[1:])
 		}
 		u.partial, u.stdin, u.fed = partial, stdin, fed
+		u.file, u.filed = "", false
 	})
+	u.vars = vars
 }
 
 // enter takes nsenter: it enters the namespaces of a process, and runs the rest.
