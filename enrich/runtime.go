@@ -135,7 +135,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 // one: runc below a shim, and what runc starts of itself. Where the parent is
 // not known, the log that only a shim asks for tells.
 func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
-	if call.Tool != "runc" && call.Tool != "crun" {
+	if call.Tool != "runc" && call.Tool != "crun" && call.Tool != "youki" {
 		return false
 	}
 	if len(call.Behaviours) > 0 && call.Behaviours[0] == "hook" {

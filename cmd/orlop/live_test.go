@@ -422,15 +422,15 @@ func TestContainerd(t *testing.T) {
 		}
 		return found
 	}
-	f("acts.sh", `high: Container Removed After It Was Entered Below the Kubernetes API
-high: Container with Host Access Created Below the Kubernetes API: ctr run
+	f("acts.sh", `high: Container Given Host Access Below the Kubernetes API: ctr run
+high: Container Removed After It Was Entered Below the Kubernetes API
 high: Image Imported, Then Run, Below the Kubernetes API
 high: Renamed Container Runtime Client: ctr tasks exec
 low: Container or Image Stopped or Removed Below the Kubernetes API: ctr containers delete
 low: Container or Image Stopped or Removed Below the Kubernetes API: ctr images delete
 low: Container or Image Stopped or Removed Below the Kubernetes API: ctr tasks kill
 low: Image or Runtime State Changed Below the Kubernetes API: ctr images import
-medium: Container Created Below the Kubernetes API: ctr run
+medium: Container Created or Started Below the Kubernetes API: ctr run
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 `)

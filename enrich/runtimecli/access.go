@@ -18,6 +18,9 @@ const (
 	roleName
 	roleFile
 	roleSelector
+	roleTarget // a name that stands for the argument
+	roleImage
+	roleUnshare // what the command shares else
 	// Booleans that grant; the last one given counts.
 	rolePrivileged
 	roleNoDevices
@@ -49,11 +52,14 @@ const (
 	roleSandbox
 	roleSpec
 	roleHooks
+	roleBind
+	roleRootDir
+	roleOption
 )
 
 var roles = map[string]role{
 	"address": roleAddress, "namespace": roleNamespace, "snapshotter": roleSnapshotter, "configfile": roleConfigFile,
-	"root": roleRoot, "name": roleName, "file": roleFile, "selector": roleSelector,
+	"root": roleRoot, "name": roleName, "file": roleFile, "selector": roleSelector, "target": roleTarget, "image": roleImage, "unshare": roleUnshare,
 	"privileged": rolePrivileged, "nodevices": roleNoDevices, "newprivs": roleNewPrivs, "nethost": roleNetHost,
 	"rootfs": roleRootfs, "apisocket": roleAPISocket,
 	"net": roleNet, "pid": rolePID, "ipc": roleIPC, "uts": roleUTS, "userns": roleUser, "cgroupns": roleCgroup,
@@ -61,6 +67,7 @@ var roles = map[string]role{
 	"devicerule": roleDeviceRule, "cap": roleCap, "secopt": roleSecurity, "apparmor": roleAppArmor, "loguri": roleLogURI,
 	"runtime": roleRuntime, "runtimeconfig": roleRuntimeConfig, "volumesfrom": roleVolumesFrom,
 	"propagation": rolePropagation, "sandbox": roleSandbox, "spec": roleSpec, "hooks": roleHooks,
+	"bind": roleBind, "rootdir": roleRootDir, "option": roleOption,
 }
 
 // The words of namespace flags: what sharing the host's is called, and the kind in namespace:KIND:PATH.
@@ -172,6 +179,62 @@ func (p *parser) access(r role, value string) {
 		}
 	case roleHooks:
 		p.grant("hooks-dir:", value)
+	case roleBind:
+		// SOURCE[:TARGET…], the source alone being both.
+		if source, _, _ := strings.Cut(strings.TrimLeft(value, "+-"), ":"); source != "" {
+			p.bind(source)
+		}
+	case roleRootDir:
+		p.grant("rootfs:", value)
+	case roleOption:
+		p.option(value)
+	}
+}
+
+// option takes a setting or device of an instance of LXD: key=value, or the two
+// in words of their own.
+func (p *parser) option(value string) {
+	for field := range strings.SplitSeq(value, ",") {
+		key, v, ok := strings.Cut(field, "=")
+		if !ok {
+			if key, v = p.key, field; key == "" {
+				p.key = field
+				continue
+			}
+		}
+		p.key = ""
+		switch on, _ := truth(v); {
+		case (key == "security.privileged" || key == "security.nesting.privileged") && on:
+			p.grant("privileged", "")
+		case key == "source" && strings.HasPrefix(v, "/dev/"):
+			p.grant("device:", v)
+		case key == "source" && strings.HasPrefix(v, "/"):
+			p.bind(v)
+		case key == "raw.lxc" || key == "raw.apparmor" || key == "raw.qemu":
+			p.partial() // settings within a setting
+		}
+	}
+}
+
+// share grants what a command always has, but for the namespaces that its flags unshare.
+func (p *parser) share(access []string) {
+	for _, a := range access {
+		kept := true
+		for _, f := range p.unshared {
+			switch a {
+			case "host-net":
+				kept = kept && !strings.Contains(f, "net") && !strings.HasSuffix(f, "-all")
+			case "host-ipc":
+				kept = kept && !strings.Contains(f, "ipc") && !strings.HasSuffix(f, "-all")
+			case "host-pid":
+				kept = kept && !strings.Contains(f, "process") && !strings.HasSuffix(f, "-all")
+			}
+		}
+		if at, ok := strings.CutPrefix(a, "mount:"); ok && kept {
+			p.bind(at)
+		} else if kept {
+			p.grant(a, "")
+		}
 	}
 }
 

@@ -5,9 +5,10 @@
 // read by the tool's own grammar: "ctr t exec", "nerdctl -nk8s.io run
 // -itv/:/host", CONTAINERD_ADDRESS=… and "sh -c 'sudo k3s ctr …'" are what they
 // are, and so is a copy of ctr named kworker where its arguments leave no doubt.
-// It knows ctr, crictl, nerdctl, docker (with Compose), podman, runc and crun;
-// nsenter with a target; and curl, socat and nc on a runtime's socket. kubectl
-// goes through the API and is none of them.
+// It knows ctr, crictl, nerdctl, docker (with Compose), podman, buildah, runc, crun,
+// youki, kata-runtime and kata-ctl, incus, lxc and the tools of LXC, systemd-nspawn,
+// machinectl, toolbox, distrobox and minikube; nsenter with a target; and curl, socat
+// and nc on a runtime's socket. kubectl goes through the API and is none of them.
 //
 // Parse looks only at the line. The Go build information of a binary
 // ([ToolOfBuildInfo]) and the socket it talks to ([Socket]) say more; a caller
@@ -97,8 +98,9 @@
 // # Limits
 //
 // What a file says is not read: crictl's pod and container files, Compose files
-// and OCI specifications are named in Call.Files. Variables of a shell script
-// stay as written, and make the Call partial. What runs elsewhere (ssh HOST ctr …)
+// and OCI specifications are named in Call.Files, and a Call of Compose that makes
+// containers is partial. Variables of a shell script that neither it nor the
+// environment sets stay as written, and make the Call partial. What runs elsewhere (ssh HOST ctr …)
 // or in the container (docker exec NODE ctr …) is not looked into; the latter is
 // in Call.Payload. Where versions of a tool read a
 // line differently, the reading that grants more is returned; grammar.go says

@@ -14,11 +14,12 @@ import (
 //	path|alias : class,… : arguments : flags
 //
 // The path lacks the tool's name and is "-" for the tool itself. An argument is a
-// role (image, container, pod, file, …); "*" is the command to run in the
-// container, with which the tool's own command line ends. A flag is written
-// "name,other,…", then "=" if it takes a value, "@role" if its value means
-// something to us, "^" if subcommands have it too. A "tool" line names the tool,
-// the version and the way that flags are written:
+// role (image, container, pod, file, …), in brackets if the command does without;
+// "*" is the command to run in the container, with which the tool's own command
+// line ends. A flag is written "name,other,…", then "=" if it takes a value,
+// "@role" if its value means something to us, "^" if subcommands have it too;
+// "+access" is host access that the command always has. A "tool" line names the
+// tool, the version and the way that flags are written:
 //
 //	urfave         -name and --name alike, =value, no joined short flags
 //	urfave-joined  the same, and -it is -i -t
@@ -49,6 +50,8 @@ type verb struct {
 	path    string // canonical: "ctr tasks exec"
 	classes []string
 	args    []string // roles of its arguments
+	bare    bool     // it does without them
+	grants  []string // host access that it always has
 	subs    map[string]*verb
 	names   []string // its own name and aliases
 	flags   map[string]*flagSpec
@@ -69,6 +72,15 @@ func (v *verb) flag(name string) *flagSpec {
 		}
 	}
 	return nil
+}
+
+// reads reports whether a file that is not read here says which containers v makes.
+func (v *verb) reads() bool {
+	switch v.classes[0] {
+	case "container-run", "container-create", "container-start":
+		return strings.Contains(v.path, " compose") || v.path == "docker stack deploy" || strings.Contains(v.path, " kube ") || strings.HasSuffix(v.path, " assemble create")
+	}
+	return false
 }
 
 // group reports whether v does nothing itself and waits for a subcommand.
@@ -170,7 +182,15 @@ func read(tools map[string]*tool, text string) error {
 		}
 		v.classes = strings.Split(strings.TrimSpace(part[1]), ",")
 		v.args = strings.Fields(part[2])
+		if len(v.args) > 0 {
+			v.args[0], v.bare = strings.CutPrefix(v.args[0], "[")
+			v.args[0] = strings.TrimSuffix(v.args[0], "]")
+		}
 		for _, w := range strings.Fields(part[3]) {
+			if access, ok := strings.CutPrefix(w, "+"); ok {
+				v.grants = append(v.grants, access)
+				continue
+			}
 			if err := v.addFlag(w); err != nil {
 				return fmt.Errorf("%d: %w", n, err)
 			}
@@ -216,7 +236,7 @@ func (v *verb) addFlag(w string) error {
 
 // graft copies from and what is below it to name under v.
 func graft(v *verb, name string, from *verb) {
-	sub := &verb{path: v.path + " " + name, parent: v, classes: from.classes, args: from.args, flags: map[string]*flagSpec{}}
+	sub := &verb{path: v.path + " " + name, parent: v, classes: from.classes, args: from.args, bare: from.bare, grants: from.grants, flags: map[string]*flagSpec{}}
 	for n, f := range from.flags {
 		sub.flags[n] = f
 	}
@@ -235,7 +255,7 @@ func graft(v *verb, name string, from *verb) {
 func (t *tool) fold() {
 	for _, group := range []string{"container", "image"} {
 		g := t.root.subs[group]
-		if g == nil || t.name == "ctr" || t.name == "crictl" {
+		if g == nil || t.name != "docker" && t.name != "nerdctl" && t.name != "podman" {
 			continue
 		}
 		for name, sub := range g.subs {

@@ -316,8 +316,8 @@ var (
 // and not in a folder that anyone may write, they need twice the evidence.
 var neighbors = func() map[string]bool {
 	m := map[string]bool{}
-	for _, s := range strings.Fields("git kubectl kubecolor oc helm npm npx yarn pnpm cargo go bazel systemd-run flatpak snap virsh lxc incus lxd machinectl systemctl terraform tofu buildah skopeo umoci img kaniko apptainer singularity " +
-		"toolbox distrobox udocker kind k3d minikube nomad vagrant act earthly dagger buildctl buildkitd crane oras cosign trivy grype syft dive slim docker-slim gcloud az aws openstack fly flyctl heroku gitlab-runner " +
+	for _, s := range strings.Fields("git kubectl kubecolor oc helm npm npx yarn pnpm cargo go bazel systemd-run flatpak snap virsh lxd systemctl terraform tofu skopeo umoci img kaniko apptainer singularity " +
+		"udocker kind k3d nomad vagrant act earthly dagger buildctl buildkitd crane oras cosign trivy grype syft dive slim docker-slim gcloud az aws openstack fly flyctl heroku gitlab-runner " +
 		"cog krunvm ignite enroot charliecloud ch-run nix ansible ansible-playbook ansible-navigator uv poetry pipenv pdm conda mamba dotnet deno bun mvn gradle make act_runner concourse tilt skaffold okteto telepresence devspace " +
 		"containerd containerd-shim-runc-v2 dockerd kubelet crio cri-dockerd conmon podman-system buildpacksio pack kn tkn argocd istioctl cilium hubble calicoctl velero sonobuoy stern") {
 		m[s] = true

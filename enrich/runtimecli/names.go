@@ -33,6 +33,13 @@ var names = map[string]struct {
 	"podman": {kindTool, "podman"}, "podman-remote": {kindTool, "podman"}, "podman-compose": {kindTool, "podman compose"},
 	"runc": {kindTool, "runc"}, "docker-runc": {kindTool, "runc"}, "buildkit-runc": {kindTool, "runc"}, "containerd-runc": {kindTool, "runc"}, "crun": {kindTool, "crun"},
 
+	"youki": {kindTool, "youki"}, "buildah": {kindTool, "buildah"}, "kata-runtime": {kindTool, "kata-runtime"}, "kata-ctl": {kindTool, "kata-ctl"}, "minikube": {kindTool, "minikube"},
+	"toolbox": {kindTool, "toolbox"}, "distrobox": {kindTool, "distrobox"}, "distrobox-create": {kindTool, "distrobox create"}, "distrobox-enter": {kindTool, "distrobox enter"},
+	"distrobox-ephemeral": {kindTool, "distrobox ephemeral"}, "distrobox-rm": {kindTool, "distrobox rm"}, "distrobox-stop": {kindTool, "distrobox stop"}, "distrobox-list": {kindTool, "distrobox list"},
+	"machinectl": {kindTool, "machinectl"}, "systemd-nspawn": {kindTool, "systemd-nspawn"},
+	"lxc": {kindTool, "lxc"}, "incus": {kindTool, "incus"}, "lxc-attach": {kindTool, "lxc-attach"}, "lxc-execute": {kindTool, "lxc-execute"}, "lxc-create": {kindTool, "lxc-create"},
+	"lxc-start": {kindTool, "lxc-start"}, "lxc-stop": {kindTool, "lxc-stop"}, "lxc-destroy": {kindTool, "lxc-destroy"},
+
 	"k3s": {kindLauncher, ""}, "k3s-server": {kindLauncher, ""}, "k3s-agent": {kindLauncher, ""}, "rke2": {kindLauncher, ""}, "k0s": {kindLauncher, ""}, "microk8s": {kindLauncher, ""},
 	"lima": {kindLauncher, ""}, "limactl": {kindLauncher, ""}, "colima": {kindLauncher, ""},
 

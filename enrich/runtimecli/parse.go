@@ -17,6 +17,8 @@ type parser struct {
 	hostMount bool
 	selected  bool // the container is chosen by flags
 	stands    bool // a flag stands for the argument: --all
+	key       string
+	unshared  []string // flags
 	help      bool // the tool prints its help, whatever else is asked
 	more      bool // arguments follow that are not on the line (xargs)
 	n         int  // arguments seen
@@ -64,7 +66,7 @@ func (p *parser) run(t *tool, v *verb, args []string) {
 				v = sub
 				continue
 			}
-			if v.group() || v == t.root {
+			if v.group() || v == t.root && len(v.subs) > 0 {
 				if a == "help" || a == "h" && !t.short || a == "__complete" || a == "__completeNoDesc" {
 					p.help = true // of a command, or what a shell asks to complete a word
 					break
@@ -88,6 +90,9 @@ func (p *parser) argument(v *verb, a string) bool {
 	p.n++
 	if n >= len(v.args) {
 		// More of the same: ids to delete, references to tag.
+		if n > 0 && len(v.args) > 0 && v.args[len(v.args)-1] == "option" {
+			p.option(a)
+		}
 		return false
 	}
 	switch v.args[n] {
@@ -107,6 +112,17 @@ func (p *parser) argument(v *verb, a string) bool {
 		p.call.Image = a
 	case "file":
 		p.file(a)
+	case "bind":
+		p.access(roleBind, a)
+	case "option":
+		p.option(a)
+	case "instance":
+		// [REMOTE:]INSTANCE[/PATH]
+		_, name, ok := strings.Cut(a, ":")
+		if !ok {
+			name = a
+		}
+		p.call.Container, _, _ = strings.Cut(name, "/")
 	case "copy":
 		// CONTAINER:PATH, unless it is a path with a colon
 		if name, _, ok := strings.Cut(a, ":"); ok && name != "" && !strings.ContainsAny(name, "/") {
@@ -140,9 +156,7 @@ func (p *parser) flag(t *tool, v *verb, args []string, i int) int {
 			return i
 		}
 		if name == "version" {
-			if p.n == 0 && v == t.root {
-				p.call.Behaviours = readOnly
-			}
+			p.help = p.help || p.n == 0 && v == t.root
 			return i
 		}
 	}
@@ -169,7 +183,7 @@ func (p *parser) asksHelp(t *tool, value string, eq bool) {
 
 // incomplete reports whether v does nothing but complain that it was not told what to act on.
 func (p *parser) incomplete(v *verb) bool {
-	return p.n == 0 && len(v.args) > 0 && v.args[0] != "*" && !p.selected && !p.stands && !p.more && p.call.Confidence == Complete
+	return p.n == 0 && len(v.args) > 0 && !v.bare && v.args[0] != "*" && !p.selected && !p.stands && !p.more && p.call.Confidence == Complete
 }
 
 // stands reports whether a flag of this name says what is acted on, in the place of an argument.
@@ -283,8 +297,11 @@ func (p *parser) boolean(f *flagSpec, value string) {
 	if f.role == roleSelector && on {
 		p.selected = true
 	}
-	if f.name == "version" {
-		p.call.Behaviours = readOnly
+	if f.role == roleUnshare && on {
+		p.unshared = append(p.unshared, f.name)
+	}
+	if f.name == "version" && on {
+		p.help = true
 	}
 	if on && stands(f.name) {
 		p.stands = true
@@ -314,6 +331,12 @@ func (p *parser) set(f *flagSpec, value string) {
 		p.file(value)
 	case roleSelector:
 		p.selected = true
+	case roleTarget:
+		p.call.Container, p.selected = value, true
+	case roleImage:
+		p.call.Image = value
+	case roleUnshare:
+		p.unshared = append(p.unshared, f.name)
 	case roleRoot:
 		p.root(value)
 	default:
@@ -327,8 +350,8 @@ func (p *parser) set(f *flagSpec, value string) {
 // root takes runc's state directory, which ends in the containerd or Docker namespace.
 func (p *parser) root(dir string) {
 	dir = strings.TrimRight(dir, "/")
-	if strings.Contains(dir, "runc") || strings.Contains(dir, "/crun") {
-		if ns := base(dir); ns != "runc" && ns != "crun" && ns != "runtime-runc" {
+	if strings.Contains(dir, "runc") || strings.Contains(dir, "/crun") || strings.Contains(dir, "/youki") {
+		if ns := base(dir); ns != "runc" && ns != "crun" && ns != "youki" && ns != "runtime-runc" {
 			p.call.Namespace = ns
 		}
 	}
@@ -343,9 +366,17 @@ func (p *parser) finish(t *tool, v *verb) {
 		p.environment(t)
 		return
 	}
-	if c.Behaviours == nil || v != t.root {
-		c.Behaviours = v.classes[:len(v.classes):len(v.classes)]
+	c.Behaviours = v.classes[:len(v.classes):len(v.classes)]
+	if len(c.Payload) > 0 && c.Payload[0] == "--" {
+		c.Payload = c.Payload[1:]
 	}
+	if t.name == "machinectl" { // USER@MACHINE
+		c.Container = c.Container[strings.LastIndexByte(c.Container, '@')+1:]
+	}
+	if v.reads() {
+		c.Confidence = Partial // what it does is in a file
+	}
+	p.share(v.grants)
 	granting := [...]struct {
 		role  role
 		value string

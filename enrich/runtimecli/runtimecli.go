@@ -69,7 +69,11 @@ func Parse(c Command) (Call, bool) {
 
 func parse(c Command, k kind, by string) (Call, bool) {
 	if k == kindTool || k == kindNone {
-		return parseOne(&c, k, by, false)
+		call, ok := parseOne(&c, k, by, false)
+		if call.Tool != "machinectl" {
+			return call, ok
+		}
+		// It may be as su, and start another tool.
 	}
 	calls := ParseAll(c)
 	if len(calls) == 0 {

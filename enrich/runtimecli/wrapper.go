@@ -123,6 +123,10 @@ func (u *unwrapper) command(c *Command, depth int) {
 	k, by := nameKind(c)
 	switch k {
 	case kindTool:
+		if rest, ok := ownMachine(c, by); ok {
+			u.words(rest, depth+1)
+			return
+		}
 		if call, ok := parseOne(&Command{Executable: c.Executable, Args: c.Args, Env: u.env, Comm: c.Comm, Cwd: u.cwd, Tool: c.Tool}, k, by, u.more); ok {
 			u.add(call)
 		}
@@ -722,4 +726,20 @@ loop:
 		u.via = u.via[:n]
 	}
 	u.words(rest, depth)
+}
+
+// ownMachine takes machinectl shell without the name of a machine, or with .host: the
+// command runs on this host, as with su.
+func ownMachine(c *Command, by string) ([]string, bool) {
+	t, v := toolOf(c, by)
+	if t == nil || t.name != "machinectl" {
+		return nil, false
+	}
+	p := parser{}
+	p.run(t, v, c.Args[min(1, len(c.Args)):])
+	name := p.call.Container
+	if (p.call.Command == "machinectl shell" || p.call.Command == "machinectl login") && (name == "" || name == ".host") {
+		return p.call.Payload, true
+	}
+	return nil, false
 }
