@@ -20,12 +20,13 @@ import (
 func newRulesMutate() *cobra.Command {
 	const help = `Mutate takes the events that rules must match by their own [[test]]s and spells
 their command lines in every other way that the tool takes: aliases, forms and
-order of flags, the environment, wrappers, launchers, copies under another name,
-padding. It says how many of each kind the rule sees, how many all loaded rules
+order of flags, the environment, configuration files, working directories, wrappers,
+launchers, copies under another name, padding. It says how many of each kind the rule sees, how many all loaded rules
 see together, and prints the spellings that nothing sees.
 
 A renamed copy is tried twice: as a source reports it that can read the program
-(Orlop's live sensor), and by its line alone, which need not give it away.`
+(Orlop's live sensor), and by its line alone, which need not give it away. Nor
+need a line whose address is in a configuration file: its connect does.`
 	var (
 		paths  []string
 		output string
@@ -162,6 +163,10 @@ func (m *mutation) try(r *rule.Rule) error {
 		}
 		m.commands++
 		for _, s := range spellings {
+			if s.NeedsSocket {
+				m.one(one, doc, s, s.How+" that has the address", false)
+				continue
+			}
 			m.one(one, doc, s, s.How, true)
 			if s.NeedsContent {
 				s.Command.Tool = ""
@@ -190,12 +195,15 @@ func (m *mutation) one(rule *judge, doc map[string]any, s runtimecli.Respelling,
 // commandOf reads the process of an event.
 func commandOf(doc []byte) runtimecli.Command {
 	s := event.NewSchema()
-	exe, args, env := s.Field("process.executable"), s.Field("process.args"), s.Field("process.env_vars")
+	exe, args, env, cwd := s.Field("process.executable"), s.Field("process.args"), s.Field("process.env_vars"), s.Field("process.working_directory")
 	var e event.Event
 	if event.NewDecoder(s).Decode(doc, &e) != nil {
 		return runtimecli.Command{}
 	}
 	c := runtimecli.Command{Executable: e.Get(exe).Text()}
+	if v := e.Get(cwd); v.Exists() {
+		c.Cwd = v.Text()
+	}
 	for i := range e.Get(args).Len() {
 		c.Args = append(c.Args, e.Get(args).At(i).Text())
 	}
@@ -222,6 +230,9 @@ func respelled(doc map[string]any, c runtimecli.Command, n int) []byte {
 	}
 	process["args"], process["args_count"], process["command_line"] = c.Args, len(c.Args), strings.Join(c.Args, " ")
 	process["executable"], process["name"] = c.Executable, c.Executable[strings.LastIndexByte(c.Executable, '/')+1:]
+	if c.Cwd != "" {
+		process["working_directory"] = c.Cwd
+	}
 	delete(process, "env_vars")
 	if c.Env != nil {
 		process["env_vars"] = c.Env

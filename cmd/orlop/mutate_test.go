@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/orlop/orlop/rule"
@@ -36,6 +37,14 @@ func TestPackSeesEverySpelling(t *testing.T) {
 	}
 	if all.n < 500 || all.commands < 30 {
 		t.Errorf("only %d spellings of %d commands", all.n, all.commands)
+	}
+	for _, how := range []string{
+		"alias", "flag=value", "short for long", "order", "environment", "config file", "sudo", "sh -c", "nsenter", "unshare", "busybox",
+		"k3s", "renamed copy", "symbolic link", "relative path", "working directory", "empty argument", "20 kB argument",
+	} {
+		if !slices.ContainsFunc(all.kinds, func(k *mutationKind) bool { return k.How == how && k.Gate && k.Spellings > 0 }) {
+			t.Errorf("no spelling of the kind %q was tried", how)
+		}
 	}
 	var seed []*rule.Rule
 	for _, r := range pack.Rules {

@@ -423,7 +423,7 @@ var settings = map[string]string{
 	"nerdctl namespace": "namespace", "nerdctl n": "namespace", "ctr snapshotter": "snapshotter", "nerdctl snapshotter": "snapshotter",
 	"nerdctl storage-driver":  "snapshotter",
 	"crictl runtime-endpoint": "address", "crictl config": "configfile",
-	"docker host": "address", "podman url": "address", "podman namespace": "namespace",
+	"docker host": "address", "docker config": "configfile", "podman url": "address", "podman namespace": "namespace",
 	"podman hooks-dir": "hooks", "podman runtime": "runtime", "podman conmon": "runtime", "runc root": "root", "runc criu": "runtime",
 }
 

@@ -170,7 +170,7 @@ func nameKind(c *Command) (kind, string) {
 	}
 	if len(c.Args) > 0 {
 		if arg := base(c.Args[0]); arg != exe {
-			if ka := classify(arg); ka != kindNone && (k == kindNone || ka == kindTool) {
+			if ka := classify(arg); ka != kindNone && (k == kindNone || k == kindMulticall || ka == kindTool) {
 				if exe == "" {
 					return ka, "name"
 				}

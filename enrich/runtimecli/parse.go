@@ -1,6 +1,7 @@
 package runtimecli
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -19,9 +20,9 @@ type parser struct {
 	stands    bool // a flag stands for the argument: --all
 	key       string
 	unshared  []string // flags
-	help      bool // the tool prints its help, whatever else is asked
-	more      bool // arguments follow that are not on the line (xargs)
-	n         int  // arguments seen
+	help      bool     // the tool prints its help, whatever else is asked
+	more      bool     // arguments follow that are not on the line (xargs)
+	n         int      // arguments seen
 
 	// For identify: what does not fit, and what speaks for the tool.
 	strict bool
@@ -405,11 +406,18 @@ func (p *parser) finish(t *tool, v *verb) {
 	p.environment(t)
 }
 
-// environment takes what the line left to the environment.
+// environment takes what the line left to the environment, and to the working directory.
 func (p *parser) environment(t *tool) {
-	if len(p.env) == 0 {
-		return
+	c := &p.call
+	if len(p.env) > 0 {
+		p.variables(t)
 	}
+	if a := c.Address; a != "" && p.cwd != "" && a[0] != '/' && a[0] != '@' && strings.IndexByte(a, ':') < 0 {
+		c.Address = path.Join(p.cwd, a)
+	}
+}
+
+func (p *parser) variables(t *tool) {
 	c := &p.call
 	or := func(to *string, names ...string) {
 		for _, name := range names {
@@ -431,8 +439,10 @@ func (p *parser) environment(t *tool) {
 		or(&c.Config, "CRI_CONFIG_FILE")
 	case "docker":
 		or(&c.Address, "DOCKER_HOST")
+		or(&c.Config, "DOCKER_CONFIG")
 	case "podman":
 		or(&c.Address, "CONTAINER_HOST")
+		or(&c.Config, "CONTAINERS_CONF")
 	}
 	c.Address = strings.TrimPrefix(c.Address, "unix://")
 }

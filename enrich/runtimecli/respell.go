@@ -13,6 +13,10 @@ type Respelling struct {
 	// NeedsContent says that the line alone need not give the tool away: what
 	// runs is known by the program's own content.
 	NeedsContent bool
+
+	// NeedsSocket says that a file has the address, which the line had: where it
+	// goes is known by the connect.
+	NeedsSocket bool
 }
 
 // Respell returns equivalent spellings of c, which calls a tool by its own name,
@@ -87,15 +91,138 @@ func Respell(c Command) []Respelling {
 			last.Env = append(slices.Clone(c.Env), name+"="+p.value)
 		}
 	}
-	if len(l.payload) > 0 && l.runs {
-		for how, pad := range map[string]string{"empty argument": "", "20 kB argument": strings.Repeat("A", 20_000)} {
+	out = append(out, configured(&c, t, l)...)
+	out = append(out, elsewhere(&c, t, l)...)
+	// Padding is a label or variable of the container, or an argument more of its command.
+	for _, pad := range [...]struct{ how, value string }{{"empty argument", ""}, {"20 kB argument", strings.Repeat("A", 20_000)}} {
+		if len(l.payload) > 0 && l.runs {
 			n := c
-			n.Args = append(slices.Clone(c.Args), pad)
-			out = append(out, Respelling{How: how, Command: n})
+			n.Args = append(slices.Clone(c.Args), pad.value)
+			out = append(out, Respelling{How: pad.how, Command: n})
+		}
+		for i, p := range l.pieces {
+			if p.verb == nil || i+1 < len(l.pieces) && l.pieces[i+1].verb != nil {
+				continue
+			}
+			for _, name := range [...]string{"label", "env"} {
+				if f := p.verb.flags[name]; f != nil && f.value && f.role == 0 {
+					add(pad.how, with(i, p.text[0], "--"+name, pad.value))
+				}
+			}
+		}
+	}
+	if t.name == "docker" || t.name == "nerdctl" || t.name == "podman" {
+		for i, p := range l.pieces {
+			if group := t.root.subs["container"]; i == 0 && p.verb != nil && p.verb.parent == t.root && group != nil && group.subs[p.text[0]] != nil && group.subs[p.text[0]].path == p.verb.path {
+				add("management command", with(i, "container", p.text[0]))
+			}
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Respelling) int { return strings.Compare(a.How, b.How) })
 	return append(out, wrapped(&c, t)...)
+}
+
+// configured are the ways to leave the address to a configuration file, or to name one.
+func configured(c *Command, t *tool, l *layout) []Respelling {
+	option, variable, file := "", "", ""
+	switch t.name {
+	case "crictl":
+		option, variable, file = "--config", "CRI_CONFIG_FILE", "/tmp/crictl.yaml"
+	case "docker":
+		option, variable, file = "--config", "DOCKER_CONFIG", "/tmp/.docker"
+	case "nerdctl":
+		variable, file = "NERDCTL_TOML", "/tmp/nerdctl.toml"
+	case "podman":
+		variable, file = "CONTAINERS_CONF", "/tmp/containers.conf"
+	default: // ctr and the low-level runtimes have none
+		return nil
+	}
+	var kept []string
+	moved := false
+	for _, p := range l.pieces {
+		if p.flag != nil && p.flag.role == roleAddress {
+			moved = true
+			continue // the file has it
+		}
+		kept = append(kept, p.text...)
+	}
+	kept = append(kept, l.payload...)
+	n := *c
+	n.Args = append([]string{c.Args[0]}, kept...)
+	n.Env = append(slices.Clone(c.Env), variable+"="+file)
+	out := []Respelling{{How: "config file", Command: n}}
+	if option != "" {
+		n.Args = append([]string{c.Args[0], option, file}, kept...)
+		n.Env = c.Env
+		out = append(out, Respelling{How: "config file", Command: n})
+		n.Args = append([]string{c.Args[0], option + "=" + file}, kept...)
+		out = append(out, Respelling{How: "config file", Command: n})
+	}
+	if t.name == "docker" {
+		n.Args = append([]string{c.Args[0], "--context", "other"}, kept...)
+		out = append(out, Respelling{How: "config file", Command: n})
+	}
+	for i := range out {
+		out[i].NeedsSocket = moved
+	}
+	return out
+}
+
+// elsewhere are the ways to write paths against a working directory: of the program,
+// of the socket, and of what is mounted.
+func elsewhere(c *Command, t *tool, l *layout) []Respelling {
+	var out []Respelling
+	add := func(cwd string, args ...string) {
+		n := *c
+		n.Cwd, n.Args = cwd, args
+		out = append(out, Respelling{How: "working directory", Command: n})
+	}
+	if dir, name, ok := cutLast(c.Executable); ok && c.Cwd == "" {
+		add(dir, append([]string{"./" + name}, c.Args[1:]...)...)
+		add("/root", append([]string{".." + c.Executable}, c.Args[1:]...)...)
+	}
+	addressed := false
+	for i, p := range l.pieces {
+		if p.flag == nil || c.Cwd != "" {
+			continue
+		}
+		value, cwd := "", ""
+		switch p.flag.role {
+		case roleAddress:
+			addressed = true
+			dir, name, ok := cutLast(strings.TrimPrefix(p.value, "unix://"))
+			if t.name != "ctr" && t.name != "nerdctl" || !ok {
+				continue // a URL is absolute
+			}
+			value, cwd = name, dir
+		case roleVolume:
+			source, target, ok := strings.Cut(p.value, ":")
+			if !ok || !strings.HasPrefix(source, "/") {
+				continue
+			}
+			value, cwd = "."+source+":"+target, "/"
+		default:
+			continue
+		}
+		words := l.words()
+		words[i] = []string{strings.TrimSuffix(p.text[0], "="+p.value), value}
+		if p.short() || strings.HasPrefix(p.text[0], "-") {
+			add(cwd, append([]string{c.Args[0]}, append(slices.Concat(words...), l.payload...)...)...)
+		}
+	}
+	if (t.name == "ctr" || t.name == "nerdctl") && !addressed && c.Cwd == "" && getenv(c.Env, "CONTAINERD_ADDRESS") == "" {
+		add("/run/containerd", append([]string{c.Args[0], "--address", "containerd.sock"}, c.Args[1:]...)...)
+	}
+	return out
+}
+
+// cutLast cuts an absolute path into its folder and its last element.
+func cutLast(path string) (dir, name string, ok bool) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 1 || path[0] != '/' {
+		return "", "", false
+	}
+	return path[:i], path[i+1:], true
 }
 
 // A layout is a command line taken apart: what may be respelled piece by piece,
@@ -261,7 +388,19 @@ func wrapped(c *Command, t *tool) []Respelling {
 	add("setsid", "/usr/bin/setsid", front("setsid")...)
 	add("sh -c", "/usr/bin/dash", "sh", "-c", quoteWords(line))
 	add("sh -c among others", "/usr/bin/bash", "bash", "-c", "cd /tmp && "+quoteWords(line)+" >/dev/null 2>&1; true")
+	add("sh reads it", "/usr/bin/bash", "bash", "-c", "sh <<'E'\n"+quoteWords(line)+"\nE")
 	add("chroot", "/usr/sbin/chroot", front("chroot", "/host")...)
+	add("nsenter", "/usr/bin/nsenter", front("nsenter", "-t", "1", "-m", "-u", "-i", "-n", "-p", "--")...)
+	add("nsenter --target=1 --all", "/usr/bin/nsenter", front("nsenter", "--target=1", "--all")...)
+	add("unshare", "/usr/bin/unshare", front("unshare", "-m", "--propagation", "unchanged")...)
+	add("busybox", "/usr/bin/busybox", front("busybox", "nohup")...)
+	add("busybox", "/usr/bin/busybox", "busybox", "sh", "-c", quoteWords(line))
+	add("busybox", "/usr/bin/busybox", front("timeout", "60")...)
+	add("env -S", "/usr/bin/env", "env", "-S", quoteWords(line))
+	add("su -c", "/usr/bin/su", "su", "-", "root", "-c", quoteWords(line))
+	add("script -c", "/usr/bin/script", "script", "-qc", quoteWords(line), "/dev/null")
+	add("systemd-run", "/usr/bin/systemd-run", front("systemd-run", "--scope", "-q")...)
+	add("the loader", "/usr/lib64/ld-linux-x86-64.so.2", append([]string{"/lib64/ld-linux-x86-64.so.2", c.Executable}, rest...)...)
 	add("full path", c.Executable, append([]string{c.Executable}, rest...)...)
 	add("relative path", c.Executable, append([]string{"./" + base(c.Executable)}, rest...)...)
 	add("forged argv[0]", c.Executable, append([]string{"[kworker/0:1]"}, rest...)...)

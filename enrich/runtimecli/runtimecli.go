@@ -49,6 +49,7 @@ type Call struct {
 	Confidence   Confidence
 	UnknownVerb  bool     // the tool is known, the command is not
 	Via          []string // wrappers, outermost first: sudo, sh, k3s
+	wraps        bool     // it starts another call, which matters more
 }
 
 // Parse returns what c asks of a container runtime. A shell script may ask for
@@ -122,6 +123,9 @@ func parseOne(c *Command, k kind, by string, more bool) (Call, bool) {
 
 // weight orders calls by how much they matter.
 func (c *Call) weight() int {
+	if c.wraps {
+		return 2
+	}
 	w := 0
 	if len(c.Behaviours) > 0 {
 		switch c.Behaviours[0] {

@@ -718,14 +718,21 @@ loop:
 			p.grant(hostNamespace[kindOf[w.kind]], "")
 		}
 	}
+	own := -1
 	if found {
 		p.call.Target = target
 		n := len(u.via)
 		u.via = u.via[:n-1] // it is the tool here, not a wrapper
+		own = len(u.calls)
 		u.add(p.call)
 		u.via = u.via[:n]
 	}
 	u.words(rest, depth)
+	for i := own + 1; own >= 0 && i < len(u.calls); i++ {
+		if u.calls[i].weight() >= 40 { // as much as entering
+			u.calls[own].wraps = true
+		}
+	}
 }
 
 // ownMachine takes machinectl shell without the name of a machine, or with .host: the
