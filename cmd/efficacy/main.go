@@ -4,8 +4,9 @@
 //
 // Each line of a file is a command line and what an analyst on a production node
 // wants of it: alert "yes", "no", or "depends", which is an alert of low severity
-// unless it reaches the host. The table has a row for each tool and class of
-// behaviour, with the pack's figures beside those of the rule it grew from.
+// unless it reaches the host. A table has a row for each tool and each class of
+// behaviour, a second one for each class by each tool, with recall and precision of
+// the pack beside those of the rule it grew from.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -172,6 +174,16 @@ type tally struct {
 	yes, depends, no [2]score // of the seed rule, of the pack
 }
 
+// recall is how many of the lines that want an alert have one.
+func (t *tally) recall(which int) score { return t.yes[which] }
+
+// precision is how many of the alerts are wanted. Not wanted are those that count
+// at lines of the other labels.
+func (t *tally) precision(which int) score {
+	hits := t.yes[which].hits
+	return score{hits, hits + t.no[which].hits + t.depends[which].hits}
+}
+
 // count adds a line: alerts count for yes, alerts at medium or above for no, and
 // for depends unless the line reaches the host.
 func (t *tally) count(l *line, which, top int) {
@@ -191,14 +203,14 @@ func (t *tally) count(l *line, which, top int) {
 	}
 }
 
-// report writes the table of lines, in Markdown.
+// report writes the tables of lines, in Markdown.
 func report(w io.Writer, lines []line) error {
 	packs, err := packs()
 	if err != nil {
 		return err
 	}
 	var total tally
-	tools, classes := map[string]*tally{}, map[string]*tally{}
+	tools, classes, crossed := map[string]*tally{}, map[string]*tally{}, map[string]*tally{}
 	row := func(m map[string]*tally, k string) *tally {
 		if m[k] == nil {
 			m[k] = &tally{}
@@ -216,23 +228,23 @@ func report(w io.Writer, lines []line) error {
 			row(tools, l.Tool).count(l, which, top[i])
 			for _, b := range l.Behaviours {
 				row(classes, b).count(l, which, top[i])
+				row(crossed, b+" | "+l.Tool).count(l, which, top[i])
 			}
 		}
 	}
-	fmt.Fprintln(w, "| lines | yes: alerted, seed rule | yes: alerted, pack | no: medium or above, pack | depends: medium or above, pack |")
-	fmt.Fprintln(w, "|---|---|---|---|---|")
-	print := func(name string, t *tally) {
-		fmt.Fprintf(w, "| %s | %v | %v | %v | %v |\n", name, t.yes[0], t.yes[1], t.no[1], t.depends[1])
-	}
-	print("all", &total)
-	for _, m := range []map[string]*tally{tools, classes} {
-		var names []string
-		for k := range m {
-			names = append(names, k)
+	fmt.Fprintln(w, "| lines | recall, seed rule | recall, pack | precision, seed rule | precision, pack | no: medium or above, pack | depends: medium or above, pack |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|---|")
+	for _, m := range []map[string]*tally{{"all": &total}, tools, classes} {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			t := m[k]
+			fmt.Fprintf(w, "| %s | %v | %v | %v | %v | %v | %v |\n", k, t.recall(0), t.recall(1), t.precision(0), t.precision(1), t.no[1], t.depends[1])
 		}
-		slices.Sort(names)
-		for _, k := range names {
-			print(k, m[k])
+	}
+	fmt.Fprintln(w, "\n| behaviour | tool | recall, seed rule | recall, pack | precision, seed rule | precision, pack |")
+	fmt.Fprintln(w, "|---|---|---|---|---|---|")
+	for _, k := range slices.Sorted(maps.Keys(crossed)) {
+		if t := crossed[k]; t.recall(1).of+t.precision(0).of+t.precision(1).of > 0 { // else there is nothing to say
+			fmt.Fprintf(w, "| %s | %v | %v | %v | %v |\n", k, t.recall(0), t.recall(1), t.precision(0), t.precision(1))
 		}
 	}
 	return nil
