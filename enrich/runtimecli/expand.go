@@ -9,6 +9,9 @@ import (
 // substituted is the word that a shell puts in the place of <(…).
 const substituted = "/dev/fd/63"
 
+// aliased stands before the names of aliases among the variables.
+const aliased = "alias "
+
 // maxNested bounds substitutions within substitutions whose output is worked out.
 const maxNested = 6
 
@@ -152,6 +155,12 @@ func (u *unwrapper) remember(c *simple, params []string) []string {
 		for _, w := range rest {
 			if assignment(w) {
 				u.vars = append(u.vars, w)
+			}
+		}
+	case "alias":
+		for _, w := range rest {
+			if assignment(w) {
+				u.vars = append(u.vars, aliased+w)
 			}
 		}
 	case "for":

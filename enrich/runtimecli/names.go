@@ -46,7 +46,8 @@ var names = map[string]struct {
 	"sh": {kindShell, ""}, "bash": {kindShell, ""}, "dash": {kindShell, ""}, "ash": {kindShell, ""}, "zsh": {kindShell, ""}, "ksh": {kindShell, ""}, "mksh": {kindShell, ""}, "rbash": {kindShell, ""}, "fish": {kindShell, ""},
 	"source": {kindShell, ""}, ".": {kindShell, ""}, // words of a shell
 	"busybox": {kindMulticall, ""}, "toybox": {kindMulticall, ""},
-	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""},
+	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""}, "php": {kindInterpreter, ""}, "lua": {kindInterpreter, ""},
+	"awk": {kindInterpreter, ""}, "gawk": {kindInterpreter, ""}, "mawk": {kindInterpreter, ""}, "nawk": {kindInterpreter, ""}, "tclsh": {kindInterpreter, ""}, "expect": {kindInterpreter, ""},
 	"curl": {kindClient, ""}, "socat": {kindClient, ""}, "nc": {kindClient, ""}, "ncat": {kindClient, ""}, "netcat": {kindClient, ""}, "nc.openbsd": {kindClient, ""}, "nc.traditional": {kindClient, ""},
 	"grpcurl": {kindClient, ""}, "http": {kindClient, ""}, "websocat": {kindClient, ""},
 	"nsenter": {kindEnter, ""},
@@ -141,6 +142,9 @@ func plain(name string) string {
 	if name == "" {
 		return name
 	}
+	if strings.HasPrefix(name, "ld") && strings.Contains(name, ".so") { // ld-linux-armhf.so.3, ld64.so.2
+		return "ld.so"
+	}
 	if c := name[len(name)-1]; c >= '0' && c <= '9' {
 		s := strings.TrimSuffix(strings.TrimRight(name, "0123456789."), "v")
 		s = strings.TrimRight(s, "-_.")
@@ -230,8 +234,8 @@ func worth(c *Command) bool {
 			return strings.Contains(a, "sock") || strings.Contains(a, "containerd-shim") || a == "k8s.io" || strings.HasPrefix(a, "--exec-id")
 		})
 	case kindInterpreter:
-		// A tool that is a script: python3 /usr/bin/docker-compose up
-		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(4, len(c.Args))], func(a string) bool { return classify(base(a)) == kindTool })
+		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one.
+		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(16, len(c.Args))], namesTool)
 	}
 	budget, letter := maxScript, false
 	for _, arg := range c.Args[min(1, len(c.Args)):] {
@@ -268,6 +272,23 @@ func worth(c *Command) bool {
 	return letter && slices.ContainsFunc(c.Args, func(a string) bool {
 		return strings.Contains(a, "sock") || strings.Contains(a, "k8s.io") || strings.Contains(a, "moby")
 	})
+}
+
+// namesTool reports whether a word of s is the name of a tool, or of a socket.
+func namesTool(s string) bool {
+	start := 0
+	for i := 0; i <= len(s) && i < maxScript; i++ {
+		if i < len(s) && !wordEnd[s[i]] && s[i] != ',' && s[i] != '[' && s[i] != ']' {
+			continue
+		}
+		if w := s[start:i]; w != "" {
+			if k := classify(base(w)); k == kindTool || k == kindLauncher || k == kindClient || k == kindEnter || strings.HasSuffix(w, ".sock") {
+				return true
+			}
+		}
+		start = i + 1
+	}
+	return false
 }
 
 // takenApart reports whether a script puts words together that are not there as

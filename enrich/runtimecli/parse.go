@@ -65,6 +65,7 @@ func (p *parser) run(t *tool, v *verb, args []string) {
 		if p.n == 0 {
 			if sub := v.subs[a]; sub != nil {
 				v = sub
+				open = true // -- ended the flags of the command above
 				continue
 			}
 			if v.group() || v == t.root && len(v.subs) > 0 {

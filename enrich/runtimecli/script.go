@@ -371,5 +371,5 @@ func skipHeredoc(s string, i int, end string) int {
 
 var keywords = map[string]bool{
 	"if": true, "then": true, "else": true, "elif": true, "fi": true, "do": true, "done": true, "while": true, "until": true,
-	"case": true, "esac": true, "{": true, "}": true, "!": true, "function": true, "in": true,
+	"case": true, "esac": true, "{": true, "}": true, "!": true, "function": true, "in": true, "coproc": true,
 }

@@ -12,79 +12,99 @@ type wrapper struct {
 	skip    int    // operands before the command
 	assign  bool   // NAME=value may come before the command
 	partial bool   // the command gets further arguments that are not on the line
+	sub     bool   // the first word is a subcommand
 	script  string // an option whose value is a shell script
 }
 
 // getopt stops at the first operand for all of these, so a flag table is enough.
 var wrappers = map[string]wrapper{
-	"sudo":                  {short: "ughpCDRrtTUa", long: "user group host prompt close-from chdir chroot role type command-timeout other-user auth-type", assign: true},
-	"doas":                  {short: "uCa"},
-	"pkexec":                {long: "user"},
-	"run0":                  {short: "ug", long: "user group unit property slice nice chdir setenv background"},
-	"su":                    {short: "gGsw", long: "group supp-group shell whitelist-environment", script: "c command session-command"},
-	"runuser":               {short: "ugGsw", long: "user group supp-group shell whitelist-environment", script: "c command session-command"},
-	"env":                   {short: "uC", long: "unset chdir", assign: true},
-	"nohup":                 {},
-	"setsid":                {},
-	"timeout":               {short: "sk", long: "signal kill-after", skip: 1},
-	"nice":                  {short: "n", long: "adjustment"},
-	"ionice":                {short: "cn", long: "class classdata"},
-	"chrt":                  {short: "TPD", skip: 1},
-	"taskset":               {skip: 1},
-	"numactl":               {short: "miNCp", long: "membind interleave cpunodebind physcpubind preferred"},
-	"stdbuf":                {short: "ioe", long: "input output error"},
-	"time":                  {short: "fo", long: "format output"},
-	"strace":                {short: "aeoOPpsSuEIbX", long: "trace output attach user env"},
-	"ltrace":                {short: "aeoplsuADFnSwx", long: "output"},
-	"gdb":                   {},
-	"chroot":                {long: "userspec groups", skip: 1},
-	"unshare":               {short: "RwSGl", long: "root wd setuid setgid propagation setgroups load-interp map-user map-group map-users map-groups monotonic boottime"},
-	"xargs":                 {short: "ILnPsEad", long: "replace max-lines max-args max-procs max-chars eof arg-file delimiter", partial: true},
-	"parallel":              {short: "jnNI", long: "jobs max-args", partial: true},
-	"systemd-run":           {short: "upEHMtPd", long: "unit property slice uid gid setenv host machine description nice working-directory service-type on-active on-boot on-calendar on-startup timer-property path-property socket-property background"},
-	"flock":                 {short: "wE", long: "timeout wait conflict-exit-code", skip: 1, script: "c command"},
-	"watch":                 {short: "n", long: "interval", script: "*"},
-	"script":                {short: "IOBTmoE", long: "log-in log-out log-io log-timing output-limit echo", script: "c command"},
-	"setpriv":               {long: "ambient-caps inh-caps bounding-set ruid euid rgid egid reuid regid groups securebits selinux-label apparmor-profile pdeathsig landlock-access landlock-rule"},
-	"capsh":                 {script: "*"},
-	"prlimit":               {},
-	"cgexec":                {short: "g"},
-	"unbuffer":              {},
-	"chronic":               {},
-	"catchsegv":             {},
-	"eatmydata":             {},
-	"proot":                 {short: "rbqwk", long: "rootfs bind cwd"},
-	"firejail":              {},
-	"setarch":               {skip: 1},
-	"linux64":               {},
-	"linux32":               {},
-	"choom":                 {short: "np"},
-	"start-stop-daemon":     {short: "xpucdnarR", long: "exec pidfile user chuid chdir startas name group chroot retry"},
-	"daemonize":             {short: "acelopuE"},
-	"tsp":                   {},
-	"sg":                    {skip: 1, script: "c"},
-	"tini":                  {short: "peg"},
-	"dumb-init":             {short: "r"},
-	"gosu":                  {skip: 1},
-	"su-exec":               {skip: 1},
-	"chpst":                 {short: "uUbenmopfcdtr/"},
-	"aa-exec":               {short: "pnf", long: "profile namespace"},
-	"runcon":                {short: "turl", long: "type user role range"},
-	"flatpak-spawn":         {},
-	"distrobox-host-exec":   {},
-	"host-spawn":            {},
-	"ld.so":                 {long: "library-path preload argv0 audit glibc-hwcaps-prepend"},
-	"ld-linux-x86-64.so.2":  {long: "library-path preload argv0 audit glibc-hwcaps-prepend"},
-	"ld-linux-aarch64.so.1": {long: "library-path preload argv0 audit glibc-hwcaps-prepend"},
-	"ld-musl-x86_64.so.1":   {long: "library-path preload argv0"},
-	"ld-musl-aarch64.so.1":  {long: "library-path preload argv0"},
-	"ip":                    {},
-	"fakeroot":              {},
-	"exec":                  {short: "a"}, // words of a shell
-	"command":               {},
-	"builtin":               {},
-	"eval":                  {script: "*"},
-	"find":                  {},
+	"sudo":                {short: "ughpCDRrtTUa", long: "user group host prompt close-from chdir chroot role type command-timeout other-user auth-type", assign: true},
+	"doas":                {short: "uCa"},
+	"pkexec":              {long: "user"},
+	"run0":                {short: "ug", long: "user group unit property slice nice chdir setenv background"},
+	"su":                  {short: "gGsw", long: "group supp-group shell whitelist-environment", script: "c command session-command"},
+	"runuser":             {short: "ugGsw", long: "user group supp-group shell whitelist-environment", script: "c command session-command"},
+	"env":                 {short: "uC", long: "unset chdir", assign: true},
+	"nohup":               {},
+	"setsid":              {},
+	"timeout":             {short: "sk", long: "signal kill-after", skip: 1},
+	"nice":                {short: "n", long: "adjustment"},
+	"ionice":              {short: "cn", long: "class classdata"},
+	"chrt":                {short: "TPD", skip: 1},
+	"taskset":             {skip: 1},
+	"numactl":             {short: "miNCp", long: "membind interleave cpunodebind physcpubind preferred"},
+	"stdbuf":              {short: "ioe", long: "input output error"},
+	"time":                {short: "fo", long: "format output"},
+	"strace":              {short: "aeoOPpsSuUEIbX", long: "trace output attach user env"},
+	"ltrace":              {short: "aeoplsuADFnwx", long: "output"},
+	"gdb":                 {},
+	"chroot":              {long: "userspec groups", skip: 1},
+	"unshare":             {short: "RwSGl", long: "root wd setuid setgid propagation setgroups load-interp map-user map-group map-users map-groups monotonic boottime"},
+	"xargs":               {short: "ILnPsEad", long: "replace max-lines max-args max-procs max-chars eof arg-file delimiter", partial: true},
+	"parallel":            {short: "jnNI", long: "jobs max-args", partial: true},
+	"systemd-run":         {short: "upEHMtPd", long: "unit property slice uid gid setenv host machine description nice working-directory service-type on-active on-boot on-calendar on-startup timer-property path-property socket-property background"},
+	"flock":               {short: "wE", long: "timeout wait conflict-exit-code", skip: 1, script: "c command"},
+	"watch":               {short: "n", long: "interval", script: "*"},
+	"script":              {short: "IOBTmoE", long: "log-in log-out log-io log-timing output-limit echo", script: "c command"},
+	"setpriv":             {long: "ambient-caps inh-caps bounding-set ruid euid rgid egid reuid regid groups securebits selinux-label apparmor-profile pdeathsig landlock-access landlock-rule"},
+	"capsh":               {script: "*"},
+	"prlimit":             {},
+	"cgexec":              {short: "g"},
+	"unbuffer":            {},
+	"chronic":             {},
+	"catchsegv":           {},
+	"eatmydata":           {},
+	"proot":               {short: "rbqwk", long: "rootfs bind cwd"},
+	"firejail":            {},
+	"setarch":             {skip: 1},
+	"linux64":             {},
+	"linux32":             {},
+	"choom":               {short: "np"},
+	"start-stop-daemon":   {short: "xpucdnarR", long: "exec pidfile user chuid chdir startas name group chroot retry"},
+	"daemonize":           {short: "acelopuE"},
+	"tsp":                 {},
+	"sg":                  {skip: 1, script: "c"},
+	"tini":                {short: "peg"},
+	"dumb-init":           {short: "r"},
+	"gosu":                {skip: 1},
+	"su-exec":             {skip: 1},
+	"chpst":               {short: "uUbenmopfcdtr/"},
+	"aa-exec":             {short: "pnf", long: "profile namespace"},
+	"runcon":              {short: "turl", long: "type user role range"},
+	"flatpak-spawn":       {},
+	"distrobox-host-exec": {},
+	"host-spawn":          {},
+	"ld.so":               {long: "library-path preload argv0 audit glibc-hwcaps-prepend"},
+	"ip":                  {},
+	"fakeroot":            {},
+	"perf":                {short: "eopCFGtsugDcm", long: "event output pid", sub: true},
+	"valgrind":            {},
+	"rlwrap":              {short: "bCfHlOpqsStwz"},
+	"torsocks":            {short: "uaPp"},
+	"torify":              {},
+	"proxychains":         {short: "f"},
+	"proxychains4":        {short: "f"},
+	"dbus-run-session":    {long: "config-file dbus-daemon"},
+	"xvfb-run":            {short: "efnpsw", long: "error-file auth-file server-num xauth-protocol server-args wait"},
+	"cpulimit":            {short: "lpeP", long: "limit pid exe path"},
+	"screen":              {short: "cehpsStTrRx"},
+	"tmux":                {short: "cefnstxyFlLS"},
+	"ssh":                 {short: "BbcDEeFIiJLlmOopQRSWw"},
+	"at":                  {},
+	"batch":               {},
+	"crontab":             {},
+	"vi":                  {},
+	"vim":                 {},
+	"nvim":                {},
+	"ex":                  {},
+	"noglob":              {}, // words of a shell
+	"nocorrect":           {},
+	"spawn":               {}, // of expect
+	"exec":                {short: "a"},
+	"command":             {},
+	"builtin":             {},
+	"eval":                {script: "*"},
+	"find":                {},
 }
 
 // maxDepth bounds wrappers in wrappers, maxCalls what one line can ask for.
@@ -152,7 +172,7 @@ func (u *unwrapper) command(c *Command, depth int) {
 		}
 		n, found := len(u.via), len(u.calls)
 		switch name {
-		case "exec", "command", "builtin", "eval", "source", ".": // words of the shell, no processes
+		case "exec", "command", "builtin", "eval", "source", ".", "noglob", "nocorrect", "spawn": // words of the shell, no processes
 		default:
 			u.via = append(u.via, name)
 		}
@@ -217,15 +237,7 @@ func (u *unwrapper) wrapped(k kind, name string, args []string, depth int) {
 	case kindMulticall:
 		u.words(args, depth)
 	case kindInterpreter:
-		for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
-			if args[0] == "-c" || args[0] == "-e" || args[0] == "-m" {
-				return
-			}
-			args = args[1:]
-		}
-		if len(args) > 0 && classify(base(args[0])) == kindTool {
-			u.words(args, depth)
-		}
+		u.interpreter(name, args, depth)
 	case kindEnter:
 		u.enter(args, depth)
 	case kindWrapper:
@@ -289,15 +301,51 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 		u.script(strings.Join(args, " "), nil, depth)
 		return
 	}
+	switch name {
+	case "ssh":
+		u.ssh(w, args, depth)
+		return
+	case "tmux":
+		u.tmux(w, args, depth)
+		return
+	case "vi", "vim", "nvim", "ex":
+		u.editor(args, depth)
+		return
+	case "at", "batch", "crontab":
+		u.later(name, depth)
+		return
+	case "gdb":
+		// What it is given without --args is looked at, not run.
+		if i := slices.IndexFunc(args, func(a string) bool { return a == "--args" || a == "-args" }); i >= 0 {
+			u.words(args[i+1:], depth)
+		}
+		return
+	case "parallel":
+		args = inputs(args)
+	}
+	if w.sub && len(args) > 0 {
+		args = args[1:]
+	}
 	if name == "find" {
+		what := "{}"
 		for i, a := range args {
+			if (a == "-name" || a == "-iname" || a == "-path" || a == "-wholename") && i+1 < len(args) {
+				what = args[i+1]
+				if tool := globbed(what); tool != "" {
+					what = tool
+				}
+			}
 			if (a == "-exec" || a == "-execdir" || a == "-ok") && i+1 < len(args) {
 				end := slices.IndexFunc(args[i+1:], func(s string) bool { return s == ";" || s == "+" })
 				if end < 0 {
 					end = len(args) - i - 1
 				}
 				u.partial = true
-				u.words(args[i+1:i+1+end], depth)
+				run := args[i+1 : i+1+end]
+				if len(run) > 0 && run[0] == "{}" { // what it finds is started
+					run = append([]string{what}, run[1:]...)
+				}
+				u.words(run, depth)
 			}
 		}
 		return
@@ -325,7 +373,7 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 				return
 			}
 			// su root -c "…": options may follow operands.
-			if name == "runuser" || name == "flock" && i > 0 && skip == 0 {
+			if name == "runuser" && slices.ContainsFunc(args[:i], func(a string) bool { return strings.HasPrefix(a, "-u") || strings.HasPrefix(a, "--user") }) || name == "flock" && i > 0 && skip == 0 {
 				u.operands(w, 0, args[i:], depth)
 				return
 			}
@@ -444,6 +492,11 @@ func (u *unwrapper) operands(w wrapper, skip int, args []string, depth int) {
 	}
 	if w.assign {
 		args = u.assignments(args)
+	}
+	if len(args) == 1 && w.partial && strings.Contains(args[0], " ") { // parallel 'ctr t kill {}'
+		u.partial, u.more = true, true
+		u.script(args[0], nil, depth)
+		return
 	}
 	if w.partial {
 		if u.fed {
@@ -605,6 +658,14 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 			u.env = slices.Concat(u.env, c.assign)
 		}
 		u.partial = u.partial || c.open
+		if len(c.words) > 0 && len(u.vars) > 0 {
+			if v, ok := u.variable(aliased + c.words[0]); ok {
+				c.words = append(strings.Fields(v), c.words[1:]...)
+			}
+		}
+		if len(c.words) > 1 && c.words[0] == "trap" {
+			u.script(c.words[1], params, depth+1)
+		}
 		if len(c.words) > 0 && strings.ContainsAny(c.words[0], "*?[") {
 			if name := globbed(c.words[0]); name != "" {
 				c.words[0], u.partial = name, true
@@ -749,4 +810,115 @@ func ownMachine(c *Command, by string) ([]string, bool) {
 		return p.call.Payload, true
 	}
 	return nil, false
+}
+
+// ssh takes what runs on this host through its own loopback. What runs on others is
+// their event.
+func (u *unwrapper) ssh(w wrapper, args []string, depth int) {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if a == "--" {
+			continue
+		}
+		if len(a) > 1 && a[0] == '-' {
+			if takes(w, a) {
+				i++
+			}
+			continue
+		}
+		host := strings.Trim(a[strings.LastIndexByte(a, '@')+1:], "[]")
+		if host != "localhost" && host != "::1" && host != "ip6-localhost" && !strings.HasPrefix(host, "127.") {
+			return
+		}
+		rest := args[i+1:]
+		if len(rest) > 0 && rest[0] == "--" {
+			rest = rest[1:]
+		}
+		u.script(strings.Join(rest, " "), nil, depth)
+		return
+	}
+}
+
+// tmux takes the commands that start a shell's command in a pane, or type one.
+func (u *unwrapper) tmux(w wrapper, args []string, depth int) {
+	sub := false
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case len(a) > 1 && a[0] == '-':
+			if a != "--" && takes(w, a) {
+				i++
+			}
+		case !sub:
+			switch a {
+			case "new-session", "new", "new-window", "neww", "split-window", "splitw", "respawn-pane", "respawnp", "respawn-window", "respawnw",
+				"run-shell", "run", "display-popup", "popup", "send-keys", "send", "pipe-pane", "pipep":
+				sub = true
+			default:
+				return
+			}
+		default:
+			u.script(strings.Join(args[i:], " "), nil, depth)
+			return
+		}
+	}
+}
+
+// editor takes the shell commands that vi is told to run: -c ':!…', +'!…'.
+func (u *unwrapper) editor(args []string, depth int) {
+	for i, a := range args {
+		told := ""
+		switch {
+		case (a == "-c" || a == "--cmd") && i+1 < len(args):
+			told = args[i+1]
+		case strings.HasPrefix(a, "+"):
+			told = a[1:]
+		}
+		if told = strings.TrimLeft(told, ": %"); strings.HasPrefix(told, "!") {
+			u.script(told[1:], nil, depth)
+		}
+	}
+}
+
+// later takes the script that at, batch and crontab read.
+func (u *unwrapper) later(name string, depth int) {
+	if !u.fed {
+		return
+	}
+	text := u.stdin
+	u.stdin, u.fed = "", false
+	if name != "crontab" {
+		u.script(text, nil, depth)
+		return
+	}
+	for line := range strings.Lines(text) {
+		n := 5 // minute, hour, day, month, weekday
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "@") {
+			n = 1
+		}
+		for range n {
+			_, line, _ = strings.Cut(strings.TrimLeft(line, " \t"), " ")
+		}
+		u.script(line, nil, depth)
+	}
+}
+
+// inputs gives the command of parallel the first of its inputs: COMMAND ::: INPUT….
+func inputs(args []string) []string {
+	i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, ":::") && strings.Trim(a, ":+") == "" })
+	if i < 0 {
+		return args
+	}
+	if args[i] != ":::" || i+1 == len(args) {
+		return args[:i] // from files
+	}
+	out, used := make([]string, 0, i+1), false
+	for _, a := range args[:i] {
+		used = used || strings.Contains(a, "{}")
+		out = append(out, strings.ReplaceAll(a, "{}", args[i+1]))
+	}
+	if !used {
+		out = append(out, args[i+1])
+	}
+	return out
 }

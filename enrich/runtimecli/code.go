@@ -1,0 +1,235 @@
+package runtimecli
+
+import (
+	"slices"
+	"strings"
+)
+
+// interpreter takes the code that an interpreter is given on its line or to read, or a
+// tool that is a script of its language.
+func (u *unwrapper) interpreter(name string, args []string, depth int) {
+	if name == "awk" || name == "gawk" || name == "mawk" || name == "nawk" {
+		for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+			if args[0] == "-f" {
+				return // the program is in a file
+			}
+			if (args[0] == "-v" || args[0] == "-F") && len(args) > 1 {
+				args = args[1:]
+			}
+			args = args[1:]
+		}
+		if len(args) > 0 {
+			u.code(name, args[0], depth)
+		}
+		return
+	}
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if len(a) < 2 || a[0] != '-' {
+			if a == "-" {
+				break
+			}
+			if classify(base(a)) == kindTool {
+				u.words(args[i:], depth)
+			}
+			return
+		}
+		opt, value, eq := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		long := strings.HasPrefix(a, "--")
+		last := opt[max(0, len(opt)-1):]
+		switch {
+		case opt == "m" && name == "python":
+			return // a module
+		case long && (opt == "eval" || opt == "print" || opt == "run"), !long && (last == "c" && name != "perl" && name != "ruby" || last == "e" || last == "E" || last == "r" && name == "php" || opt == "p" && name == "node"):
+			if !eq || !long {
+				if i+1 >= len(args) {
+					return
+				}
+				i++
+				value = args[i]
+			}
+			u.code(name, value, depth)
+			if name == "perl" || name == "ruby" || name == "expect" {
+				continue // it may be given in pieces
+			}
+			return
+		}
+	}
+	if u.fed {
+		text := u.stdin
+		u.stdin, u.fed = "", false
+		u.code(name, text, depth)
+	}
+}
+
+// code looks at the strings of a program in another language that are given to what
+// starts processes: system("…"), subprocess.run([…, …]), exec qw(…), `…`. No language
+// is parsed; strings, and the calls that they stand in, are alike in most.
+func (u *unwrapper) code(lang, s string, depth int) {
+	u.partial = true
+	if len(s) > maxScript {
+		s = s[:maxScript]
+	}
+	if lang == "expect" || lang == "tclsh" {
+		u.script(s, nil, depth) // its commands are words
+		return
+	}
+	var list []string // strings in a row
+	var start, end int
+	flush := func() {
+		if len(list) == 0 {
+			return
+		}
+		words := list
+		list = nil
+		after := strings.TrimLeft(s[end:], " \t\n")
+		runs, connects := false, false
+		for _, name := range callers(s[:start]) {
+			runs = runs || containsAny(name, "system", "exec", "popen", "spawn", "run", "call", "check_", "output", "passthru", "shell")
+			connects = connects || containsAny(name, "connect", "client", "session", "adapter")
+			if name == "open" && len(words) > 0 {
+				if w := strings.TrimSpace(words[0]); w == "-|" || w == "|-" {
+					words, runs = words[1:], true
+				} else if strings.HasPrefix(w, "|") || strings.HasSuffix(w, "|") {
+					words, runs = []string{strings.Trim(w, "| ")}, true
+				}
+			}
+		}
+		if rest, ok := strings.CutPrefix(after, "|"); ok && strings.HasSuffix(lang, "awk") {
+			rest = strings.TrimLeft(rest, ` "&`)
+			to := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyz/"))]
+			runs = runs || to == "getline" || classify(base(to)) == kindShell
+		}
+		if connects {
+			for _, w := range words {
+				if runtime, sure := Socket(w, u.cwd); runtime != "" && sure > Guess {
+					via := u.via
+					u.via = via[:max(0, len(via)-1)] // it is the tool here, not a wrapper
+					u.add(Call{Tool: lang, IdentifiedBy: "name", Command: lang, Behaviours: []string{"socket-client"}, Address: strings.TrimPrefix(w, "unix://")})
+					u.via = via
+					break
+				}
+			}
+		}
+		switch {
+		case !runs:
+		case len(words) == 1:
+			u.script(words[0], nil, depth)
+		case len(words) > 1:
+			if base(words[0]) == base(words[1]) { // execvp("ctr", ["ctr", …
+				words = words[1:]
+			}
+			u.words(words, depth)
+		}
+	}
+	shellish := lang == "perl" || lang == "ruby" || lang == "php"
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\'' || c == '"' || c == '`':
+			text, last := literal(s, i)
+			if c == '`' && shellish {
+				flush()
+				u.script(text, nil, depth)
+				i = last
+				continue
+			}
+			if len(list) > 0 && strings.Trim(s[end:i], " \t\n,[({") != "" {
+				flush()
+			}
+			if len(list) == 0 {
+				start = i
+			}
+			list = append(list, text)
+			i = last
+			end = min(i+1, len(s))
+		case (c == 'q' && i+2 < len(s) && (s[i+1] == 'w' || s[i+1] == 'x') || c == '%' && i+2 < len(s) && (s[i+1] == 'x' || s[i+1] == 'w')) && strings.IndexByte("({[/|!", s[i+2]) >= 0 && (i == 0 || !alphanumeric(s[i-1])) && shellish:
+			closing := s[i+2]
+			if j := strings.IndexByte("({[", closing); j >= 0 {
+				closing = ")}]"[j]
+			}
+			n := strings.IndexByte(s[i+3:], closing)
+			if n < 0 {
+				continue
+			}
+			flush()
+			text := s[i+3 : i+3+n]
+			if s[i+1] == 'x' {
+				u.script(text, nil, depth)
+			} else {
+				list, start, end = strings.Fields(text), i, i+3+n+1
+				flush()
+			}
+			i += 3 + n
+		}
+	}
+	flush()
+}
+
+// literal returns the string that begins at s[i], and the index of its last byte.
+func literal(s string, i int) (string, int) {
+	quote := s[i]
+	if strings.HasPrefix(s[i:], strings.Repeat(string(quote), 3)) { // """…"""
+		if n := strings.Index(s[i+3:], s[i:i+3]); n >= 0 {
+			return s[i+3 : i+3+n], i + 3 + n + 2
+		}
+	}
+	var out []byte
+	for j := i + 1; j < len(s); j++ {
+		switch {
+		case s[j] == quote:
+			return string(out), j
+		case s[j] == '\\' && j+1 < len(s):
+			end := min(j+4, len(s))
+			if s[j+1] != 'x' && (s[j+1] < '0' || s[j+1] > '7') {
+				end = j + 2
+			}
+			var last int
+			out, last = ansiQuoted(out, s[:end], j)
+			for j < last-1 { // what it took
+				j++
+			}
+		default:
+			out = append(out, s[j])
+		}
+	}
+	return string(out), len(s) - 1
+}
+
+// callers returns the names of the calls that the end of s stands in, in lower case
+// and without what they are members of; or the word before it, if there is none.
+func callers(s string) []string {
+	var names []string
+	depth := 0
+	for i := len(s) - 1; i >= 0 && len(names) < 8; i-- {
+		switch s[i] {
+		case ')':
+			depth++
+		case '(':
+			if depth > 0 {
+				depth--
+				continue
+			}
+			if name := lastName(s[:i]); name != "" {
+				names = append(names, name)
+			}
+		case ';', '\n':
+			if depth == 0 && len(names) > 0 {
+				return names
+			}
+		}
+	}
+	return append(names, lastName(strings.TrimRight(s, " \t([{")))
+}
+
+func lastName(s string) string {
+	s = strings.TrimRight(s, " \t")
+	i := len(s)
+	for i > 0 && (alphanumeric(s[i-1]) || s[i-1] == '_') {
+		i--
+	}
+	return strings.ToLower(s[i:])
+}
+
+func containsAny(s string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(s, p) })
+}
