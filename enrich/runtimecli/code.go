@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// maxCall bounds how far back the name of the call is looked for that a string stands in.
+const maxCall = 512
+
 // interpreter takes the code that an interpreter is given on its line or to read, or a
 // tool that is a script of its language.
 func (u *unwrapper) interpreter(name string, args []string, depth int) {
@@ -84,7 +87,7 @@ func (u *unwrapper) code(lang, s string, depth int) {
 		list = nil
 		after := strings.TrimLeft(s[end:], " \t\n")
 		runs, connects := false, false
-		for _, name := range callers(s[:start]) {
+		for _, name := range callers(s[max(0, start-maxCall):start]) {
 			runs = runs || containsAny(name, "system", "exec", "popen", "spawn", "run", "call", "check_", "output", "passthru", "shell")
 			connects = connects || containsAny(name, "connect", "client", "session", "adapter")
 			if name == "open" && len(words) > 0 {
@@ -147,7 +150,7 @@ func (u *unwrapper) code(lang, s string, depth int) {
 			if j := strings.IndexByte("({[", closing); j >= 0 {
 				closing = ")}]"[j]
 			}
-			n := strings.IndexByte(s[i+3:], closing)
+			n := strings.IndexByte(s[i+3:min(len(s), i+3+maxValue)], closing)
 			if n < 0 {
 				continue
 			}
@@ -169,7 +172,7 @@ func (u *unwrapper) code(lang, s string, depth int) {
 func literal(s string, i int) (string, int) {
 	quote := s[i]
 	if strings.HasPrefix(s[i:], strings.Repeat(string(quote), 3)) { // """…"""
-		if n := strings.Index(s[i+3:], s[i:i+3]); n >= 0 {
+		if n := strings.Index(s[i+3:min(len(s), i+3+maxValue)], s[i:i+3]); n >= 0 {
 			return s[i+3 : i+3+n], i + 3 + n + 2
 		}
 	}

@@ -9,6 +9,9 @@ import (
 // substituted is the word that a shell puts in the place of <(…).
 const substituted = "/dev/fd/63"
 
+// maxVars bounds the variables of a script that are kept.
+const maxVars = 256
+
 // aliased stands before the names of aliases among the variables.
 const aliased = "alias "
 
@@ -145,6 +148,9 @@ func (u *unwrapper) spend(n int) bool {
 func (u *unwrapper) remember(c *simple, params []string) []string {
 	if u == nil {
 		return params
+	}
+	if len(u.vars) > maxVars {
+		u.vars = slices.Clone(u.vars[len(u.vars)-maxVars/2:])
 	}
 	if len(c.words) == 0 {
 		u.vars = append(u.vars, c.assign...)

@@ -69,6 +69,11 @@ func TestBadInput(t *testing.T) {
 	f("a script of 2 MB of commands", []string{"sh", "-c", strings.Repeat("ctr t ls;", 200_000)}, partial)
 	f("2 MB of nothing", []string{"sh", "-c", big}, func(_ runtimecli.Call, ok bool) bool { return !ok })
 	f("nested substitutions", []string{"sh", "-c", strings.Repeat("$(", 30_000) + "ctr t ls"}, func(runtimecli.Call, bool) bool { return true })
+	for _, s := range []string{"{", "''", "\"\"\"", "qw(", "a=1;$b", "`", "${", "$(", "<(", "alias a=b;a;", "f(", "\\", "'a'b", "$'", "for x in ctr; do $x;", "*?["} {
+		many := strings.Repeat(s, 2<<20/len(s)) + " docker run x"
+		f("2 MB of "+s+" in a script", []string{"sh", "-c", many}, func(runtimecli.Call, bool) bool { return true })
+		f("2 MB of "+s+" in code", []string{"perl", "-e", many}, func(runtimecli.Call, bool) bool { return true })
+	}
 	f("10,000 labels", append(many, "--privileged", "docker.io/x/y:1", "a"), privileged)
 	f("10,000 labels of a renamed copy", append(append([]string{"/x"}, many[1:]...), "--net-host", "docker.io/x/y:1", "a"), func(c runtimecli.Call, ok bool) bool { return ok && c.Tool == "ctr" })
 	f("10,000 unknown flags", append(flags, "docker.io/x/y:1", "a"), func(c runtimecli.Call, ok bool) bool { return privileged(c, ok) && partial(c, ok) })

@@ -294,6 +294,7 @@ func namesTool(s string) bool {
 // takenApart reports whether a script puts words together that are not there as
 // such: c\tr, ex""ec, $A$B, {ctr,run}. Where only quotes hide them, they must be telling.
 func takenApart(s string) bool {
+	s = s[:min(len(s), maxScript)]
 	hidden := false
 	for i := range len(s) {
 		var before, after byte = ' ', ' '
@@ -313,8 +314,11 @@ func takenApart(s string) bool {
 				return true
 			}
 		case '{':
-			word, _, ok := strings.Cut(s[i+1:], ",")
-			if ok && wordEnd[before] && classify(base(word)) != kindNone {
+			if !wordEnd[before] || before == '{' {
+				continue
+			}
+			word, _, ok := strings.Cut(s[i+1:min(len(s), i+65)], ",")
+			if ok && classify(base(word)) != kindNone {
 				return true
 			}
 		}
