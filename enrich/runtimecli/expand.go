@@ -180,6 +180,14 @@ func (u *unwrapper) remember(c *simple, params []string) []string {
 				u.vars = append(u.vars, rest[0]+"="+rest[i])
 			}
 		}
+	case "shift":
+		n := 1
+		if len(rest) > 0 && len(rest[0]) == 1 && digits(rest[0]) {
+			n = int(rest[0][0] - '0')
+		}
+		if len(params) > 0 {
+			return append(params[:1:1], params[min(1+n, len(params)):]...)
+		}
 	case "set":
 		if len(rest) > 0 && rest[0] == "--" {
 			return append([]string{"sh"}, rest[1:]...)

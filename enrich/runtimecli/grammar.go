@@ -52,6 +52,7 @@ type verb struct {
 	args    []string // roles of its arguments
 	bare    bool     // it does without them
 	grants  []string // host access that it always has
+	reads   bool     // a file that is not read here says what it makes
 	subs    map[string]*verb
 	names   []string // its own name and aliases
 	flags   map[string]*flagSpec
@@ -59,9 +60,10 @@ type verb struct {
 }
 
 type flagSpec struct {
-	name  string // the first of its names
-	value bool
-	role  role
+	name   string // the first of its names
+	value  bool
+	role   role
+	stands bool // it stands for an argument: --all
 }
 
 // flag finds a flag of v by name, or one of the commands above it.
@@ -74,13 +76,15 @@ func (v *verb) flag(name string) *flagSpec {
 	return nil
 }
 
-// reads reports whether a file that is not read here says which containers v makes.
-func (v *verb) reads() bool {
+// mark finds the commands that make what a file says.
+func (v *verb) mark() {
 	switch v.classes[0] {
 	case "container-run", "container-create", "container-start":
-		return strings.Contains(v.path, " compose") || v.path == "docker stack deploy" || strings.Contains(v.path, " kube ") || strings.HasSuffix(v.path, " assemble create")
+		v.reads = strings.Contains(v.path, " compose") || v.path == "docker stack deploy" || strings.Contains(v.path, " kube ") || strings.HasSuffix(v.path, " assemble create")
 	}
-	return false
+	for _, sub := range v.subs {
+		sub.mark()
+	}
 }
 
 // group reports whether v does nothing itself and waits for a subcommand.
@@ -122,6 +126,7 @@ func load(fsys fs.FS) (map[string]*tool, error) {
 	}
 	for _, t := range tools {
 		t.fold()
+		t.root.mark()
 	}
 	return tools, nil
 }
@@ -216,7 +221,7 @@ func (v *verb) addFlag(w string) error {
 	w, roleName, _ := strings.Cut(w, "@")
 	name, value := strings.CutSuffix(w, "=")
 	names := strings.Split(name, ",")
-	f := &flagSpec{name: names[0], value: value}
+	f := &flagSpec{name: names[0], value: value, stands: stands(names[0])}
 	if roleName != "" {
 		if f.role = roles[roleName]; f.role == 0 {
 			return fmt.Errorf("flag %s has the unknown role %q", name, roleName)
@@ -275,4 +280,13 @@ func (t *tool) fold() {
 			}
 		}
 	}
+}
+
+// stands reports whether a flag of this name says what is acted on, in the place of an argument.
+func stands(name string) bool {
+	switch name {
+	case "all", "latest", "last", "running", "filter", "label", "cidfile", "pod-id-file", "import", "file", "config", "rootfs", "prune", "regex":
+		return true
+	}
+	return false
 }

@@ -43,7 +43,7 @@ var names = map[string]struct {
 	"k3s": {kindLauncher, ""}, "k3s-server": {kindLauncher, ""}, "k3s-agent": {kindLauncher, ""}, "rke2": {kindLauncher, ""}, "k0s": {kindLauncher, ""}, "microk8s": {kindLauncher, ""},
 	"lima": {kindLauncher, ""}, "limactl": {kindLauncher, ""}, "colima": {kindLauncher, ""},
 
-	"sh": {kindShell, ""}, "bash": {kindShell, ""}, "dash": {kindShell, ""}, "ash": {kindShell, ""}, "zsh": {kindShell, ""}, "ksh": {kindShell, ""}, "mksh": {kindShell, ""}, "rbash": {kindShell, ""}, "fish": {kindShell, ""},
+	"sh": {kindShell, ""}, "bash": {kindShell, ""}, "dash": {kindShell, ""}, "ash": {kindShell, ""}, "zsh": {kindShell, ""}, "ksh": {kindShell, ""}, "mksh": {kindShell, ""}, "rbash": {kindShell, ""}, "csh": {kindShell, ""}, "tcsh": {kindShell, ""}, "yash": {kindShell, ""}, "fish": {kindShell, ""},
 	"source": {kindShell, ""}, ".": {kindShell, ""}, // words of a shell
 	"busybox": {kindMulticall, ""}, "toybox": {kindMulticall, ""},
 	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""}, "php": {kindInterpreter, ""}, "lua": {kindInterpreter, ""},
@@ -226,18 +226,22 @@ func find(name string) (*tool, *verb) {
 // arguments of a renamed one. It spares the many shells and wrappers that run
 // something else the allocation of a real parse.
 func worth(c *Command) bool {
-	switch k, _ := nameKind(c); k {
+	k, _ := nameKind(c)
+	switch k {
 	case kindEnter, kindLauncher:
 		return true
 	case kindClient:
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):], func(a string) bool {
-			return strings.Contains(a, "sock") || strings.Contains(a, "containerd-shim") || a == "k8s.io" || strings.HasPrefix(a, "--exec-id")
+			return strings.Contains(a, "sock") || namesTool(a) || strings.Contains(a, "containerd-shim") || a == "k8s.io" || strings.HasPrefix(a, "--exec-id")
 		})
 	case kindInterpreter:
 		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one.
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(16, len(c.Args))], namesTool)
 	}
-	budget, letter := maxScript, false
+	if k == kindWrapper && slices.ContainsFunc(c.Args, machineFlag) {
+		return true // systemd-run --machine
+	}
+	budget, letter, filter, shell := maxScript, false, false, false
 	for _, arg := range c.Args[min(1, len(c.Args)):] {
 		if budget -= len(arg) + 1; budget < 0 {
 			return true
@@ -251,7 +255,10 @@ func worth(c *Command) bool {
 				switch classify(base(w)) {
 				case kindTool, kindLauncher, kindClient, kindEnter:
 					return true
+				case kindShell:
+					shell = true
 				}
+				filter = filter || w == "tr" || w == "sed" // which may change what a shell reads
 				// Its verb; flags alone say nothing, and an alias of one letter, which
 				// a loop's variable is as well, little.
 				if coders.has(w) {
@@ -269,7 +276,7 @@ func worth(c *Command) bool {
 			return true
 		}
 	}
-	return letter && slices.ContainsFunc(c.Args, func(a string) bool {
+	return filter && shell || letter && slices.ContainsFunc(c.Args, func(a string) bool {
 		return strings.Contains(a, "sock") || strings.Contains(a, "k8s.io") || strings.Contains(a, "moby")
 	})
 }
@@ -278,11 +285,11 @@ func worth(c *Command) bool {
 func namesTool(s string) bool {
 	start := 0
 	for i := 0; i <= len(s) && i < maxScript; i++ {
-		if i < len(s) && !wordEnd[s[i]] && s[i] != ',' && s[i] != '[' && s[i] != ']' {
+		if i < len(s) && !wordEnd[s[i]] && s[i] != ',' && s[i] != ':' && s[i] != '[' && s[i] != ']' {
 			continue
 		}
 		if w := s[start:i]; w != "" {
-			if k := classify(base(w)); k == kindTool || k == kindLauncher || k == kindClient || k == kindEnter || strings.HasSuffix(w, ".sock") {
+			if k := classify(base(w)); k == kindTool || k == kindLauncher || k == kindEnter || strings.HasSuffix(w, ".sock") {
 				return true
 			}
 		}

@@ -99,6 +99,16 @@ func (u *unwrapper) output(c *simple) (string, bool) {
 			b, err := hex.DecodeString(packed)
 			return string(b), err == nil
 		}
+	case "head", "tail", "sort", "uniq", "grep":
+		return c.stdin, true // some of its lines, in some order
+	case "tr":
+		if len(args) == 2 && args[0] != "" && args[0][0] != '-' {
+			return translated(c.stdin, args[0], args[1]), true
+		}
+	case "sed":
+		if len(args) == 1 || len(args) == 2 && args[0] == "-e" {
+			return replaced(c.stdin, args[len(args)-1])
+		}
 	case "rev":
 		lines := strings.Split(strings.TrimSuffix(c.stdin, "\n"), "\n")
 		for i, l := range lines {
@@ -160,6 +170,61 @@ func printed(format string, args []string) (string, bool) {
 		}
 	}
 	return out.String(), true
+}
+
+// translated does what tr does with two sets of letters and ranges.
+func translated(text, from, to string) string {
+	spread := func(set string) []byte {
+		set = unescaped(set)
+		var out []byte
+		for i := 0; i < len(set); i++ {
+			if i+2 < len(set) && set[i+1] == '-' && set[i] <= set[i+2] {
+				for b := int(set[i]); b <= int(set[i+2]); b++ {
+					out = append(out, byte(b))
+				}
+				i += 2
+				continue
+			}
+			out = append(out, set[i])
+		}
+		return out
+	}
+	var table [256]byte
+	for i := range table {
+		table[i] = byte(i)
+	}
+	a, b := spread(from), spread(to)
+	if len(b) == 0 {
+		return text
+	}
+	for i, c := range a {
+		table[c] = b[min(i, len(b)-1)]
+	}
+	out := []byte(text)
+	for i, c := range out {
+		out[i] = table[c]
+	}
+	return string(out)
+}
+
+// replaced does what sed does with s/OLD/NEW/ where OLD is no pattern.
+func replaced(text, script string) (string, bool) {
+	if len(script) < 4 || script[0] != 's' {
+		return "", false
+	}
+	part := strings.Split(script[2:], script[1:2])
+	if len(part) != 3 || part[0] == "" || strings.ContainsAny(part[0], `.*[]^$\+?()`) || strings.ContainsAny(part[1], `\&`) {
+		return "", false
+	}
+	n := 1 // in each line
+	if strings.Contains(part[2], "g") {
+		n = -1
+	}
+	lines := strings.SplitAfter(text, "\n")
+	for i, l := range lines {
+		lines[i] = strings.Replace(l, part[0], part[1], n)
+	}
+	return strings.Join(lines, ""), true
 }
 
 // unescaped reads the backslashes of echo -e and printf.

@@ -188,15 +188,6 @@ func (p *parser) incomplete(v *verb) bool {
 	return p.n == 0 && len(v.args) > 0 && !v.bare && v.args[0] != "*" && !p.selected && !p.stands && !p.more && p.call.Confidence == Complete
 }
 
-// stands reports whether a flag of this name says what is acted on, in the place of an argument.
-func stands(name string) bool {
-	switch name {
-	case "all", "latest", "last", "running", "filter", "label", "cidfile", "pod-id-file", "import", "file", "config", "rootfs", "prune", "regex":
-		return true
-	}
-	return false
-}
-
 // letters reports whether each letter of s is a flag: -it. Only some of the tools
 // join them, the others refuse the line; nothing is lost by reading it.
 func (p *parser) letters(t *tool, v *verb, s string) bool {
@@ -305,7 +296,7 @@ func (p *parser) boolean(f *flagSpec, value string) {
 	if f.name == "version" && on {
 		p.help = true
 	}
-	if on && stands(f.name) {
+	if on && f.stands {
 		p.stands = true
 	}
 	if p.strict && on {
@@ -314,7 +305,7 @@ func (p *parser) boolean(f *flagSpec, value string) {
 }
 
 func (p *parser) set(f *flagSpec, value string) {
-	if stands(f.name) {
+	if f.stands {
 		p.stands = true
 	}
 	switch f.role {
@@ -375,7 +366,7 @@ func (p *parser) finish(t *tool, v *verb) {
 	if t.name == "machinectl" { // USER@MACHINE
 		c.Container = c.Container[strings.LastIndexByte(c.Container, '@')+1:]
 	}
-	if v.reads() {
+	if v.reads {
 		c.Confidence = Partial // what it does is in a file
 	}
 	p.share(v.grants)

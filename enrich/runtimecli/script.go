@@ -11,6 +11,7 @@ type simple struct {
 	words  []string
 	inner  []string // scripts of $(…), `…` and <(…)
 	file   string   // the script of <(…), which leaves the word /dev/fd/63
+	to     string   // the file that its output goes to
 	open   bool     // a variable or pattern was left as written
 	stdin  string   // of a here-document or here-string, if it is fed
 	fed    bool
@@ -29,7 +30,7 @@ func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 	word := buf[:0]
 	var all []string // the words of all commands, so far
 	begin := 0       // of the word, in s
-	inWord, quoted, skipWord := false, false, false
+	inWord, quoted, skipWord, toFile, named := false, false, false, false, false
 	heredocs := []string(nil)
 	wantHeredoc, wantString := false, false
 	bodies := 0 // where the bodies of here-documents of this line go on, once known
@@ -67,11 +68,18 @@ func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 			return
 		}
 		if skipWord {
-			skipWord = false
+			if skipWord = false; toFile {
+				c.to, toFile = w, false
+			}
+			return
+		}
+		if named { // a function
+			named = false
 			return
 		}
 		if len(c.words) == 0 {
 			if !wasQuoted && keywords[w] {
+				named = w == "function"
 				return
 			}
 			if assignment(w) {
@@ -97,7 +105,7 @@ func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 	}
 	endCommand := func() {
 		endWord()
-		skipWord = false
+		skipWord, toFile, named = false, false, false
 		if len(c.words) > 0 || len(c.assign) > 0 || len(c.inner) > 0 {
 			params = u.remember(&c, params)
 			if len(c.words) > 0 && c.words[0] == "for" {
@@ -176,13 +184,13 @@ func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 				endWord()
 				continue
 			}
-			skipWord = true
+			skipWord, toFile = true, b == '>'
 			for i+1 < len(s) && (s[i+1] == '>' || s[i+1] == '<' || s[i+1] == '|' || s[i+1] == '&') {
 				i++
 			}
 			if i+1 < len(s) && s[i] == '&' && s[i+1] >= '0' && s[i+1] <= '9' { // >&1
 				i++
-				skipWord = false
+				skipWord, toFile = false, false
 			}
 		case '#':
 			if inWord {

@@ -42,7 +42,7 @@ var wrappers = map[string]wrapper{
 	"unshare":             {short: "RwSGl", long: "root wd setuid setgid propagation setgroups load-interp map-user map-group map-users map-groups monotonic boottime"},
 	"xargs":               {short: "ILnPsEad", long: "replace max-lines max-args max-procs max-chars eof arg-file delimiter", partial: true},
 	"parallel":            {short: "jnNI", long: "jobs max-args", partial: true},
-	"systemd-run":         {short: "upEHMtPd", long: "unit property slice uid gid setenv host machine description nice working-directory service-type on-active on-boot on-calendar on-startup timer-property path-property socket-property background"},
+	"systemd-run":         {short: "upEHM", long: "unit property slice uid gid setenv host machine description nice working-directory service-type on-active on-boot on-calendar on-startup timer-property path-property socket-property background"},
 	"flock":               {short: "wE", long: "timeout wait conflict-exit-code", skip: 1, script: "c command"},
 	"watch":               {short: "n", long: "interval", script: "*"},
 	"script":              {short: "IOBTmoE", long: "log-in log-out log-io log-timing output-limit echo", script: "c command"},
@@ -56,6 +56,14 @@ var wrappers = map[string]wrapper{
 	"eatmydata":           {},
 	"proot":               {short: "rbqwk", long: "rootfs bind cwd"},
 	"firejail":            {},
+	"bwrap":               {},
+	"fakechroot":          {short: "edlbc"},
+	"systemd-inhibit":     {long: "what who why mode"},
+	"systemd-cat":         {short: "tp", long: "identifier priority stderr-priority level-prefix namespace"},
+	"entr":                {},
+	"tar":                 {short: "CfTXbgHKNV", long: "directory file files-from exclude-from", script: "I to-command use-compress-program info-script new-volume-script checkpoint-action"},
+	"rsync":               {script: "e rsh rsync-path"},
+	"fd":                  {},
 	"setarch":             {skip: 1},
 	"linux64":             {},
 	"linux32":             {},
@@ -63,8 +71,8 @@ var wrappers = map[string]wrapper{
 	"start-stop-daemon":   {short: "xpucdnarR", long: "exec pidfile user chuid chdir startas name group chroot retry"},
 	"daemonize":           {short: "acelopuE"},
 	"tsp":                 {},
-	"sg":                  {skip: 1, script: "c"},
-	"tini":                {short: "peg"},
+	"sg":                  {script: "c"},
+	"tini":                {short: "pe"},
 	"dumb-init":           {short: "r"},
 	"gosu":                {skip: 1},
 	"su-exec":             {skip: 1},
@@ -111,6 +119,7 @@ var wrappers = map[string]wrapper{
 const (
 	maxDepth = 24
 	maxCalls = 64
+	maxFiles = 64
 )
 
 // An unwrapper looks through wrappers, shells and launchers.
@@ -127,7 +136,8 @@ type unwrapper struct {
 	work      int    // bytes of script that were looked at, or made
 	stdin     string // what the command reads, if a script says:
 	fed       bool
-	file      string // what /dev/fd/63 holds, if <(…) says
+	files     map[string]string // what the script has written, by the names of the files
+	file      string            // what /dev/fd/63 holds, if <(…) says
 	filed     bool
 }
 
@@ -159,7 +169,15 @@ func (u *unwrapper) command(c *Command, depth int) {
 	case kindClient:
 		if call, ok := client(c, by); ok {
 			u.add(call)
-		} else {
+			return
+		}
+		if len(c.Args) == 0 {
+			return
+		}
+		n, via := len(u.calls), u.via
+		u.via = append(via[:len(via):len(via)], plain(base(c.Args[0])))
+		u.started(c.Args[1:], depth+1)
+		if u.via = via; len(u.calls) == n {
 			u.disguised(c)
 		}
 	default:
@@ -314,6 +332,19 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 	case "at", "batch", "crontab":
 		u.later(name, depth)
 		return
+	case "bwrap":
+		u.words(afterBwrap(args), depth)
+		return
+	case "systemd-run":
+		if u.inMachine(w, args) {
+			return
+		}
+	case "sg":
+		// sg GROUP [-c] COMMAND
+		if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
+			u.script(args[1], nil, depth)
+			return
+		}
 	case "gdb":
 		// What it is given without --args is looked at, not run.
 		if i := slices.IndexFunc(args, func(a string) bool { return a == "--args" || a == "-args" }); i >= 0 {
@@ -326,7 +357,7 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 	if w.sub && len(args) > 0 {
 		args = args[1:]
 	}
-	if name == "find" {
+	if name == "find" || name == "fd" {
 		what := "{}"
 		for i, a := range args {
 			if (a == "-name" || a == "-iname" || a == "-path" || a == "-wholename") && i+1 < len(args) {
@@ -335,7 +366,12 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 					what = tool
 				}
 			}
-			if (a == "-exec" || a == "-execdir" || a == "-ok") && i+1 < len(args) {
+			switch a {
+			case "-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch":
+			default:
+				continue
+			}
+			if i+1 < len(args) {
 				end := slices.IndexFunc(args[i+1:], func(s string) bool { return s == ";" || s == "+" })
 				if end < 0 {
 					end = len(args) - i - 1
@@ -391,6 +427,9 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 			if w.script != "" && listed(w.script, opt) {
 				if !eq && i+1 < len(args) {
 					value = args[i+1]
+				}
+				if opt == "checkpoint-action" {
+					value = strings.TrimPrefix(value, "exec=")
 				}
 				u.script(value, nil, depth)
 				return
@@ -587,6 +626,10 @@ func (u *unwrapper) shell(args []string, depth int) {
 			u.read(append([]string{"sh"}, params...), depth)
 			return
 		}
+		if text, ok := u.files[a]; ok { // that was written before
+			u.script(text, args[i:], depth)
+			return
+		}
 		// A file: a tool that is a script, or one that hands its arguments on.
 		c := Command{Args: args[i:]}
 		if k, _ := nameKind(&c); k == kindTool || k == kindLauncher {
@@ -652,6 +695,19 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 		if known = false; c.pipes {
 			if out, known = u.output(&c); !u.spend(len(out)) {
 				out, known = "", false
+			}
+		}
+		if c.to != "" && c.to != "/dev/null" && len(u.files) < maxFiles {
+			if text, ok := u.output(&c); ok && u.spend(len(text)) {
+				if u.files == nil {
+					u.files = map[string]string{}
+				}
+				u.files[c.to] += text
+			}
+		}
+		if len(c.words) > 0 && u.files != nil {
+			if text, ok := u.files[c.words[0]]; ok { // chmod +x FILE; FILE
+				u.script(text, c.words, depth+1)
 			}
 		}
 		if len(c.assign) > 0 {
@@ -921,4 +977,78 @@ func inputs(args []string) []string {
 		out = append(out, args[i+1])
 	}
 	return out
+}
+
+// started takes what socat and nc connect to their socket: EXEC:…, -e PROGRAM, -c SCRIPT.
+func (u *unwrapper) started(args []string, depth int) {
+	for i, a := range args {
+		kind, rest, ok := strings.Cut(a, ":")
+		switch {
+		case ok && (strings.EqualFold(kind, "EXEC") || strings.EqualFold(kind, "SYSTEM") || strings.EqualFold(kind, "SHELL")):
+			rest, _, _ = strings.Cut(rest, ",")
+			u.script(rest, nil, depth)
+		case i+1 < len(args) && (a == "-e" || a == "-c" || a == "--exec" || a == "--sh-exec"):
+			u.script(args[i+1], nil, depth)
+		}
+	}
+}
+
+// machineFlag reports whether a is systemd-run's --machine.
+func machineFlag(a string) bool {
+	return strings.HasPrefix(a, "-M") || strings.HasPrefix(a, "--machine")
+}
+
+// inMachine takes systemd-run --machine, which runs a command in a container.
+func (u *unwrapper) inMachine(w wrapper, args []string) bool {
+	machine := ""
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if a != "--" && len(a) > 1 && a[0] == '-' {
+			opt, value, eq := strings.Cut(a, "=")
+			if !eq && takes(w, a) && i+1 < len(args) {
+				i++
+				value = args[i]
+			}
+			switch {
+			case opt == "-M" || opt == "--machine":
+				machine = value
+			case strings.HasPrefix(a, "-M"):
+				machine = a[2:]
+			}
+			continue
+		}
+		if machine == "" || machine == ".host" {
+			return false
+		}
+		if a == "--" {
+			i++
+		}
+		via := u.via
+		u.via = via[:max(0, len(via)-1)] // it is the tool here, not a wrapper
+		u.add(Call{Tool: "systemd-run", IdentifiedBy: "name", Command: "systemd-run", Behaviours: []string{"container-exec"},
+			Container: machine[strings.LastIndexByte(machine, '@')+1:], Payload: args[min(i, len(args)):]})
+		u.via = via
+		return true
+	}
+	return false
+}
+
+// afterBwrap skips the options of bwrap, of which some take two values.
+func afterBwrap(args []string) []string {
+	for i := 0; i < len(args); i++ {
+		opt, ok := strings.CutPrefix(args[i], "--")
+		switch {
+		case !ok:
+			return args[i:]
+		case opt == "":
+			return args[i+1:]
+		case strings.Contains(opt, "bind") || opt == "symlink" || opt == "setenv" || opt == "file" || opt == "chmod":
+			i += 2
+		case strings.HasPrefix(opt, "unshare-") || strings.HasPrefix(opt, "assert-") || opt == "share-net" || opt == "die-with-parent" || opt == "new-session" ||
+			opt == "as-pid-1" || opt == "clearenv" || opt == "disable-userns":
+		default:
+			i++
+		}
+	}
+	return nil
 }
