@@ -31,6 +31,7 @@ func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 	var all []string // the words of all commands, so far
 	begin := 0       // of the word, in s
 	inWord, quoted, skipWord, toFile, named := false, false, false, false, false
+	cases, subject, pattern := 0, false, false // of case … in …) …;; esac
 	heredocs := []string(nil)
 	wantHeredoc, wantString := false, false
 	bodies := 0 // where the bodies of here-documents of this line go on, once known
@@ -73,13 +74,33 @@ func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 			}
 			return
 		}
+		switch {
+		case subject:
+			subject = w != "in"
+			pattern = !subject
+			return
+		case pattern:
+			if w == "esac" {
+				pattern = false
+				cases--
+			}
+			return
+		}
 		if named { // a function
 			named = false
 			return
 		}
 		if len(c.words) == 0 {
 			if !wasQuoted && keywords[w] {
-				named = w == "function"
+				switch w {
+				case "function":
+					named = true
+				case "case":
+					subject = true
+					cases++
+				case "esac":
+					cases = max(0, cases-1)
+				}
 				return
 			}
 			if assignment(w) {
@@ -130,14 +151,29 @@ func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 			endWord()
 		case '\n':
 			endCommand()
+			if subject && !strings.HasPrefix(strings.TrimLeft(s[i+1:min(len(s), i+65)], " \t\n"), "in") {
+				subject, cases = false, cases-1 // a case of fish's
+			}
 			for _, end := range heredocs {
 				i = skipHeredoc(s, i, end)
 			}
 			heredocs, bodies = nil, 0
 		case ';', '(', ')':
 			endCommand()
-			c.piped = false
+			switch c.piped = false; {
+			case subject:
+				subject, cases = false, cases-1
+			case b == ')':
+				pattern = false
+			case b == ';' && cases > 0 && i+1 < len(s) && (s[i+1] == ';' || s[i+1] == '&'): // ;; and ;&
+				i++
+				pattern = true
+			}
 		case '|':
+			if pattern {
+				endWord()
+				continue
+			}
 			pipe := i+1 >= len(s) || s[i+1] != '|'
 			endWord()
 			c.pipes = pipe
