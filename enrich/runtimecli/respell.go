@@ -399,6 +399,12 @@ func wrapped(c *Command, t *tool) []Respelling {
 	add("env -S", "/usr/bin/env", "env", "-S", quoteWords(line))
 	add("su -c", "/usr/bin/su", "su", "-", "root", "-c", quoteWords(line))
 	add("script -c", "/usr/bin/script", "script", "-qc", quoteWords(line), "/dev/null")
+	add("python3 -c", "/usr/bin/python3", "python3", "-c", "import subprocess; subprocess.run(["+quoteList(line)+"])")
+	add("perl -e", "/usr/bin/perl", "perl", "-e", "exec "+quoteList(line))
+	add("find -exec", "/usr/bin/find", append(front("find", "/etc/hostname", "-exec"), ";")...)
+	add("tmux", "/usr/bin/tmux", "tmux", "new-session", "-d", quoteWords(line))
+	add("at", "/usr/bin/bash", "bash", "-c", "at now <<'E'\n"+quoteWords(line)+"\nE")
+	add("a variable", "/usr/bin/dash", "sh", "-c", "T="+line[0]+"; $T "+quoteWords(line[1:]))
 	add("systemd-run", "/usr/bin/systemd-run", front("systemd-run", "--scope", "-q")...)
 	add("the loader", "/usr/lib64/ld-linux-x86-64.so.2", append([]string{"/lib64/ld-linux-x86-64.so.2", c.Executable}, rest...)...)
 	add("full path", c.Executable, append([]string{c.Executable}, rest...)...)
@@ -417,6 +423,15 @@ func wrapped(c *Command, t *tool) []Respelling {
 	r := add("renamed copy", "/usr/local/bin/node-helper", append([]string{"node-helper"}, rest...)...)
 	r.NeedsContent, r.Command.Tool = true, t.name
 	return out
+}
+
+// quoteList writes words as most languages read a list of strings.
+func quoteList(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(w) + "'"
+	}
+	return strings.Join(out, ", ")
 }
 
 // quoteWords writes words as a shell reads them.
