@@ -1,6 +1,7 @@
 package runtimecli
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 )
@@ -28,6 +29,10 @@ func (u *unwrapper) interpreter(name string, args []string, depth int) {
 	}
 	for i := 0; i < len(args); i++ {
 		a := args[i]
+		if a == "eval" && name == "deno" && i+1 < len(args) {
+			u.code(name, args[len(args)-1], depth)
+			return
+		}
 		if len(a) < 2 || a[0] != '-' {
 			if a == "-" {
 				break
@@ -85,10 +90,37 @@ func (u *unwrapper) code(lang, s string, depth int) {
 		}
 		words := list
 		list = nil
+		if name := assigned(s[:start]); name != "" {
+			// c = […]; run(c)
+			for at, n := end, 0; n < 8; n++ {
+				i := strings.Index(s[at:], name)
+				if i < 0 {
+					break
+				}
+				i, at = at+i, at+i+len(name)
+				if !alphanumeric(s[i-1]) && (at == len(s) || !alphanumeric(s[at]) && s[at] != '=') && slices.ContainsFunc(callers(s[max(0, i-maxCall):i]), starts) {
+					start = i
+					break
+				}
+			}
+		}
 		after := strings.TrimLeft(s[end:], " \t\n")
 		runs, connects := false, false
 		for _, name := range callers(s[max(0, start-maxCall):start]) {
-			runs = runs || containsAny(name, "system", "exec", "popen", "spawn", "run", "call", "check_", "output", "passthru", "shell")
+			if containsAny(name, "b64decode", "base64_decode", "decode64", "atob") {
+				for i, w := range words {
+					if b, err := base64.StdEncoding.DecodeString(w); err == nil {
+						words[i] = string(b)
+					}
+				}
+			}
+			if (name == "eval" || name == "exec" && lang == "python") && len(words) == 1 && u.nested < maxNested {
+				u.nested++
+				u.code(lang, words[0], depth)
+				u.nested--
+				return
+			}
+			runs = runs || starts(name)
 			connects = connects || containsAny(name, "connect", "client", "session", "adapter")
 			if name == "open" && len(words) > 0 {
 				if w := strings.TrimSpace(words[0]); w == "-|" || w == "|-" {
@@ -136,7 +168,14 @@ func (u *unwrapper) code(lang, s string, depth int) {
 				i = last
 				continue
 			}
-			if len(list) > 0 && strings.Trim(s[end:i], " \t\n,[({") != "" {
+			gap := strings.TrimSpace(s[end:i])
+			if len(list) > 0 && (gap == "+" || gap == "." || gap == "..") { // "do" + "cker"
+				list[len(list)-1] += text
+				i = last
+				end = min(i+1, len(s))
+				continue
+			}
+			if len(list) > 0 && strings.Trim(strings.Replace(gap, "args:", "", 1), " \t\n,[({") != "" {
 				flush()
 			}
 			if len(list) == 0 {
@@ -224,13 +263,29 @@ func callers(s string) []string {
 	return append(names, lastName(strings.TrimRight(s, " \t([{")))
 }
 
-func lastName(s string) string {
+func lastName(s string) string { return strings.ToLower(lastNameOf(s)) }
+
+func lastNameOf(s string) string {
 	s = strings.TrimRight(s, " \t")
 	i := len(s)
 	for i > 0 && (alphanumeric(s[i-1]) || s[i-1] == '_') {
 		i--
 	}
-	return strings.ToLower(s[i:])
+	return s[i:]
+}
+
+// starts reports whether a function of this name starts a process.
+func starts(name string) bool {
+	return containsAny(name, "system", "exec", "popen", "spawn", "run", "call", "check_", "output", "passthru", "shell", "command")
+}
+
+// assigned returns the name that a string at the end of s is assigned to.
+func assigned(s string) string {
+	s = strings.TrimRight(s, " \t[(")
+	if !strings.HasSuffix(s, "=") || strings.HasSuffix(s, "==") {
+		return ""
+	}
+	return lastNameOf(s[:len(s)-1])
 }
 
 func containsAny(s string, parts ...string) bool {

@@ -18,7 +18,14 @@ const aliased = "alias "
 // maxNested bounds substitutions within substitutions whose output is worked out.
 const maxNested = 6
 
-func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }
+// splits reports whether an expansion ends a word at c.
+func (u *unwrapper) splits(c byte) bool {
+	if c == ' ' || c == '\t' || c == '\n' || u == nil || len(u.vars) == 0 {
+		return c == ' ' || c == '\t' || c == '\n'
+	}
+	ifs, _ := u.variable("IFS")
+	return strings.IndexByte(ifs, c) >= 0
+}
 
 // expand returns the expansion at s[i]: its value, if that is known, or else as it is
 // written; the script inside a command substitution; and the index of the last byte.
@@ -89,8 +96,17 @@ func (u *unwrapper) expand(s string, i int, params []string, within bool) (value
 		}
 		return "", "", last, true
 	}
-	// ${NAME:-WORD}
-	name, otherwise, colon := strings.Cut(name, "-")
+	// ${NAME:-WORD}, ${NAME:=WORD}
+	sign := -1
+	if strings.HasPrefix(raw, "${") {
+		sign = strings.IndexAny(name, "-=")
+	}
+	otherwise, colon := "", sign >= 0
+	if colon {
+		if name, otherwise = name[:sign], name[sign+1:]; u != nil && raw[2+sign] == '=' {
+			defer func() { u.vars = append(u.vars, strings.TrimSuffix(name, ":")+"="+value) }()
+		}
+	}
 	name = strings.TrimSuffix(name, ":")
 	if v, ok := u.variable(name); ok && (v != "" || otherwise == "") {
 		return v, "", last, true
@@ -118,7 +134,7 @@ func (u *unwrapper) variable(name string) (string, bool) {
 		}
 	}
 	if name == "IFS" {
-		return " ", true
+		return " \t\n", true
 	}
 	return "", false
 }
@@ -162,6 +178,19 @@ func (u *unwrapper) remember(c *simple, params []string) []string {
 			if assignment(w) {
 				u.vars = append(u.vars, w)
 			}
+		}
+	case "read":
+		// NAME… get the words of a line, the last one the rest.
+		line, _, _ := strings.Cut(c.stdin, "\n")
+		for i := 0; c.fed && i < len(rest); i++ {
+			if strings.HasPrefix(rest[i], "-") {
+				continue
+			}
+			word := strings.TrimSpace(line)
+			if i+1 < len(rest) {
+				word, line, _ = strings.Cut(word, " ")
+			}
+			u.vars = append(u.vars, rest[i]+"="+word)
 		}
 	case "alias":
 		for _, w := range rest {

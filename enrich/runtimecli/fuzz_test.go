@@ -69,7 +69,7 @@ func TestBadInput(t *testing.T) {
 	f("a script of 2 MB of commands", []string{"sh", "-c", strings.Repeat("ctr t ls;", 200_000)}, partial)
 	f("2 MB of nothing", []string{"sh", "-c", big}, func(_ runtimecli.Call, ok bool) bool { return !ok })
 	f("nested substitutions", []string{"sh", "-c", strings.Repeat("$(", 30_000) + "ctr t ls"}, func(runtimecli.Call, bool) bool { return true })
-	for _, s := range []string{"{", "''", "\"\"\"", "qw(", "a=1;$b", "`", "${", "$(", "<(", "alias a=b;a;", "f(", "\\", "'a'b", "$'", "for x in ctr; do $x;", "*?["} {
+	for _, s := range []string{"{", "''", "\"\"\"", "qw(", "a=1;$b", "`", "${", "$(", "<(", "alias a=b;a;", "f(", "\\", "'a'b", "$'", "for x in ctr; do $x;", "*?[", "a='b';", "zz='b';a(", "case a in ", "'a'+"} {
 		many := strings.Repeat(s, 2<<20/len(s)) + " docker run x"
 		f("2 MB of "+s+" in a script", []string{"sh", "-c", many}, func(runtimecli.Call, bool) bool { return true })
 		f("2 MB of "+s+" in code", []string{"perl", "-e", many}, func(runtimecli.Call, bool) bool { return true })

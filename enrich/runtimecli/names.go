@@ -46,7 +46,7 @@ var names = map[string]struct {
 	"sh": {kindShell, ""}, "bash": {kindShell, ""}, "dash": {kindShell, ""}, "ash": {kindShell, ""}, "zsh": {kindShell, ""}, "ksh": {kindShell, ""}, "mksh": {kindShell, ""}, "rbash": {kindShell, ""}, "csh": {kindShell, ""}, "tcsh": {kindShell, ""}, "yash": {kindShell, ""}, "fish": {kindShell, ""},
 	"source": {kindShell, ""}, ".": {kindShell, ""}, // words of a shell
 	"busybox": {kindMulticall, ""}, "toybox": {kindMulticall, ""},
-	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""}, "php": {kindInterpreter, ""}, "lua": {kindInterpreter, ""},
+	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""}, "bun": {kindInterpreter, ""}, "deno": {kindInterpreter, ""}, "php": {kindInterpreter, ""}, "lua": {kindInterpreter, ""},
 	"awk": {kindInterpreter, ""}, "gawk": {kindInterpreter, ""}, "mawk": {kindInterpreter, ""}, "nawk": {kindInterpreter, ""}, "tclsh": {kindInterpreter, ""}, "expect": {kindInterpreter, ""},
 	"curl": {kindClient, ""}, "socat": {kindClient, ""}, "nc": {kindClient, ""}, "ncat": {kindClient, ""}, "netcat": {kindClient, ""}, "nc.openbsd": {kindClient, ""}, "nc.traditional": {kindClient, ""},
 	"grpcurl": {kindClient, ""}, "http": {kindClient, ""}, "websocat": {kindClient, ""},
@@ -236,7 +236,9 @@ func worth(c *Command) bool {
 		})
 	case kindInterpreter:
 		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one.
-		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(16, len(c.Args))], namesTool)
+		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(16, len(c.Args))], func(a string) bool {
+			return namesTool(a) || containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`) // put together
+		})
 	}
 	if k == kindWrapper && slices.ContainsFunc(c.Args, machineFlag) {
 		return true // systemd-run --machine
@@ -257,6 +259,9 @@ func worth(c *Command) bool {
 					return true
 				case kindShell:
 					shell = true
+				}
+				if w == "IFS" {
+					return true // its words may end anywhere
 				}
 				filter = filter || w == "tr" || w == "sed" // which may change what a shell reads
 				// Its verb; flags alone say nothing, and an alias of one letter, which

@@ -294,7 +294,7 @@ func splitScript(s string, params []string, u *unwrapper, emit func(simple)) {
 			}
 			// A value ends words at its blanks, and can be no keyword.
 			for j := range len(value) {
-				if blank(value[j]) && !assignment(string(word)) {
+				if u.splits(value[j]) && !wantString && !assignment(string(word)) {
 					endWord()
 					continue
 				}

@@ -120,6 +120,7 @@ const (
 	maxDepth = 24
 	maxCalls = 64
 	maxFiles = 64
+	maxEnv   = 2048
 )
 
 // An unwrapper looks through wrappers, shells and launchers.
@@ -698,7 +699,7 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 				u.script(text, c.words, depth+1)
 			}
 		}
-		if len(c.assign) > 0 {
+		if len(c.assign) > 0 && len(u.env) < maxEnv {
 			u.env = slices.Concat(u.env, c.assign)
 		}
 		u.partial = u.partial || c.open
