@@ -237,7 +237,7 @@ func worth(c *Command) bool {
 	case kindInterpreter:
 		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one.
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(16, len(c.Args))], func(a string) bool {
-			return namesTool(a) || containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`) // put together
+			return namesTool(a) || len(a) > 20 && containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`) // put together
 		})
 	}
 	if k == kindWrapper && slices.ContainsFunc(c.Args, machineFlag) {
