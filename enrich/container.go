@@ -127,8 +127,8 @@ func (x *Enricher) runtime(c *proc) {
 			c.verb, c.makes = verb, x.word(id)
 			execID, namespace := execIDOf(c.args)
 			c.execID = x.word(execID)
-			if k := c.host.container(c.makes); len(id) <= 256 && namespace != "" {
-				k.namespace = x.word(namespace)
+			if k := x.container(c.host, c.makes); k != nil && namespace != "" {
+				x.setNamespace(c.host, k, x.word(namespace))
 			}
 		}
 	case strings.HasPrefix(tool, "containerd-shim"):

@@ -9,7 +9,7 @@ import (
 // Options bound the memory of an Enricher. The zero Options are the defaults.
 type Options struct {
 	MaxProcesses int           // default 65,536; at least 16
-	MaxBytes     int           // default 32 MiB, for entries and what they keep; at least 64 KiB
+	MaxBytes     int           // default 32 MiB, for entries and what they keep, and what is known of containers and sockets; at least 64 KiB
 	MaxAge       time.Duration // how long an entry that no event touches is trusted; default 24 h
 }
 
@@ -45,6 +45,7 @@ type Enricher struct {
 	lru   proc // ring; next is the newest
 	free  *proc
 	bytes int
+	kept  int // by hosts, of what is no process
 
 	words map[string]string
 	buf   []byte
@@ -124,7 +125,7 @@ func New(s *event.Schema, o Options) *Enricher {
 // Stats returns the counters so far.
 func (x *Enricher) Stats() Stats {
 	s := x.stats
-	s.Processes, s.Bytes, s.Hosts = len(x.procs), x.bytes, len(x.hosts)
+	s.Processes, s.Bytes, s.Hosts = len(x.procs), x.bytes+x.kept, len(x.hosts)
 	return s
 }
 
@@ -208,7 +209,7 @@ func (x *Enricher) Apply(e *event.Event) {
 	x.fillSession(&s, c)
 	x.fillEntry(&s, c)
 	x.meaning(&s, c, p)
-	for len(x.procs) > x.o.MaxProcesses || x.bytes > x.o.MaxBytes && len(x.procs) > 1 {
+	for len(x.procs) > x.o.MaxProcesses || x.bytes+x.kept > x.o.MaxBytes && len(x.procs) > 1 {
 		x.stats.Evicted++
 		x.remove(x.lru.prev)
 	}

@@ -174,3 +174,38 @@ func FuzzApply(f *testing.F) {
 		}
 	})
 }
+
+// What is known of containers is weighed and bounded like what is known of processes,
+// whatever the names that a stream gives them.
+func TestContainersAreBounded(t *testing.T) {
+	s := event.NewSchema()
+	o := enrich.Options{MaxBytes: 1 << 20}
+	x := enrich.New(s, o)
+	held := 0
+	for i := range 30_000 {
+		id := strings.Repeat("c", 240)
+		if i%2 == 0 {
+			id = strings.Repeat("c", 4000)
+		}
+		doc := fmt.Sprintf(`{"@timestamp":%d,"host":{"id":"h%d"},"event":{"category":["process"],"type":["start"],"action":"exec"},
+			"process":{"pid":%d,"executable":"/usr/sbin/runc","args":["runc","--root","/run/containerd/runc/k8s.io","create","%s%d"]}}`, 1795382411042+i, i%30, 1000+i/30, id, i)
+		x.Apply(decoded(t, s, doc)[0])
+		if i%1000 == 0 || i == 29_999 {
+			if n := x.Stats().Bytes; n > o.MaxBytes {
+				t.Fatalf("%d bytes after %d events, want at most %d", n, i, o.MaxBytes)
+			}
+			held = 0
+			for _, h := range x.State().Hosts {
+				for _, k := range h.Containers {
+					if len(k.ID) > 256 {
+						t.Fatalf("an id of %d bytes is kept", len(k.ID))
+					}
+					held += len(k.ID)
+				}
+			}
+		}
+	}
+	if held == 0 || held > o.MaxBytes/4 {
+		t.Errorf("%d bytes of ids are kept, want some and at most %d", held, o.MaxBytes/4)
+	}
+}

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"strings"
+	"unsafe"
 
 	"github.com/orlop/orlop/enrich/runtimecli"
 	"github.com/orlop/orlop/event"
@@ -37,6 +38,7 @@ type container struct {
 	pause     answer // it is the pod's own: the one that holds its namespaces
 	own       bool   // its shim has its id, so that it is a pod's own or nobody's
 	uid       string // of the pod, as its cgroup has it
+	cgroup    string // as it was said last
 	begun     bool   // its first process was seen
 }
 
@@ -56,25 +58,68 @@ func answerOf(b bool) answer {
 }
 
 // maxContainers bounds the containers that are remembered of a host, twice: those that
-// were asked for lately, and those before.
+// were asked for lately, and those before. All hosts together may take a quarter of
+// Options.MaxBytes for what they remember.
 const maxContainers = 1024
 
-func (h *host) container(id string) *container {
-	if c := h.containers[id]; c != nil {
-		return c
+// container returns what is known of a container, or nil if it cannot be one.
+func (x *Enricher) container(h *host, id string) *container {
+	if k := h.containers[id]; k != nil {
+		return k
 	}
-	c := h.older[id]
-	if c == nil {
-		c = &container{id: id}
+	if len(id) > 256 {
+		return nil
+	}
+	k := h.older[id]
+	delete(h.older, id)
+	if k == nil {
+		k = &container{id: id}
+		if x.hold(h, k.size()); x.kept > x.o.MaxBytes/4 {
+			for _, h := range x.hosts {
+				x.forget(h)
+			}
+			if x.kept > x.o.MaxBytes/8 {
+				for _, h := range x.hosts {
+					x.forget(h)
+				}
+			}
+			x.hold(h, k.size())
+		}
 	}
 	if len(h.containers) >= maxContainers {
-		h.older, h.containers = h.containers, nil
+		x.forget(h)
 	}
 	if h.containers == nil {
 		h.containers = map[string]*container{}
 	}
-	h.containers[id] = c
-	return c
+	h.containers[id] = k
+	return k
+}
+
+// hold reckons n more bytes that h remembers.
+func (x *Enricher) hold(h *host, n int) {
+	h.kept += n
+	x.kept += n
+}
+
+// forget lets the older containers of h go, and the others be the older ones.
+func (x *Enricher) forget(h *host) {
+	h.older, h.containers = h.containers, nil
+	n := 0
+	for _, k := range h.older {
+		n += k.size()
+	}
+	for i := range h.calls {
+		n += h.calls[i].size()
+	}
+	for i := range h.sockets {
+		n += h.sockets[i].size()
+	}
+	x.hold(h, n-h.kept)
+}
+
+func (k *container) size() int {
+	return int(unsafe.Sizeof(*k)) + 64 + len(k.id) + len(k.namespace) + len(k.uid) + len(k.cgroup)
 }
 
 // A clientCall is what a client was asked to do to a container.
@@ -85,6 +130,8 @@ type clientCall struct {
 	at        int64
 }
 
+func (c *clientCall) size() int { return int(unsafe.Sizeof(*c)) + len(c.container) }
+
 const (
 	maxCalls = 32
 	// awaited is how long after its client's command line a container or a process in
@@ -93,7 +140,7 @@ const (
 )
 
 // called remembers what a command line asks for, so that its effect is not news.
-func (h *host) called(call *runtimecli.Call, t int64) {
+func (x *Enricher) called(h *host, call *runtimecli.Call, t int64) {
 	if h == nil || len(call.Behaviours) == 0 || len(call.Container) > 256 {
 		return
 	}
@@ -102,10 +149,8 @@ func (h *host) called(call *runtimecli.Call, t int64) {
 	case "container-run", "container-create", "container-start", "pod-create", "restore":
 	case "container-exec", "attach", "namespace-enter", "debug":
 		c.enter = true
-	case "unknown", "socket-client":
-		// Nobody knows; it has an alert of its own.
 	default:
-		return
+		return // What nobody knows announces nothing: it has an alert of its own.
 	}
 	switch call.Tool {
 	case "ctr", "runc", "crun":
@@ -113,9 +158,11 @@ func (h *host) called(call *runtimecli.Call, t int64) {
 	}
 	c.container = strings.Clone(call.Container)
 	if len(h.calls) == maxCalls {
+		x.hold(h, -h.calls[0].size())
 		h.calls = append(h.calls[:0], h.calls[1:]...)
 	}
 	h.calls = append(h.calls, c)
+	x.hold(h, c.size())
 }
 
 // announced reports whether a client's command line asked for what is seen now. A name
@@ -154,16 +201,15 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 	if s.kind&(execed|seeded) != 0 || path != "" {
 		h.node(c.exe, path)
 	}
-	if c.container == "" || len(c.container) > 256 {
+	if c.container == "" {
 		return
 	}
-	k := h.container(c.container)
-	if _, ok := cgroup(path); ok {
-		k.pods = answerOf(strings.Contains(path, "kubepods"))
-		k.uid = x.word(podUID(path))
-		if k.namespace == "" {
-			k.namespace = x.word(cgroupNamespace(path))
-		}
+	k := x.container(h, c.container)
+	if k == nil {
+		return
+	}
+	if path != "" && path != k.cgroup { // Fast path: all processes of a container say the same.
+		x.place(h, k, path)
 	}
 	switch first(e.Get(f.record)).Str() {
 	case "cri":
@@ -177,7 +223,7 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 	if p != nil && p.shim != nil {
 		k.own = k.own || p.shim.id == c.container
 		if k.namespace == "" && p.shim.cri {
-			k.namespace = "k8s.io"
+			x.setNamespace(h, k, "k8s.io")
 		}
 	}
 	how, execID := x.entry(s, c, p, k)
@@ -211,6 +257,29 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 	if h.announced(c.container, how == "exec", s.t) {
 		x.fill(e, f.announced, event.Bool(true))
 	}
+}
+
+// setNamespace notes the containerd namespace that a container is in.
+func (x *Enricher) setNamespace(h *host, k *container, namespace string) {
+	if len(namespace) <= 256 {
+		x.hold(h, len(namespace)-len(k.namespace))
+		k.namespace = namespace
+	}
+}
+
+// place notes what a cgroup path says of the container that it names.
+func (x *Enricher) place(h *host, k *container, path string) {
+	if _, ok := cgroup(path); !ok {
+		return
+	}
+	was := k.size()
+	k.cgroup = x.word(path)
+	k.pods = answerOf(strings.Contains(path, "kubepods"))
+	k.uid = x.word(podUID(path))
+	if k.namespace == "" {
+		k.namespace = cgroupNamespace(path)
+	}
+	x.hold(h, k.size()-was)
 }
 
 // madeBy says who asked for a container: "kubernetes", "other", or "" if nothing tells.
@@ -290,8 +359,13 @@ func cgroupNamespace(path string) string {
 		path = path[i:]
 	}
 	ns, _, _ := strings.Cut(strings.TrimLeft(path, "/"), "/")
-	if ns == "k8s.io" || ns == "default" || ns == "moby" {
-		return ns
+	switch ns {
+	case "k8s.io":
+		return "k8s.io"
+	case "default":
+		return "default"
+	case "moby":
+		return "moby"
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"strings"
+	"unsafe"
 
 	"github.com/orlop/orlop/enrich/runtimecli"
 )
@@ -30,23 +31,23 @@ func (x *Enricher) socket(s *sight, address, cwd string) bool {
 	by := "path"
 	file := socketFile{device: first(e.Get(f.device)).Text(), inode: first(e.Get(f.inode)).Text()}
 	if path := first(e.Get(f.listener)).Str(); path != "" {
-		if r, c := runtimecli.Socket(path, ""); r != "" && c > runtimecli.Guess && (runtime == "" || c > sure) {
+		if r, c := runtimecli.Socket(path, ""); r != "" && c > runtimecli.Guess && (runtime == "" || c >= sure) {
 			runtime, sure, by = r, c, "listener"
 		}
 	}
-	if runtime == "" || sure == runtimecli.Guess {
+	if by == "path" {
 		if r := listeners[base(path(e.Get(f.owner)))]; r != "" {
 			runtime, sure, by = r, runtimecli.Exact, "owner"
 		}
 	}
 	if file.inode != "" && s.host != nil {
 		if sure < runtimecli.Exact {
-			if r := s.host.socketAt(file); r != "" {
-				runtime, sure, by = r, runtimecli.Exact, "inode"
+			if known := s.host.socketAt(file); known != nil {
+				runtime, sure, by = known.runtime, runtimecli.Exact, "inode"
 			}
 		}
 		if file.runtime = runtime; sure == runtimecli.Exact {
-			s.host.learnSocket(file)
+			x.learnSocket(s.host, file)
 		}
 	}
 	if runtime == "" {
@@ -66,23 +67,33 @@ var listeners = map[string]string{
 	"dockerd": "docker", "crio": "crio", "podman": "podman", "cri-dockerd": "cri-dockerd", "buildkitd": "buildkit",
 }
 
-func (h *host) socketAt(f socketFile) string {
-	for _, known := range h.sockets {
-		if known.inode == f.inode && known.device == f.device {
-			return known.runtime
+func (h *host) socketAt(f socketFile) *socketFile {
+	for i := range h.sockets {
+		if known := &h.sockets[i]; known.inode == f.inode && known.device == f.device {
+			return known
 		}
 	}
-	return ""
+	return nil
 }
 
 // learnSocket remembers a runtime's socket. Those of shims are not: there is one for
-// each pod, and nobody but their runtime uses them.
-func (h *host) learnSocket(f socketFile) {
-	if f.runtime == "containerd-shim" || len(f.inode) > 20 || len(f.device) > 20 || h.socketAt(f) == f.runtime {
+// each pod, and nobody but their runtime uses them. A file whose number is given again
+// is another runtime's.
+func (x *Enricher) learnSocket(h *host, f socketFile) {
+	if f.runtime == "containerd-shim" || len(f.inode) > 20 || len(f.device) > 20 {
+		return
+	}
+	if known := h.socketAt(f); known != nil {
+		known.runtime = f.runtime
 		return
 	}
 	if len(h.sockets) == maxSockets {
+		x.hold(h, -h.sockets[0].size())
 		h.sockets = append(h.sockets[:0], h.sockets[1:]...)
 	}
-	h.sockets = append(h.sockets, socketFile{strings.Clone(f.device), strings.Clone(f.inode), f.runtime})
+	f.device, f.inode = strings.Clone(f.device), strings.Clone(f.inode)
+	h.sockets = append(h.sockets, f)
+	x.hold(h, f.size())
 }
+
+func (f *socketFile) size() int { return int(unsafe.Sizeof(*f)) + len(f.device) + len(f.inode) }

@@ -32,6 +32,7 @@ type HostState struct {
 // A ContainerState is what is known of a container.
 type ContainerState struct {
 	ID, Namespace, UID string
+	Cgroup             string
 	Pods, CRI, Pause   int8
 	Own, Begun, Recent bool
 }
@@ -150,7 +151,7 @@ func (x *Enricher) State() *State {
 
 func (k *container) state(recent bool) ContainerState {
 	return ContainerState{
-		ID: k.id, Namespace: k.namespace, UID: k.uid,
+		ID: k.id, Namespace: k.namespace, UID: k.uid, Cgroup: k.cgroup,
 		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Recent: recent,
 	}
 }
@@ -168,14 +169,16 @@ func (x *Enricher) Restore(s *State) error {
 		h.cursor = cursor{place: place{hs.Lap, hs.Boots, hs.Pid}, maybe: hs.Maybe, begin: hs.Begin, top: hs.Top}
 		for _, f := range hs.Sockets {
 			h.sockets = append(h.sockets, socketFile{f.Device, f.Inode, f.Runtime})
+			x.hold(h, h.sockets[len(h.sockets)-1].size())
 		}
 		h.kubernetes = hs.Kubernetes
 		h.containers, h.older = map[string]*container{}, map[string]*container{}
 		for _, k := range hs.Containers {
 			c := &container{
-				id: k.ID, namespace: k.Namespace, uid: k.UID,
+				id: k.ID, namespace: k.Namespace, uid: k.UID, cgroup: k.Cgroup,
 				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun,
 			}
+			x.hold(h, c.size())
 			if k.Recent {
 				h.containers[k.ID] = c
 			} else {
@@ -184,6 +187,7 @@ func (x *Enricher) Restore(s *State) error {
 		}
 		for _, c := range hs.Calls {
 			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.At})
+			x.hold(h, h.calls[len(h.calls)-1].size())
 		}
 		hosts[hs.Num] = h
 		x.nextHost = max(x.nextHost, hs.Num+1)

@@ -30,6 +30,7 @@ type host struct {
 	kubernetes        bool // it is a node of a cluster
 	containers, older map[string]*container
 	calls             []clientCall // the newest last
+	kept              int          // bytes that sockets, containers and calls take
 }
 
 type key struct{ host, pid uint32 }
@@ -112,9 +113,14 @@ func (x *Enricher) hostOf(e *event.Event) *host {
 
 // drop forgets a host without processes.
 func (x *Enricher) drop(h *host) {
-	if h.procs == 0 && h != x.last && x.hosts[h.name] == h {
+	if h.procs > 0 || h == x.last {
+		return
+	}
+	if x.hosts[h.name] == h {
 		delete(x.hosts, h.name)
 	}
+	h.sockets, h.containers, h.older, h.calls = nil, nil, nil, nil
+	x.hold(h, -h.kept)
 }
 
 // verdict says whose event this is.
