@@ -36,6 +36,14 @@
 //	                        from outside: entry (init, exec), exec_id, entered_by (cri,
 //	                        runtime). A live source may state record (cri, other), what
 //	                        the runtime has on record, and pod_uid
+//	orlop.container.repeated  of an exec of the CRI without a request: how often its
+//	                        command was run there before, in the last ten minutes
+//	orlop.kubernetes.exec   of an exec of the CRI and of a pods/exec request in the API's
+//	                        audit log: what the two have in common. A request accounts
+//	                        for one process.
+//	orlop.kubernetes.requested, joined_by (container, pod, names, command), unjoined
+//	                        (pod, forgotten)  of the process: that a request came before
+//	                        it, how it is known to be its, why it cannot be told
 //	orlop.kubernetes.audited  of such a process: the stream has the API's audit log
 //	orlop.host.kubernetes   the host has shown a kubelet or a pod's cgroup
 //

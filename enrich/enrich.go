@@ -46,12 +46,19 @@ type Enricher struct {
 	free  *proc
 	bytes int
 	kept  int // by hosts, of what is no process
+	known int // of the Kubernetes API
 
 	words map[string]string
 	buf   []byte
 
 	rf        runtimeFields
 	of        originFields
+	kf        requestFields
+	requests  []request  // for execs, the oldest first
+	entrances []entrance // the newest last
+	forgotten int64      // until when requests are no longer remembered
+	pods      map[string]pod
+	olderPods map[string]pod
 	audited   bool // the stream has the audit log of the Kubernetes API
 	sf        sessionFields
 	args, env []string
@@ -96,6 +103,7 @@ func New(s *event.Schema, o Options) *Enricher {
 		rf:    newRuntimeFields(s),
 		of:    newOriginFields(s),
 		sf:    newSessionFields(s),
+		kf:    newRequestFields(s),
 		hosts: map[string]*host{},
 		procs: map[key]*proc{},
 		words: map[string]string{},
@@ -125,7 +133,7 @@ func New(s *event.Schema, o Options) *Enricher {
 // Stats returns the counters so far.
 func (x *Enricher) Stats() Stats {
 	s := x.stats
-	s.Processes, s.Bytes, s.Hosts = len(x.procs), x.bytes+x.kept, len(x.hosts)
+	s.Processes, s.Bytes, s.Hosts = len(x.procs), x.bytes+x.kept+x.known, len(x.hosts)
 	return s
 }
 
@@ -162,6 +170,7 @@ func (x *Enricher) Apply(e *event.Event) {
 	f := &x.f
 	if e.Get(x.of.auditID).Exists() {
 		x.audited = true
+		x.api(e)
 	}
 	v := e.Get(f.pid)
 	pid := number(first(v))
@@ -209,7 +218,7 @@ func (x *Enricher) Apply(e *event.Event) {
 	x.fillSession(&s, c)
 	x.fillEntry(&s, c)
 	x.meaning(&s, c, p)
-	for len(x.procs) > x.o.MaxProcesses || x.bytes+x.kept > x.o.MaxBytes && len(x.procs) > 1 {
+	for len(x.procs) > x.o.MaxProcesses || x.bytes+x.kept+x.known > x.o.MaxBytes && len(x.procs) > 1 {
 		x.stats.Evicted++
 		x.remove(x.lru.prev)
 	}

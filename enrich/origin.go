@@ -40,6 +40,8 @@ type container struct {
 	uid       string // of the pod, as its cgroup has it
 	cgroup    string // as it was said last
 	begun     bool   // its first process was seen
+	of        pod    // as the runtime has it on record
+	habits    [4]habit
 }
 
 // answer is yes, no or not known.
@@ -119,7 +121,7 @@ func (x *Enricher) forget(h *host) {
 }
 
 func (k *container) size() int {
-	return int(unsafe.Sizeof(*k)) + 64 + len(k.id) + len(k.namespace) + len(k.uid) + len(k.cgroup)
+	return int(unsafe.Sizeof(*k)) + 64 + len(k.id) + len(k.namespace) + len(k.uid) + len(k.cgroup) + k.of.size()
 }
 
 // A clientCall is what a client was asked to do to a container.
@@ -226,6 +228,7 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 			x.setNamespace(h, k, "k8s.io")
 		}
 	}
+	x.stated(h, k, e)
 	how, execID := x.entry(s, c, p, k)
 	if how == "init" && k.own {
 		k.pause = answerOf(base(c.exe) == "pause")
@@ -250,6 +253,9 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 			by = "cri"
 		}
 		x.fillText(e, f.enteredBy, by)
+		if by == "cri" && x.audited {
+			x.entered(s, c, k)
+		}
 	}
 	if x.audited {
 		x.fill(e, f.audited, event.Bool(true))

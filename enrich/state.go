@@ -10,9 +10,43 @@ import (
 // program that ends and goes on.
 type State struct {
 	Hosts     []HostState
-	Audited   bool           // the audit log of the Kubernetes API was seen
+	Audited   bool // the audit log of the Kubernetes API was seen
+	Requests  []RequestState
+	Entrances []EntranceState
+	Forgotten int64
+	Pods      []PodState
 	Processes []ProcessState // the one touched longest ago first
 }
+
+// A RequestState is a request of the Kubernetes API for an exec.
+type RequestState struct {
+	At      int64
+	ID      string
+	Of      PodState
+	Command uint64
+	Key     string
+	Used    bool
+}
+
+// An EntranceState is a process in a container whose request was not seen.
+type EntranceState struct {
+	At      int64
+	Key     string
+	Of      PodState
+	Command [3]uint64
+}
+
+// A PodState is a pod, or a container of one, and an id of it.
+type PodState struct {
+	ID, Namespace, Name, Container string
+	Recent                         bool
+}
+
+func (p pod) state(id string, recent bool) PodState {
+	return PodState{id, p.namespace, p.name, p.container, recent}
+}
+
+func (p PodState) pod() pod { return pod{p.Namespace, p.Name, p.Container} }
 
 // A HostState is a host, and where on its circle of pids the kernel was.
 type HostState struct {
@@ -35,6 +69,10 @@ type ContainerState struct {
 	Cgroup             string
 	Pods, CRI, Pause   int8
 	Own, Begun, Recent bool
+	Of                 PodState
+	Commands           [4]uint64
+	Ran                [4]int64
+	Times              [4]int32
 }
 
 // A ClientState is what a client was asked to do to a container.
@@ -101,6 +139,19 @@ type WaitingState struct {
 // State returns what x remembers. It does not change with x.
 func (x *Enricher) State() *State {
 	s := &State{Audited: x.audited, Processes: make([]ProcessState, 0, len(x.procs))}
+	for _, r := range x.requests {
+		s.Requests = append(s.Requests, RequestState{r.at, r.id, r.of.state("", false), r.command, r.key, r.used})
+	}
+	for _, n := range x.entrances {
+		s.Entrances = append(s.Entrances, EntranceState{n.at, n.key, n.of.state("", false), n.command})
+	}
+	s.Forgotten = x.forgotten
+	for id, p := range x.olderPods {
+		s.Pods = append(s.Pods, p.state(id, false))
+	}
+	for id, p := range x.pods {
+		s.Pods = append(s.Pods, p.state(id, true))
+	}
 	hosts := map[*host]bool{}
 	for c := x.lru.prev; c != &x.lru; c = c.prev {
 		hosts[c.host] = true // also one that a reboot has replaced
@@ -150,16 +201,37 @@ func (x *Enricher) State() *State {
 }
 
 func (k *container) state(recent bool) ContainerState {
-	return ContainerState{
+	s := ContainerState{
 		ID: k.id, Namespace: k.namespace, UID: k.uid, Cgroup: k.cgroup,
-		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Recent: recent,
+		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Recent: recent, Of: k.of.state("", false),
 	}
+	for i, h := range k.habits {
+		s.Commands[i], s.Ran[i], s.Times[i] = h.command, h.at, h.times
+	}
+	return s
 }
 
 // Restore makes x, which has seen nothing yet, go on from s. After an error x is
 // not to be used.
 func (x *Enricher) Restore(s *State) error {
-	x.audited = s.Audited
+	x.audited, x.forgotten = s.Audited, s.Forgotten
+	for _, r := range s.Requests {
+		x.requests = append(x.requests, request{r.At, r.ID, r.Of.pod(), r.Command, r.Key, r.Used})
+		x.known += x.requests[len(x.requests)-1].size()
+	}
+	for _, n := range s.Entrances {
+		x.entrances = append(x.entrances, entrance{n.At, n.Key, n.Of.pod(), n.Command})
+		x.known += x.entrances[len(x.entrances)-1].size()
+	}
+	x.pods, x.olderPods = map[string]pod{}, map[string]pod{}
+	for _, p := range s.Pods {
+		if p.Recent {
+			x.pods[p.ID] = p.pod()
+		} else {
+			x.olderPods[p.ID] = p.pod()
+		}
+		x.known += podBytes + len(p.ID) + p.pod().size()
+	}
 	hosts := map[uint32]*host{}
 	for _, hs := range s.Hosts {
 		if hosts[hs.Num] != nil {
@@ -176,7 +248,10 @@ func (x *Enricher) Restore(s *State) error {
 		for _, k := range hs.Containers {
 			c := &container{
 				id: k.ID, namespace: k.Namespace, uid: k.UID, cgroup: k.Cgroup,
-				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun,
+				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun, of: k.Of.pod(),
+			}
+			for i := range c.habits {
+				c.habits[i] = habit{k.Commands[i], k.Ran[i], k.Times[i]}
 			}
 			x.hold(h, c.size())
 			if k.Recent {
