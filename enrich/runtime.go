@@ -17,7 +17,7 @@ type runtimeFields struct {
 	container, pod, image, namespace  event.Field
 	address, target, payload, via     event.Field
 	files, confidence, unknown, again event.Field
-	internal, ancestor                event.Field
+	internal, ancestor, readsNetwork  event.Field
 	content                           event.Field // the tool that the file's build information names
 
 	socket, socketRuntime, socketConfidence, socketIdentifiedBy event.Field
@@ -35,7 +35,7 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		address: f("address"), target: f("target"), payload: f("payload"), via: f("via"),
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
 		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
-		content: f("content_tool"),
+		content: f("content_tool"), readsNetwork: f("reads_network"),
 		socket:  s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"),
 		socketConfidence: s.Field("orlop.socket.confidence"), socketIdentifiedBy: s.Field("orlop.socket.identified_by"),
 		listener: s.Field("orlop.socket.listener"), owner: s.Field("orlop.socket.owner.executable"),
@@ -81,8 +81,11 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		call, ok = runtimecli.Parse(cmd)
 	}
 	if !ok {
-		return
+		if call, ok = inline(cmd); !ok {
+			return
+		}
 	}
+	call = behind(cmd, call)
 	text := func(field event.Field, v string) { x.fillText(e, field, v) }
 	list := func(field event.Field, vs []string) {
 		if len(vs) == 0 {
@@ -110,6 +113,9 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	list(f.via, call.Via)
 	list(f.files, call.Files)
 	text(f.confidence, call.Confidence.String())
+	if call.Tool == "nsenter" && readsNetwork(x.args, &call) {
+		x.fill(e, f.readsNetwork, event.Bool(true))
+	}
 	if call.UnknownVerb {
 		x.fill(e, f.unknown, event.Bool(true))
 	}
