@@ -57,6 +57,7 @@ type Enricher struct {
 	requests  []request  // for execs, the oldest first
 	entrances []entrance // the newest last
 	forgotten int64      // until when requests are no longer remembered
+	behind    bool       // a request has come behind its exec
 	pods      map[string]pod
 	olderPods map[string]pod
 	audited   bool // the stream has the audit log of the Kubernetes API

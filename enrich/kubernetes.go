@@ -19,7 +19,7 @@ type requestFields struct {
 	ofNamespace, ofPod, ofName event.Field // the runtime's record of a container
 	cut                        event.Field
 
-	exec, requested, joinedBy, unjoined, repeated event.Field
+	exec, requested, joinedBy, unjoined, repeated, behind event.Field
 }
 
 func newRequestFields(s *event.Schema) requestFields {
@@ -31,7 +31,7 @@ func newRequestFields(s *event.Schema) requestFields {
 		outcome:     s.Field("event.outcome"),
 		ofNamespace: s.Field("orchestrator.namespace"), ofPod: s.Field("orchestrator.resource.name"), ofName: s.Field("container.name"),
 		cut:  s.Field("process.Ext.command_line_truncated"),
-		exec: own("exec"), requested: own("requested"), joinedBy: own("joined_by"), unjoined: own("unjoined"),
+		exec: own("exec"), requested: own("requested"), joinedBy: own("joined_by"), unjoined: own("unjoined"), behind: own("behind"),
 		repeated: s.Field("orlop.container.repeated"),
 	}
 	for i, object := range [...]string{"requestObject.", "responseObject."} {
@@ -171,6 +171,7 @@ func (x *Enricher) api(e *event.Event) {
 		n := &x.entrances[j]
 		if r.within(n.at) && r.asks(n) {
 			r.used, r.key = true, n.key
+			x.behind = true
 			x.dropEntrance(j)
 			break
 		}
@@ -231,6 +232,9 @@ func (x *Enricher) entered(s *sight, c *proc, k *container) {
 	x.fillText(e, f.exec, c.entity)
 	if again := k.again(n.command[0], s.t); again > 0 {
 		x.fill(e, f.repeated, event.Int(int64(again)))
+	}
+	if x.behind {
+		x.fill(e, f.behind, event.Bool(true))
 	}
 	switch {
 	case perhaps:

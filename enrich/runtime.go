@@ -36,7 +36,7 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
 		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
 		content: f("content_tool"), readsNetwork: f("reads_network"),
-		socket:  s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"),
+		socket: s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"),
 		socketConfidence: s.Field("orlop.socket.confidence"), socketIdentifiedBy: s.Field("orlop.socket.identified_by"),
 		listener: s.Field("orlop.socket.listener"), owner: s.Field("orlop.socket.owner.executable"),
 		inode: s.Field("orlop.socket.inode"), device: s.Field("orlop.socket.device"),

@@ -14,6 +14,7 @@ type State struct {
 	Requests  []RequestState
 	Entrances []EntranceState
 	Forgotten int64
+	Behind    bool
 	Pods      []PodState
 	Processes []ProcessState // the one touched longest ago first
 }
@@ -145,7 +146,7 @@ func (x *Enricher) State() *State {
 	for _, n := range x.entrances {
 		s.Entrances = append(s.Entrances, EntranceState{n.at, n.key, n.of.state("", false), n.command})
 	}
-	s.Forgotten = x.forgotten
+	s.Forgotten, s.Behind = x.forgotten, x.behind
 	for id, p := range x.olderPods {
 		s.Pods = append(s.Pods, p.state(id, false))
 	}
@@ -214,7 +215,7 @@ func (k *container) state(recent bool) ContainerState {
 // Restore makes x, which has seen nothing yet, go on from s. After an error x is
 // not to be used.
 func (x *Enricher) Restore(s *State) error {
-	x.audited, x.forgotten = s.Audited, s.Forgotten
+	x.audited, x.forgotten, x.behind = s.Audited, s.Forgotten, s.Behind
 	for _, r := range s.Requests {
 		x.requests = append(x.requests, request{r.At, r.ID, r.Of.pod(), r.Command, r.Key, r.Used})
 		x.known += x.requests[len(x.requests)-1].size()
