@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -142,7 +143,7 @@ func (x *Enricher) api(e *event.Event) {
 		return
 	}
 	r := request{at: e.Time.UnixNano(), id: text(f.id), of: of}
-	i, _ := slices.BinarySearchFunc(x.requests, r.at, func(q request, at int64) int { return compare(q.at, at) })
+	i, _ := slices.BinarySearchFunc(x.requests, r.at, func(q request, at int64) int { return cmp.Compare(q.at, at) })
 	for j := i; j < len(x.requests) && x.requests[j].at == r.at; j++ {
 		if q := &x.requests[j]; q.id == r.id {
 			// Another stage of it.
@@ -207,7 +208,7 @@ func (x *Enricher) entered(s *sight, c *proc, k *container) {
 			n.command[i] = commandOf(x.args[i:]) // A script's interpreter comes before it.
 		}
 	}
-	i, _ := slices.BinarySearchFunc(x.requests, s.t-asked, func(q request, at int64) int { return compare(q.at, at) })
+	i, _ := slices.BinarySearchFunc(x.requests, s.t-asked, func(q request, at int64) int { return cmp.Compare(q.at, at) })
 	perhaps := false
 	var found *request
 	for ; i < len(x.requests) && x.requests[i].at <= s.t; i++ {
@@ -351,14 +352,4 @@ func commandOf(args []string) uint64 {
 		h = (h ^ 0xff) * 1099511628211
 	}
 	return h | 1
-}
-
-func compare(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
