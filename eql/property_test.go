@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 			os.Exit(2)
 		}
 	}
+	debug.SetGCPercent(400) // Each draw leaves much, and keeps nothing.
 	os.Exit(m.Run())
 }
 
@@ -287,9 +289,9 @@ func (d *doc) document() []byte {
 	return b
 }
 
-func (d *doc) decode(t *rapid.T, s *event.Schema) *event.Event {
+func (d *doc) decode(t *rapid.T, dec *event.Decoder) *event.Event {
 	var e event.Event
-	if err := event.NewDecoder(s).Decode(d.document(), &e); err != nil {
+	if err := dec.Decode(d.document(), &e); err != nil {
 		t.Fatal(err)
 	}
 	return &e
@@ -326,7 +328,7 @@ func TestEventQueriesMeanWhatTheOracleSays(t *testing.T) {
 		for _, n := range []string{"id", "s", "m.x", "n", "b", "none"} {
 			s.Field(n)
 		}
-		compiled := compile(t, q, s)
+		compiled, dec := compile(t, q, s), event.NewDecoder(s)
 		// What an alert explains is EQL, and means the same.
 		again, err := eql.Compile(syntax.Source{Text: "any where " + compiled.Filter.String()}, s)
 		if err != nil {
@@ -342,7 +344,7 @@ func TestEventQueriesMeanWhatTheOracleSays(t *testing.T) {
 					doc.fields[f.name] = vs
 				}
 			}
-			e := doc.decode(t, s)
+			e := doc.decode(t, dec)
 			if got, want := compiled.Match(e), doc.holds(q.Event.Where); got != want {
 				t.Fatalf("%s\non %s\ngot %v, want %v\ncompiled: %s", q, e.Raw, got, want, compiled.Filter)
 			} else if again.Match(e) != got {
@@ -462,11 +464,11 @@ func TestSequencesAreWhatTheOracleFinds(t *testing.T) {
 		q := &syntax.Query{Sequence: drawSequence(d)}
 		s := event.NewSchema()
 		id := s.Field("id")
-		compiled := compile(t, q, s)
+		compiled, dec := compile(t, q, s), event.NewDecoder(s)
 		docs := d.stream([]int64{0, 1, 1e6, 500e6, 1e9, 1e9, 1500e6})
 		var events []*event.Event
 		for _, doc := range docs {
-			events = append(events, doc.decode(t, s))
+			events = append(events, doc.decode(t, dec))
 		}
 		slices.SortStableFunc(events, compiled.Compare)
 
@@ -549,11 +551,11 @@ func TestSamplesAreWhatTheOracleFinds(t *testing.T) {
 		}
 		s := event.NewSchema()
 		id := s.Field("id")
-		compiled := compile(t, q, s)
+		compiled, dec := compile(t, q, s), event.NewDecoder(s)
 		docs := d.stream([]int64{0, 1e9})
 		sampler := compiled.NewSampler()
 		for _, doc := range docs {
-			sampler.Add(doc.decode(t, s))
+			sampler.Add(doc.decode(t, dec))
 		}
 		perKey := 1 + d.n(3)
 		var got []string
