@@ -133,23 +133,6 @@ type stateful interface {
 	Evicted() int
 }
 
-// preds are the predicates that make the rule want an event.
-func (a *active) preds() []expr.Pred {
-	if a.query.Filter != nil {
-		return []expr.Pred{a.query.Filter}
-	}
-	var ps []expr.Pred
-	for i := range a.query.Items {
-		if p := a.query.Items[i].Pred; !slices.Contains(ps, p) {
-			ps = append(ps, p) // of runs, once
-		}
-	}
-	if a.query.Until != nil {
-		ps = append(ps, a.query.Until.Pred)
-	}
-	return ps
-}
-
 // identity is what a rule's state depends on.
 func (a *active) identity() string {
 	r := a.rule
@@ -360,6 +343,25 @@ func categories(q *eql.Query, r *rule.Rule) []string {
 		}
 	}
 	return names
+}
+
+// Literals chooses text of which an event that a rule asks for has some in its JSON, so
+// that others need not be read. It is not ok if there is none such, or if the time of
+// every event is to be known: what is late for a sequence is said by all of them.
+// See [expr.Literals].
+func (g *Engine) Literals(cost func(event.Literal) float64) (ls []event.Literal, ok bool) {
+	var ps []expr.Pred
+	for _, a := range g.rules {
+		if a.query != nil {
+			ps = append(ps, a.query.Preds()...)
+		}
+	}
+	for _, o := range g.orders {
+		if o.usual >= 0 || len(o.clocks) > 0 {
+			return nil, false
+		}
+	}
+	return expr.Literals(expr.NewAny(ps...), cost)
 }
 
 // Rules lists the rules in the order they were given.

@@ -19,7 +19,7 @@ func TryAll(g *Engine) {
 		if a.query == nil {
 			continue
 		}
-		for _, p := range a.preds() {
+		for _, p := range a.query.Preds() {
 			x.entries = append(x.entries, &entry{pred: p, rule: a})
 		}
 	}

@@ -87,7 +87,7 @@ func newIndex(rules []*active) *index {
 	g := newGuess()
 	var entries []*entry
 	for _, a := range rules {
-		for _, p := range a.preds() {
+		for _, p := range a.query.Preds() {
 			entries = append(entries, &entry{pred: p, rule: a})
 			g.learn(p)
 		}

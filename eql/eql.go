@@ -267,6 +267,30 @@ func (q *Query) Wants(e *event.Event) bool {
 	return q.Until != nil && q.Until.Pred.Match(e)
 }
 
+// Literals chooses text of which an event that Wants is true for has some in its JSON.
+// See [expr.Literals].
+func (q *Query) Literals(cost func(event.Literal) float64) (ls []event.Literal, ok bool) {
+	return expr.Literals(expr.NewAny(q.Preds()...), cost)
+}
+
+// Preds are the predicates of which one holds for an event that Wants is true for:
+// those of items and until, each once.
+func (q *Query) Preds() []expr.Pred {
+	if q.kind == Events {
+		return []expr.Pred{q.Filter}
+	}
+	var ps []expr.Pred
+	for i := range q.Items {
+		if p := q.Items[i].Pred; !slices.Contains(ps, p) {
+			ps = append(ps, p) // of runs, once
+		}
+	}
+	if q.Until != nil {
+		ps = append(ps, q.Until.Pred)
+	}
+	return ps
+}
+
 // Limit says how many results a request for size of them keeps (negative: all),
 // and whether from the end. Results are in order, earliest first; without a
 // pipe the latest are kept, as _eql/search does, but of samples the first.
