@@ -18,6 +18,10 @@ type Options struct {
 	MaxLine int             // longest line or document, in bytes; 0 is MaxLine
 	Stats   *Stats          // counted up if not nil; may be shared by readers
 	Reject  func(Rejection) // told what could not be read; may be nil
+
+	// Literals says which lines are of interest: readers of documents in JSON may
+	// skip others unread, and count them in Stats.Skipped. Nil is that all are.
+	Literals Literals
 }
 
 func (o *Options) maxLine() int {
@@ -77,6 +81,7 @@ type Stats struct {
 	Lines    atomic.Int64 // lines, or documents that are not lines
 	Events   atomic.Int64
 	Rejected atomic.Int64
+	Skipped  atomic.Int64 // of Lines: not read, for want of what makes them of interest
 
 	mu      sync.Mutex
 	classes map[string]int64

@@ -168,12 +168,21 @@ func (r *Reader) enter() bool {
 	}
 }
 
+// isResponse reports whether a search response may begin with the key.
+func isResponse(key []byte) bool {
+	switch string(key) {
+	case "took", "hits", "_scroll_id", "pit_id", "is_partial", "is_running", "timed_out", "_shards", "id":
+		return true
+	}
+	return false
+}
+
 // hits returns where the hits of a response begin, behind their bracket. It is
 // short if b ends before that can be said.
 func hits(b []byte) (at int, short bool) {
-	switch key := firstKey(b); string(key) {
-	case "took", "hits", "_scroll_id", "pit_id", "is_partial", "is_running", "timed_out", "_shards", "id":
-	case "":
+	switch key := firstKey(b); {
+	case isResponse(key):
+	case len(key) == 0:
 		rest := bytes.TrimLeft(b[1:], " \t\r\n")
 		return 0, len(rest) == 0 || rest[0] == '"' && len(rest) < 26 && bytes.IndexByte(rest[1:], '"') < 0
 	default:

@@ -36,9 +36,11 @@ type Reader struct {
 	oneRow int64  // up to this offset several documents share a line
 	plain  int64  // up to this offset no search response begins
 	scan   scan
-	reason string // why the last document is none
-	action action // of the bulk request's line before
-	mem    []byte // of a document that is put together
+	reason string        // why the last document is none
+	action action        // of the bulk request's line before
+	sieve  *source.Sieve // of lines that nobody wants to read; nil if there are none
+	sifted bool          // whether there is one has been found out
+	mem    []byte        // of a document that is put together
 }
 
 // New returns a Reader of in.
@@ -111,7 +113,7 @@ func (r *Reader) next(c byte) error {
 		if r.w.Offset() < r.oneRow {
 			return r.value()
 		}
-		if r.enter() {
+		if r.pass() || r.enter() {
 			return nil
 		}
 		return r.line()
@@ -124,6 +126,54 @@ func (r *Reader) next(c byte) error {
 	r.refuse(r.row(), source.ClassSyntax, "not a JSON object")
 	r.w.SkipLine()
 	return nil
+}
+
+// sampled is how much of an input says what its lines are like.
+const sampled = 64 << 10
+
+// pass goes past lines that have nothing of interest, and reports whether there were
+// any. An action and the document on the next line belong together, so they are read.
+func (r *Reader) pass() bool {
+	if !r.sifted {
+		r.sifted = true
+		if r.o.Literals != nil {
+			// A pipe may have no more than a line, for now.
+			for b := r.w.Bytes(); bytes.IndexByte(b, '\n') < 0 || r.in.Size() >= 0 && len(b) < sampled; b = r.w.Bytes() {
+				if !r.w.More(r.max + 1) {
+					break
+				}
+			}
+			r.sieve = source.NewSieve(r.o.Literals, r.w.Bytes())
+		}
+	}
+	if r.sieve == nil || r.action.verb != 0 {
+		return false
+	}
+	for last := false; ; {
+		b := r.w.Bytes()
+		n, lines, more := r.sieve.Skip(b, r.w.Offset(), last, r.max, unlike)
+		if lines > 0 {
+			r.w.Discard(n)
+			if r.o.Stats != nil {
+				r.o.Stats.Lines.Add(int64(lines))
+				r.o.Stats.Skipped.Add(int64(lines))
+			}
+			return true
+		}
+		if !more || last || len(b) > r.max {
+			return false
+		}
+		if last = !r.w.More(r.max + 1); last && r.w.Err() != nil {
+			return false
+		}
+	}
+}
+
+// unlike reports whether an object may be more than a document: an action, or a search
+// response.
+func unlike(b []byte) bool {
+	key := firstKey(b)
+	return isAction(key) || isResponse(key)
 }
 
 // row returns the rest of the line, as far as it is in the window.
