@@ -34,7 +34,8 @@ time, each as it was. Of a sequence or sample it prints a line for each result:
   {"join_keys":["web1"],"events":[{…},null,{…}]}
 
 where null stands for an event whose absence was asked for. It reads what scan
-reads. The query means what it means to Elasticsearch's _eql/search.
+reads, and with --no-enrich skips unread what scan would. The query means what it
+means to Elasticsearch's _eql/search.
 
 With a schema, fields that neither it nor the events have are errors, and so are
 tests that do not fit a field's type. To know what the events have, files are read
@@ -109,6 +110,9 @@ func (q *queryFlags) run(cmd *cobra.Command, text string, files []string) error 
 	}
 	if n := replay.Stats.Rejected.Load(); n > 0 {
 		warn(cmd.ErrOrStderr(), "%d of %d lines or documents could not be read; --dead-letter FILE keeps them", n, n+replay.Stats.Events.Load())
+		if n := replay.Stats.Skipped.Load(); n > 0 {
+			warn(cmd.ErrOrStderr(), "beside them %s skipped unread: the query cannot match them", count(int(n), "line"))
+		}
 	}
 	return nil
 }
@@ -212,6 +216,7 @@ func (q *queryFlags) print(cmd *cobra.Command, query *eql.Query, schema *event.S
 	ordered.Interrupted = cmd.Context().Err
 	defer ordered.Close()
 	at := schema.Field(q.timestamp)
+	in.replay.Literals = query.Literals
 	err = in.run(cmd.Context(), func(e *event.Event) error {
 		if q.timestamp != "@timestamp" {
 			e.Time = time.Time{}

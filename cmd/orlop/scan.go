@@ -87,6 +87,10 @@ audit logs of the Kubernetes API are told apart by their content.
 What an event lacks and the stream has shown is filled in: parent process,
 command line, entity ids, container. The alert lists it under orlop.derived.
 
+With --no-enrich, lines of ECS documents that lack every text that a rule would need
+are skipped unread: not checked for being JSON, and counted apart from the events.
+With --dead-letter, every line is read.
+
 Alerts have the form of Elastic Security's documents; orlop.explain says why
 each was raised. Building blocks (the events of a sequence, and the alerts of
 rules that are one) are among the documents, marked by
@@ -154,6 +158,7 @@ many partial sequences it gave up for want of them.`
 			out.print(a.AppendJSON(nil), func() string { return rows.line(a) })
 		}
 		replay.Ended = seqs.expect(engine, replay.Inputs, emit)
+		replay.Literals = engine.Literals
 		err = replay.Run(cmd.Context(), func(e *event.Event) error {
 			engine.Process(e, emit)
 			bar.event()
@@ -255,6 +260,9 @@ func summary(w io.Writer, engine *detect.Engine, replay *agent.Replay, took time
 	}
 	if rejected > 0 && replay.Reject == nil {
 		fmt.Fprintln(w, "          --dead-letter FILE keeps what was rejected, and why")
+	}
+	if n := replay.Stats.Skipped.Load(); n > 0 {
+		fmt.Fprintf(w, "          beside them %s skipped unread: no rule can match them\n", count(int(n), "line"))
 	}
 	if a := replay.Audit; a.Incomplete+a.Late > 0 {
 		fmt.Fprintf(w, "audit     %d events lack records, %d records repeated or too late\n", a.Incomplete, a.Late)

@@ -22,6 +22,11 @@ type Replay struct {
 	Inputs []*source.Input
 	Tuning *Tuning // who is exempt, if events are enriched; may be nil
 
+	// Literals says which lines are of interest; nil is that all are. It has no effect
+	// where all are for another reason: they are enriched, or Reject wants to know of
+	// each that cannot be read.
+	Literals source.Literals
+
 	Ended func(*source.Input) // told of an input that has been read to its end; may be nil
 
 	Stats source.Stats // may be looked at while Run runs
@@ -32,6 +37,9 @@ type Replay struct {
 // and rejected, and the run goes on; an error is that of ctx or of emit.
 func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
 	o := source.Options{Schema: p.Schema, Stats: &p.Stats, Reject: p.Reject}
+	if !p.Enrich && p.Reject == nil {
+		o.Literals = p.Literals
+	}
 	next := emit
 	if p.Enrich {
 		x := enrich.New(p.Schema, enrich.Options{})
