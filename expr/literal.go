@@ -123,7 +123,7 @@ func (l chooser) pattern(p *Pattern) choice {
 }
 
 // minLiteral is the length of the shortest literal that is worth looking for.
-const minLiteral = 3
+const minLiteral = 2
 
 // piece chooses a literal out of text that a value has: at its start or its end, where
 // a string's quotes stand, or anywhere in it. JSON writes quotes, backslashes and
@@ -135,7 +135,7 @@ func (l chooser) piece(text string, fold, start, end bool) choice {
 		if n < 0 {
 			n = len(text) - from
 		}
-		if part := text[from : from+n]; part != "" && !unquoted(part) {
+		if part := text[from : from+n]; part != "" && !unquoted(part, start && from == 0) {
 			if start && from == 0 {
 				part = `"` + part
 			}
@@ -152,8 +152,11 @@ func (l chooser) piece(text string, fold, start, end bool) choice {
 	return best
 }
 
-// unquoted reports whether text may be a part of what a number or a boolean writes,
-// which JSON does without quotes, and numbers in more than one way.
-func unquoted(text string) bool {
-	return strings.Trim(text, "0123456789+-.eE") == "" || strings.Contains("true false -infinity nan", strings.ToLower(text))
+// unquoted reports whether text may be a part of what a number or a boolean writes, or
+// the start of it, which JSON does without quotes, and numbers in more than one way.
+func unquoted(text string, start bool) bool {
+	if strings.Contains("true false -infinity nan", strings.ToLower(text)) {
+		return true
+	}
+	return strings.Trim(text, "0123456789+-.eE") == "" && (!start || strings.ContainsRune("-0123456789", rune(text[0])))
 }

@@ -64,6 +64,10 @@ func TestLiterals(t *testing.T) {
 	f(`process.name : "1.2.3.4"`, `none`)
 	f(`process.name : "inf*"`, `none`)
 	f(`process.name : "sh"`, `~"sh"`)
-	f(`process.name : "*sh*"`, `none`) // too short
+	f(`process.name : "*sh*"`, `~sh`)
+	f(`process.name : ".*"`, `~".`)
+	f(`process.name : "*.*"`, `none`)
+	f(`process.name : "*.s*"`, `~.s`)
+	f(`process.name : "-1*"`, `none`)
 	f(fmt.Sprintf(`process.name == "é%s"`, "ctr"), `"éctr"`)
 }

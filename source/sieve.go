@@ -121,7 +121,7 @@ func (s *Sieve) build(sample []byte) {
 	const look, compare = 1, 20 // what these cost
 	least := math.Inf(1)
 	var best []int
-	for _, stride := range []int{1, 2, 3, 4, 6, 8} {
+	for _, stride := range []int{1, 2, 4, 8} {
 		hits := 0.0
 		var from []int
 		for _, l := range s.literals {
@@ -232,36 +232,63 @@ func (a *ahead) next(b []byte, offset int64, find func(b []byte, from int) int, 
 
 // find returns where the next literal at or behind from begins, or len(b).
 func (s *Sieve) find(b []byte, from int) int {
-	d, t := s.stride, &s.table
-	i := from
 	if len(s.literals) == 0 {
 		return len(b)
 	}
-	for i+1 < len(b) {
-		// Fast path: four places without any.
-		for i+3*d+1 < len(b) {
-			w := b[i : i+3*d+2]
-			if t[binary.LittleEndian.Uint16(w)]|t[binary.LittleEndian.Uint16(w[d:])]|
-				t[binary.LittleEndian.Uint16(w[2*d:])]|t[binary.LittleEndian.Uint16(w[3*d:])] != 0 {
-				break
-			}
-			i += 4 * d
+	for i := from; i+1 < len(b); i += s.stride {
+		if i = s.marked(b, i); i+1 >= len(b) {
+			break
 		}
-		for range 4 {
-			if i+1 >= len(b) {
-				break
+		for _, a := range s.buckets[s.table[pair(b[i], b[i+1])]-1] {
+			if at := i - a.at; at >= from && stands(&s.literals[a.literal], b[at:]) {
+				return at
 			}
-			if k := t[pair(b[i], b[i+1])]; k != 0 {
-				for _, a := range s.buckets[k-1] {
-					if at := i - a.at; at >= from && stands(&s.literals[a.literal], b[at:]) {
-						return at
-					}
-				}
-			}
-			i += d
 		}
 	}
 	return len(b)
+}
+
+// marked returns the first of the places i, i+stride, … of b where a marked pair is, or
+// one behind them.
+func (s *Sieve) marked(b []byte, i int) int {
+	t := &s.table
+	// Fast path: several places without any.
+	switch s.stride {
+	case 1:
+		for ; i+8 < len(b); i += 8 {
+			x, y := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+1:])
+			if t[uint16(x)]|t[uint16(x>>16)]|t[uint16(x>>32)]|t[x>>48]|t[uint16(y)]|t[uint16(y>>16)]|t[uint16(y>>32)]|t[y>>48] != 0 {
+				break
+			}
+		}
+	case 2:
+		for ; i+16 <= len(b); i += 16 {
+			x, y := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
+			if t[uint16(x)]|t[uint16(x>>16)]|t[uint16(x>>32)]|t[x>>48]|t[uint16(y)]|t[uint16(y>>16)]|t[uint16(y>>32)]|t[y>>48] != 0 {
+				break
+			}
+		}
+	case 4:
+		for ; i+32 <= len(b); i += 32 {
+			w := (*[32]byte)(b[i:])
+			x, y := binary.LittleEndian.Uint64(w[0:]), binary.LittleEndian.Uint64(w[8:])
+			u, v := binary.LittleEndian.Uint64(w[16:]), binary.LittleEndian.Uint64(w[24:])
+			if t[uint16(x)]|t[uint16(x>>32)]|t[uint16(y)]|t[uint16(y>>32)]|t[uint16(u)]|t[uint16(u>>32)]|t[uint16(v)]|t[uint16(v>>32)] != 0 {
+				break
+			}
+		}
+	case 8:
+		for ; i+32 <= len(b); i += 32 {
+			w := (*[32]byte)(b[i:])
+			if t[binary.LittleEndian.Uint16(w[0:])]|t[binary.LittleEndian.Uint16(w[8:])]|t[binary.LittleEndian.Uint16(w[16:])]|t[binary.LittleEndian.Uint16(w[24:])] != 0 {
+				break
+			}
+		}
+	}
+	for i+1 < len(b) && t[pair(b[i], b[i+1])] == 0 {
+		i += s.stride
+	}
+	return i
 }
 
 // stands reports whether b begins with l.
