@@ -65,8 +65,12 @@ fuzz:
 	  done; \
 	done
 
+# What rules cost, beside fastjson, encoding/json, jq, ripgrep and grep, as a table; those
+# that are not installed are named. BENCH=-benchstat prints what benchstat reads. The
+# packages' own benchmarks: go test -run '^$' -bench . -benchmem ./...
+BENCH ?=
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	@$(GO) run ./cmd/bench $(BENCH)
 
 # What watching costs, and how soon an alert comes: bpf, audit and proc against a host
 # without a sensor and against auditd, in turn. Needs root, and a host with nothing else
