@@ -54,7 +54,9 @@ func (l chooser) choose(p Pred) choice {
 		}
 	case *Any:
 		for _, x := range p.Xs {
-			c.add(l.choose(x))
+			if c.add(l.choose(x)); math.IsInf(c.cost, 1) {
+				return noChoice // a thousand rules are not asked for their prices
+			}
 		}
 	case *In:
 		// Of other types, equal values may be written in many ways.

@@ -114,9 +114,9 @@ func (s *Sieve) build(sample []byte) {
 	if len(s.literals) == 0 {
 		return
 	}
-	often := make([]float64, 1<<16) // how often a pair stands at a place
+	often := make([]uint32, 1<<16)
 	for i := range len(sample) - 1 {
-		often[pair(sample[i], sample[i+1])] += 1 / float64(len(sample))
+		often[pair(sample[i], sample[i+1])]++
 	}
 	const look, compare = 1, 20 // what these cost
 	least := math.Inf(1)
@@ -133,7 +133,7 @@ func (s *Sieve) build(sample []byte) {
 			for i := range len(l.Text) - stride {
 				n := 0.0
 				for k := range stride {
-					pairsOf(l, i+k, func(p uint16) { n += often[p] })
+					pairsOf(l, i+k, func(p uint16) { n += float64(often[p]) / float64(len(sample)) })
 				}
 				if n < few {
 					at, few = i, n
