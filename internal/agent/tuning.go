@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -99,7 +100,7 @@ func parseTuning(name string, text []byte, s *event.Schema) (*Tuning, error) {
 	t := &Tuning{role: s.Field("orlop.host.role"), exempt: s.Field("orlop.tuning.exempt"), by: s.Field("orlop.tuning.exempt_by")}
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(name+": "+format, args...)) }
-	known := map[string]bool{}
+	known, exempts := map[string]bool{}, map[string]bool{}
 	for i, r := range f.Role {
 		var any []string
 		if len(r.Host) > 0 {
@@ -111,6 +112,9 @@ func parseTuning(name string, text []byte, s *event.Schema) (*Tuning, error) {
 		if r.Name == "" || len(any) == 0 {
 			fail("role %d needs a name, and a host or a label", i+1)
 			continue
+		}
+		if known[r.Name] {
+			fail("role %q is there twice", r.Name)
 		}
 		slices.Sort(any)
 		p, err := condition(s, name, strings.Join(any, " or "))
@@ -134,9 +138,18 @@ func parseTuning(name string, text []byte, s *event.Schema) (*Tuning, error) {
 			}
 			e.preds = append(e.preds, p)
 		}
+		if exempts[x.Name] {
+			fail("exempt %q is there twice", x.Name)
+		}
+		exempts[x.Name] = true
 		for _, r := range x.Role {
 			if !known[r] {
 				fail("exempt %q: there is no role %q", x.Name, r)
+			}
+		}
+		for _, u := range x.User {
+			if u != "" && strings.Trim(u, "*") == "" {
+				fail("exempt %q: user %q is everybody: leave the key out", x.Name, u)
 			}
 		}
 		if len(x.Role) > 0 {
@@ -169,6 +182,8 @@ func parseTuning(name string, text []byte, s *event.Schema) (*Tuning, error) {
 				fail("exempt %q: where takes a query for single events", x.Name)
 			case !asks(q):
 				fail("exempt %q: where asks for no field, and would exempt everything or nothing", x.Name)
+			case takesOrphans(q.Filter, s):
+				fail("exempt %q: where asks for no more than that init is the parent, as it is of every orphan, and exempts nobody", x.Name)
 			default:
 				e.preds = append(e.preds, q.Filter)
 			}
@@ -202,7 +217,13 @@ func tomlError(name string, err error) error {
 	var de *toml.DecodeError
 	if errors.As(err, &de) {
 		row, col := de.Position()
-		return fmt.Errorf("%s:%d:%d: %s", name, row, col, strings.TrimPrefix(de.Error(), "toml: "))
+		msg := strings.TrimPrefix(de.Error(), "toml: ")
+		if strings.HasSuffix(msg, "of type []string") {
+			msg = fmt.Sprintf("%s: expected a list of strings", strings.Join(de.Key(), "."))
+		} else if strings.HasSuffix(msg, "of type string") {
+			msg = fmt.Sprintf("%s: expected a string", strings.Join(de.Key(), "."))
+		}
+		return fmt.Errorf("%s:%d:%d: %s", name, row, col, msg)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }
@@ -217,6 +238,31 @@ var inits = []string{
 func asks(q *eql.Query) (yes bool) {
 	q.Source.Fields(func(*syntax.Field) { yes = true })
 	return yes
+}
+
+// takesOrphans reports whether p holds for a process because init is its parent: for
+// one of which no more is known, and not without that.
+func takesOrphans(p expr.Pred, s *event.Schema) bool {
+	d := event.NewDecoder(s)
+	holds := func(doc string) bool {
+		var e event.Event
+		if err := d.Decode([]byte(doc), &e); err != nil {
+			panic("agent: bug: " + err.Error())
+		}
+		return p.Match(&e)
+	}
+	const what = `"event":{"category":["process"],"type":["start"],"action":"exec"}`
+	if holds("{" + what + "}") {
+		return false
+	}
+	for _, init := range inits {
+		name := path.Base(init)
+		if holds(fmt.Sprintf(`{%s,"process":{"parent":{"pid":1,"executable":%q,"name":%q,"args":[%[2]q],"args_count":1,"command_line":%[2]q},`+
+			`"Ext":{"ancestry":["x"]}},"orlop":{"process":{"ancestor":[%[2]q]}}}`, what, init, name)) {
+			return true
+		}
+	}
+	return false
 }
 
 // isInit reports whether a pattern takes in one of them.

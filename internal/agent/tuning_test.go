@@ -82,8 +82,12 @@ func TestTuningMistakes(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
 		_, _, err := tune(t, text)
-		if err == nil || err.Error() != want {
-			t.Errorf("%s\ngot  %v\nwant %s", text, err, want)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
 		}
 	}
 	f("[[exempt]]\nname = \"x\"\nparent = [\"/usr/lib/systemd/systemd\"]\n",
@@ -96,6 +100,20 @@ func TestTuningMistakes(t *testing.T) {
 		`tuning.toml: exempt "x": bash is no path of a program, such as /opt/bash or */bash`)
 	f("[[exempt]]\nname = \"x\"\nwhere = 'process where true or 1 == 2'\n",
 		`tuning.toml: exempt "x": where asks for no field, and would exempt everything or nothing`)
+	const orphans = `tuning.toml: exempt "x": where asks for no more than that init is the parent, as it is of every orphan, and exempts nobody`
+	for _, where := range []string{
+		`process where process.parent.executable == "/usr/lib/systemd/systemd"`, `process where process.parent.name : "SYSTEM?"`, `any where process.parent.pid == 1`,
+		`process where orlop.process.ancestor == "/sbin/init"`, `process where process.parent.name in ("cron", "systemd") and event.type == "start"`,
+	} {
+		f("[[exempt]]\nname = \"x\"\nuser = [\"root\"]\nwhere = '"+where+"'\n", orphans)
+	}
+	f("[[exempt]]\nname = \"x\"\nwhere = 'process where process.parent.name == \"systemd\" and process.args == \"/opt/backup\"'\n", "")
+	f("[[exempt]]\nname = \"x\"\nuser = [\"root\"]\nwhere = 'process where not process.name == \"docker\"'\n", "")
+	f("[[exempt]]\nname = \"x\"\nuser = [\"*\"]\n", `tuning.toml: exempt "x": user "*" is everybody: leave the key out`)
+	f("[[exempt]]\nname = \"x\"\nuser = \"bob\"\n", `tuning.toml:3:8: exempt.user: expected a list of strings`)
+	f("[[exempt]]\nname = 3\n", `tuning.toml:2:8: exempt.name: expected a string`)
+	f("[[exempt]]\nname = \"x\"\nuser = [\"a\"]\n[[exempt]]\nname = \"x\"\nuser = [\"b\"]\n", `tuning.toml: exempt "x" is there twice`)
+	f("[[role]]\nname = \"r\"\nhost = [\"a\"]\n[[role]]\nname = \"r\"\nhost = [\"b\"]\n", `tuning.toml: role "r" is there twice`)
 	f("[[exempt]]\nname = \"x\"\n", `tuning.toml: exempt "x" would exempt everything: say whom`)
 	f("[[exempt]]\nuser = [\"x\"]\n", `tuning.toml: exempt 1 needs a name`)
 	f("[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\n", `tuning.toml: exempt "x": there is no role "worker"`)
