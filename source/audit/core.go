@@ -121,12 +121,13 @@ func (c *core) follow(ctx context.Context, wake <-chan struct{}, look func() (ov
 	defer tick.Stop()
 	moved := time.Now()
 	for {
+		ended := ctx.Err() != nil // before it looks, so that it sees what came before that
 		over, err := look()
 		if err != nil {
 			return err
 		}
 		c.publish(false)
-		if over || ctx.Err() != nil {
+		if over || ended {
 			return nil
 		}
 		select {

@@ -89,6 +89,42 @@ func write(t *testing.T, path string, lines []string) {
 	}
 }
 
+// What was written before a tail was told to end comes, also when it has looked at the
+// log already by then.
+func TestTailReadsWhatWasWrittenBeforeItsEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	write(t, path, []string{strings.Join(execRecords(1), "\n") + "\n"})
+	first, err := audit.OpenTail(path, nil, tailOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Run(over(), func(*event.Event) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	position, _ := first.Position()
+	o := tailOptions()
+	o.NoSeed = false
+	tail, err := audit.OpenTail(path, position, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	execs := 0
+	err = tail.Run(ctx, func(e *event.Event) error {
+		switch {
+		case e.Origin.Source == path:
+			execs++
+		case ctx.Err() == nil: // It has looked at the log, and tells which processes there are.
+			write(t, path, []string{strings.Join(execRecords(2), "\n") + "\n"})
+			stop()
+		}
+		return nil
+	})
+	if err != nil || execs != 1 {
+		t.Errorf("of one execution before the end, %d came: %v", execs, err)
+	}
+}
+
 // Whenever a tail is killed, one that goes on at its position hands on exactly the
 // events that it did not, through a rotation, too.
 func TestTailGoesOnWhereOneEnded(t *testing.T) {
