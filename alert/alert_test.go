@@ -197,6 +197,18 @@ func TestIdentity(t *testing.T) {
 		t.Error("two documents have one id")
 	}
 
+	// An event of kernel audit is its host, time and serial number.
+	const exec = `{"@timestamp":"2026-11-25T10:00:00.123Z","event":{"module":"auditd","action":"executed","sequence":7},"host":{"id":"h"},"process":{"pid":1}}`
+	one := id(exec)
+	if again := id(strings.Replace(exec, `"pid":1`, `"pid":1,"parent":{"start":"2026-11-25T09:00:00Z"}`, 1)); again != one {
+		t.Error("what is seen of its process makes another event")
+	}
+	for _, change := range [][2]string{{"00.123Z", "00.124Z"}, {`"sequence":7`, `"sequence":8`}, {`"id":"h"`, `"id":"i"`}, {`"module":"auditd"`, `"module":"x"`}} {
+		if id(strings.Replace(exec, change[0], change[1], 1)) == one {
+			t.Errorf("with %s it is the same event", change[1])
+		}
+	}
+
 	// Neither the time nor the place nor what was derived counts.
 	s := event.NewSchema()
 	e := decode(t, s, `{"process": {"name": "ctr"}}`)

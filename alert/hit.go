@@ -18,6 +18,9 @@ import (
 //
 //   - A document that came out of Elasticsearch says its _index and _id.
 //   - An alert that came back says its kibana.alert.uuid.
+//   - An event of kernel audit is named by its host, time and serial number, which the
+//     kernel gives once. Its text may differ when a log is read again on its host: a
+//     look at the process, which may be gone by then, adds to it.
 //   - Any other document is named by the hash of its text, blanks between tokens
 //     aside, in the index "orlop". Where it was read does not count: what is
 //     delivered twice is one event. Two events that are equal to the last byte
@@ -114,12 +117,27 @@ func (mk *Maker) hit(e *event.Event) (*hit, error) {
 		if len(e.Raw) == 0 {
 			text = h.doc.append(nil)
 		}
-		h.id = digest(string(text))
+		if h.id = h.serial(); h.id == "" {
+			h.id = digest(string(text))
+		}
 	}
 	if h.index == "" {
 		h.index = ourIndex
 	}
 	return h, h.read(mk.reader)
+}
+
+// serial names an event of kernel audit, or is "".
+func (h *hit) serial() string {
+	seq, at := h.doc.find("event.sequence"), h.text("@timestamp")
+	if h.text("event.module") != "auditd" || len(seq) == 0 || at == "" {
+		return ""
+	}
+	host := h.text("host.id")
+	if host == "" {
+		host = h.text("host.name")
+	}
+	return digest(host, "\x00", at, "\x00", string(seq), "\x00", h.text("event.action"))
 }
 
 // self is the hit as an ancestor.

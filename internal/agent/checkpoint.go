@@ -3,6 +3,7 @@ package agent
 import (
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/orlop/orlop/enrich"
@@ -47,10 +48,22 @@ func (l *Live) resumed(now time.Time) {
 	}
 }
 
+// unplaced reports whether a source could go on where this run ends, and no checkpoint
+// says yet where this one has begun.
+func (l *Live) unplaced() bool {
+	return slices.ContainsFunc(l.Streams, func(s *Stream) bool {
+		_, ok := s.Source.(Resumer)
+		return ok && l.State.Position(s.Name, s.About) == nil
+	})
+}
+
 // snapshot returns a checkpoint of this moment, or nil if there is none. The caller
 // holds mu.
 func (l *Live) snapshot() *Checkpoint {
 	c := &Checkpoint{Time: l.now, Sources: map[string]Position{}}
+	if l.now.IsZero() && l.State.at != nil {
+		c.Time = l.State.at.Time // Nothing was watched since.
+	}
 	for _, s := range l.Streams {
 		r, ok := s.Source.(Resumer)
 		if !ok {

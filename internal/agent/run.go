@@ -165,6 +165,9 @@ func (l *Live) Run(ctx context.Context, emit func(*alert.Alert) error) error {
 	l.mu.Lock()
 	l.expect()
 	l.mu.Unlock()
+	if l.State != nil && l.unplaced() {
+		l.save() // so that a run that is killed before its first checkpoint is gone on from
+	}
 
 	done := make(chan struct{})
 	var ticking, reading sync.WaitGroup

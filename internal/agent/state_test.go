@@ -285,3 +285,29 @@ func TestStateIsLocked(t *testing.T) {
 	}
 	st.Close()
 }
+
+// A run that is killed before its first checkpoint is due is gone on from where it
+// began: what was written meanwhile is not skipped.
+func TestRunSaysWhereItBegins(t *testing.T) {
+	dir := t.TempDir()
+	st, err := agent.OpenState(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, func(l *agent.Live) { l.State, l.Checkpoint = st, time.Hour })
+	r.send(process("10:00:09", "x"))
+	killed := t.TempDir() // as a kill would leave it
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	st.Close()
+	next, err := agent.OpenState(killed, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if at := next.Position("s", "script"); string(at) != "0" {
+		t.Errorf("the next run goes on at %q, want 0", at)
+	}
+}
