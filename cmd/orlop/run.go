@@ -378,7 +378,7 @@ func (d *service) open(schema *event.Schema) error {
 			*f.to = filter
 		}
 		src, lateness, err := agent.OpenLive(c.Kind, agent.LiveOptions{
-			Options:  source.Options{Schema: schema, Stats: s.Rejects},
+			Options:  source.Options{Schema: schema, Stats: s.Rejects, Reject: agent.Refusals(d.log, s.Name, time.Now)},
 			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About),
 		})
 		if err != nil {
