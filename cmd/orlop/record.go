@@ -71,7 +71,7 @@ them: it puts them in order.`
 		}
 		defer src.Close()
 		out := &recording{name: name, limit: int64(max), keep: keep, now: time.Now}
-		if err := out.open(cmd.OutOrStdout()); err != nil {
+		if err := out.begin(cmd.OutOrStdout()); err != nil {
 			return &failure{exitIO, err}
 		}
 		log.Info("watching", "source", src.String())

@@ -43,6 +43,17 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// begin opens the file. One that an earlier run has left is put aside, as when it has
+// grown to the limit.
+func (r *recording) begin(stdout io.Writer) error {
+	if st, err := os.Stat(r.name); r.name != "-" && err == nil && st.Mode().IsRegular() && st.Size() > 0 {
+		if err := r.aside(); err != nil {
+			return err
+		}
+	}
+	return r.open(stdout)
+}
+
 // open makes the file. What happens on a host is its owner's business alone.
 func (r *recording) open(stdout io.Writer) error {
 	r.out = counter{w: stdout}
@@ -85,11 +96,19 @@ func (r *recording) add(e *event.Event) error {
 	return r.w.WriteByte('\n')
 }
 
-// rotate puts the file aside, removes the oldest of those that were, and begins anew.
+// rotate puts the file aside and begins anew.
 func (r *recording) rotate() error {
 	if err := r.close(); err != nil {
 		return err
 	}
+	if err := r.aside(); err != nil {
+		return err
+	}
+	return r.open(nil)
+}
+
+// aside renames the file, and removes the oldest of those that were.
+func (r *recording) aside() error {
 	dot := len(r.name) // of the extensions, which stay last
 	if i := strings.IndexByte(r.name[strings.LastIndexByte(r.name, '/')+1:], '.'); i > 0 {
 		dot = strings.LastIndexByte(r.name, '/') + 1 + i
@@ -114,7 +133,7 @@ func (r *recording) rotate() error {
 			}
 		}
 	}
-	return r.open(nil)
+	return nil
 }
 
 // close ends the file that is written to.

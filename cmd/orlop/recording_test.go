@@ -97,3 +97,25 @@ func TestRecordingWithoutAFolder(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What an earlier run has recorded is kept.
+func TestRecordingPutsAnEarlierOneAside(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "events.ndjson")
+	r := &recording{name: name, now: func() time.Time { return time.Date(2026, 4, 29, 10, 0, 0, 0, time.UTC) }}
+	for _, doc := range []string{`{"run":1}`, `{"run":2}`} {
+		if err := r.begin(nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.add(&event.Event{Raw: []byte(doc)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, want := range map[string]string{name: `{"run":2}`, strings.TrimSuffix(name, "ndjson") + "20260429T100000.000Z.ndjson": `{"run":1}`} {
+		if got, err := os.ReadFile(file); err != nil || string(got) != want+"\n" {
+			t.Errorf("%s: %s, %v; want %s", filepath.Base(file), got, err, want)
+		}
+	}
+}
