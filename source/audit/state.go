@@ -117,8 +117,8 @@ func PutBack(dir string) error {
 	if dir == "" {
 		dir = DefaultState
 	}
-	if _, err := os.Stat(changesFile(dir)); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if _, err := os.Stat(changesFile(dir)); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil // What is another user's is theirs to put back.
 	}
 	k, err := dial()
 	if err != nil {
