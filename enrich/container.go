@@ -9,6 +9,7 @@ import (
 // shim is what the table knows of a containerd-shim beyond its process.
 type shim struct {
 	id      string // its -id argument
+	cgroup  string // its own
 	cri     bool   // of the CRI, where id is a pod
 	started bool   // it was seen to start its container
 	waiting []waiting
@@ -29,7 +30,7 @@ const (
 )
 
 func (m *shim) size() int {
-	n := 96 + len(m.id)
+	n := 112 + len(m.id) + len(m.cgroup)
 	for _, w := range m.waiting {
 		n += 64 + len(w.id) + len(w.execID)
 	}
@@ -82,6 +83,39 @@ func (m *shim) next(t int64) string {
 	return id
 }
 
+// of returns the container of a program that appears below the shim. Its cgroup is
+// path, or "" if none is stated, and names container named. What runc was told to start
+// outweighs that: whoever makes a container may choose its cgroup.
+func (m *shim) of(named, path string, t int64) string {
+	next := m.next(t)
+	chosen := ""
+	for _, w := range m.waiting {
+		if w.id == named {
+			return named
+		}
+		if chosen == "" && !hex64(w.id) {
+			chosen = w.id
+		}
+	}
+	switch {
+	case next != "":
+		return next
+	case path == "":
+		if named == "" && m.started && !m.cri {
+			return m.id
+		}
+	case path == m.cgroup || m.cgroup == "":
+		// A helper of the shim, for all that is known.
+	case len(m.waiting) > 0:
+		if named == "" {
+			return chosen // The CRI gives what it makes a cgroup that names it.
+		}
+	case !m.cri || !hex64(m.id):
+		return m.id // It has one container.
+	}
+	return named
+}
+
 // contain finds the container of c, and reports whether that is news.
 func (x *Enricher) contain(s *sight, c, p *proc) bool {
 	e, f := s.e, &x.f
@@ -90,8 +124,8 @@ func (x *Enricher) contain(s *sight, c, p *proc) bool {
 		if id != c.container {
 			c.container = x.word(id)
 		}
-	} else if v := first(x.cgroupOf(e)); v.Exists() {
-		id, ok := cgroup(v.Str())
+	} else if s.cgroup = first(x.cgroupOf(e)).Str(); s.cgroup != "" && !s.host.apart(c.container, s.cgroup) {
+		id, ok := cgroup(s.cgroup)
 		c.outside = !ok
 		if id != c.container {
 			c.container = x.word(id)
@@ -99,6 +133,9 @@ func (x *Enricher) contain(s *sight, c, p *proc) bool {
 	}
 	if s.kind&(execed|seeded) != 0 && s.t >= c.since {
 		x.runtime(c)
+	}
+	if c.shim != nil && s.cgroup != "" {
+		c.shim.cgroup = x.word(s.cgroup)
 	}
 	if p != nil {
 		x.inherit(s, c, p)
@@ -162,6 +199,9 @@ func (x *Enricher) inherit(s *sight, c, p *proc) {
 		init := len(c.args) == 2 && c.args[1].Str() == "init" && isRunc ||
 			strings.HasPrefix(first(s.e.Get(x.f.name)).Str(), "runc:[")
 		payload := exec && !isRunc && (p.verb == "exec" || p.verb == "run")
+		if payload && p.verb == "exec" && !c.told {
+			x.put(s, c, p.makes)
+		}
 		if c.container == "" && !c.outside && (init || payload) {
 			c.container = p.makes
 		}
@@ -186,10 +226,8 @@ func (x *Enricher) inherit(s *sight, c, p *proc) {
 			}
 		case c.shim != nil || strings.HasPrefix(tool, "containerd"):
 		default:
-			if c.container == "" && !c.outside {
-				if c.container = m.next(s.t); c.container == "" && m.started && !m.cri {
-					c.container = m.id
-				}
+			if !c.entered && !c.told {
+				x.put(s, c, m.of(c.container, s.cgroup, s.t))
 			}
 			if !c.entered && c.container != "" {
 				c.entered = true
@@ -197,9 +235,21 @@ func (x *Enricher) inherit(s *sight, c, p *proc) {
 			}
 		}
 		x.weigh(p)
+	case s.cgroup != "" && s.host.apart(p.container, s.cgroup):
+		c.container, c.outside = p.container, false
 	case c.container == "" && !c.outside:
 		c.container = p.container
 	}
+}
+
+// put says that c is in container id, whatever its cgroup is called. A container.id that
+// the source states is believed.
+func (x *Enricher) put(s *sight, c *proc, id string) {
+	if id == c.container || first(s.e.Get(x.f.container)).Str() != "" {
+		return
+	}
+	c.container, c.outside = id, false
+	s.apart = s.cgroup != ""
 }
 
 // runc reads a runc or crun command line: what it does, and to which container.

@@ -109,8 +109,13 @@
 // container whose init and payload are its children, and the process that then
 // appears below a containerd-shim is the payload of the runc that the shim has run
 // in the last ten seconds. A shim's own -id serves only outside the CRI's namespace k8s.io, where
-// it would be the pod. Where two containers of one pod start at the same moment
-// the answer is unknown. Everything a process of a container starts is in it.
+// it would be the pod, or if it is none that the CRI draws. Where two containers of one
+// pod start at the same moment and no cgroup names them the answer is unknown.
+// Everything a process of a container starts is in it.
+//
+// Whoever makes a container may choose its cgroup. Where the path names no container or
+// another one than the runtime was told to start, the runtime is believed, the path is
+// taken to be that container's, and it is no proof of a pod.
 //
 // # Limits
 //

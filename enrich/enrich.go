@@ -158,6 +158,8 @@ type sight struct {
 	t         int64  // nanoseconds since 1970; 0 is unknown
 	kind      kind
 	exe       string
+	cgroup    string // "" is not stated, or of no account
+	apart     bool   // that is not what its container is called
 	entity    string
 	start     int64
 	session   id

@@ -39,6 +39,7 @@ type container struct {
 	own       bool   // its shim has its id, so that it is a pod's own or nobody's
 	uid       string // of the pod, as its cgroup has it
 	cgroup    string // as it was said last
+	apart     bool   // that is called something else, which its maker chose
 	begun     bool   // its first process was seen
 	of        pod    // as the runtime has it on record
 	habits    [4]habit
@@ -201,7 +202,11 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 		path = v.Str()
 	}
 	if s.kind&(execed|seeded) != 0 || path != "" {
-		h.node(c.exe, path)
+		if s.apart || h.apart(c.container, path) {
+			h.node(c.exe, "")
+		} else {
+			h.node(c.exe, path)
+		}
 	}
 	if c.container == "" {
 		return
@@ -210,8 +215,8 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 	if k == nil {
 		return
 	}
-	if path != "" && path != k.cgroup { // Fast path: all processes of a container say the same.
-		x.place(h, k, path)
+	if path != "" && (path != k.cgroup || s.apart != k.apart) && !h.apart(c.container, path) { // Fast path: all processes of a container say the same.
+		x.place(h, k, path, s.apart)
 	}
 	switch first(e.Get(f.record)).Str() {
 	case "cri":
@@ -273,19 +278,43 @@ func (x *Enricher) setNamespace(h *host, k *container, namespace string) {
 	}
 }
 
-// place notes what a cgroup path says of the container that it names.
-func (x *Enricher) place(h *host, k *container, path string) {
-	if _, ok := cgroup(path); !ok {
+// place notes the cgroup of a container, and what its path says if it names that. The
+// kubelet has the containers of its pods in cgroups that do: one of another name is
+// none of its, though "/" may be all that the source can see.
+func (x *Enricher) place(h *host, k *container, path string, apart bool) {
+	if _, ok := cgroup(path); !ok && !apart {
 		return
 	}
 	was := k.size()
-	k.cgroup = x.word(path)
-	k.pods = answerOf(strings.Contains(path, "kubepods"))
-	k.uid = x.word(podUID(path))
-	if k.namespace == "" {
-		k.namespace = cgroupNamespace(path)
+	k.cgroup, k.apart = x.word(path), apart
+	switch {
+	case !apart:
+		k.pods = answerOf(strings.Contains(path, "kubepods"))
+		k.uid = x.word(podUID(path))
+		if k.namespace == "" {
+			k.namespace = cgroupNamespace(path)
+		}
+	case !strings.HasSuffix(path, "/"):
+		k.pods = denied
 	}
 	x.hold(h, k.size()-was)
+}
+
+// apart reports whether path is that of container id, or below it, and is called
+// something else.
+func (h *host) apart(id, path string) bool {
+	if id == "" || path == "" {
+		return false
+	}
+	k := h.containers[id]
+	if k == nil {
+		k = h.older[id]
+	}
+	if k == nil || !k.apart {
+		return false
+	}
+	below, ok := strings.CutPrefix(path, k.cgroup)
+	return ok && k.cgroup != "" && (below == "" || below[0] == '/')
 }
 
 // madeBy says who asked for a container: "kubernetes", "other", or "" if nothing tells.

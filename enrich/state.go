@@ -70,6 +70,7 @@ type ContainerState struct {
 	Cgroup             string
 	Pods, CRI, Pause   int8
 	Own, Begun, Recent bool
+	Apart              bool
 	Of                 PodState
 	Commands           [4]uint64
 	Ran                [4]int64
@@ -123,7 +124,7 @@ type EntryState struct {
 
 // A ShimState is what is known of a containerd-shim.
 type ShimState struct {
-	ID           string
+	ID, Cgroup   string
 	CRI, Started bool
 	Waiting      []WaitingState
 	Came         WaitingState
@@ -169,7 +170,7 @@ func (x *Enricher) State() *State {
 			p.Entry = &EntryState{n.pid, n.how, n.entity, n.start}
 		}
 		if m := c.shim; m != nil {
-			p.Shim = &ShimState{ID: m.id, CRI: m.cri, Started: m.started, Came: WaitingState{m.came.id, m.came.until, m.came.exec, m.came.execID}}
+			p.Shim = &ShimState{ID: m.id, Cgroup: m.cgroup, CRI: m.cri, Started: m.started, Came: WaitingState{m.came.id, m.came.until, m.came.exec, m.came.execID}}
 			for _, w := range m.waiting {
 				p.Shim.Waiting = append(p.Shim.Waiting, WaitingState{w.id, w.until, w.exec, w.execID})
 			}
@@ -204,7 +205,7 @@ func (x *Enricher) State() *State {
 func (k *container) state(recent bool) ContainerState {
 	s := ContainerState{
 		ID: k.id, Namespace: k.namespace, UID: k.uid, Cgroup: k.cgroup,
-		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Recent: recent, Of: k.of.state("", false),
+		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Apart: k.apart, Recent: recent, Of: k.of.state("", false),
 	}
 	for i, h := range k.habits {
 		s.Commands[i], s.Ran[i], s.Times[i] = h.command, h.at, h.times
@@ -249,7 +250,7 @@ func (x *Enricher) Restore(s *State) error {
 		for _, k := range hs.Containers {
 			c := &container{
 				id: k.ID, namespace: k.Namespace, uid: k.UID, cgroup: k.Cgroup,
-				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun, of: k.Of.pod(),
+				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun, apart: k.Apart, of: k.Of.pod(),
 			}
 			for i := range c.habits {
 				c.habits[i] = habit{k.Commands[i], k.Ran[i], k.Times[i]}
@@ -292,7 +293,7 @@ func (x *Enricher) Restore(s *State) error {
 			c.entry = &entry{n.Pid, n.Type, n.Entity, n.Start}
 		}
 		if m := p.Shim; m != nil {
-			c.shim = &shim{id: m.ID, cri: m.CRI, started: m.Started, came: waiting{m.Came.ID, m.Came.Until, m.Came.Exec, m.Came.ExecID}}
+			c.shim = &shim{id: m.ID, cgroup: x.word(m.Cgroup), cri: m.CRI, started: m.Started, came: waiting{m.Came.ID, m.Came.Until, m.Came.Exec, m.Came.ExecID}}
 			for _, w := range m.Waiting {
 				c.shim.waiting = append(c.shim.waiting, waiting{w.ID, w.Until, w.Exec, w.ExecID})
 			}
