@@ -34,8 +34,10 @@
 //	                        namespace (containerd's), announced (a client's command line
 //	                        asked for it in the last five minutes); of one that came in
 //	                        from outside: entry (init, exec), exec_id, entered_by (cri,
-//	                        runtime). A live source may state record (cri, other), what
-//	                        the runtime has on record, and pod_uid
+//	                        runtime), which is by the form of exec_id: cri is one of 64
+//	                        hexadecimal digits that no client's command line was seen to
+//	                        give. A live source may state record (cri, other), what the
+//	                        runtime has on record, and pod_uid
 //	orlop.container.repeated  of an exec of the CRI without a request: how often its
 //	                        command was run there before, in the last ten minutes
 //	orlop.kubernetes.exec   of an exec of the CRI and of a pods/exec request in the API's

@@ -130,10 +130,11 @@ type clientCall struct {
 	container string // as it was named; "" is unknown
 	exact     bool   // the name is the id
 	enter     bool
+	execID    string // that the client gave, if it looks like one that the CRI draws
 	at        int64
 }
 
-func (c *clientCall) size() int { return int(unsafe.Sizeof(*c)) + len(c.container) }
+func (c *clientCall) size() int { return int(unsafe.Sizeof(*c)) + len(c.container) + len(c.execID) }
 
 const (
 	maxCalls = 32
@@ -143,7 +144,7 @@ const (
 )
 
 // called remembers what a command line asks for, so that its effect is not news.
-func (x *Enricher) called(h *host, call *runtimecli.Call, t int64) {
+func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64) {
 	if h == nil || len(call.Behaviours) == 0 || len(call.Container) > 256 {
 		return
 	}
@@ -152,6 +153,7 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, t int64) {
 	case "container-run", "container-create", "container-start", "pod-create", "restore":
 	case "container-exec", "attach", "namespace-enter", "debug":
 		c.enter = true
+		c.execID = chosen(args)
 	default:
 		return // What nobody knows announces nothing: it has an alert of its own.
 	}
@@ -166,6 +168,34 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, t int64) {
 	}
 	h.calls = append(h.calls, c)
 	x.hold(h, c.size())
+}
+
+// chosen is the exec id of 64 hexadecimal digits that a command line gives, or a script
+// in it: only ctr has a flag for it.
+func chosen(args []string) string {
+	for i, a := range args {
+		_, v, ok := strings.Cut(a, "-exec-id")
+		if !ok {
+			continue
+		}
+		if v == "" && i+1 < len(args) {
+			v = args[i+1]
+		}
+		if v = strings.TrimLeft(v, "= \t'\""); len(v) >= 64 && hex64(v[:64]) {
+			return strings.Clone(v[:64])
+		}
+	}
+	return ""
+}
+
+// asked reports whether a client of this host gave that id to an exec.
+func (h *host) asked(execID string, t int64) bool {
+	for i := range h.calls {
+		if c := &h.calls[i]; c.execID == execID && t >= c.at && t-c.at <= awaited {
+			return true
+		}
+	}
+	return false
 }
 
 // announced reports whether a client's command line asked for what is seen now. A name
@@ -252,9 +282,10 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 		x.fillText(e, f.execID, e.Text([]byte(execID)))
 	}
 	if how == "exec" && k.namespace == "k8s.io" && execID != "" {
-		// The CRI draws the ids of what it executes.
+		// The CRI draws the ids of what it executes. Nothing else that we see of its execs
+		// differs, so that who gives an id of that form by a client unseen passes for it.
 		by := "runtime"
-		if hex64(execID) {
+		if hex64(execID) && !h.asked(execID, s.t) {
 			by = "cri"
 		}
 		x.fillText(e, f.enteredBy, by)

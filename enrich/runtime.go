@@ -125,7 +125,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if x.internal(s, p, &call) {
 		x.fill(e, f.internal, event.Bool(true))
 	} else {
-		x.called(s.host, &call, s.t)
+		x.called(s.host, &call, x.args, s.t)
 	}
 	x.ancestors(e, p)
 	id := callID(&call)

@@ -81,6 +81,7 @@ type ContainerState struct {
 type ClientState struct {
 	Container    string
 	Exact, Enter bool
+	ExecID       string
 	At           int64
 }
 
@@ -195,7 +196,7 @@ func (x *Enricher) State() *State {
 			hs.Containers = append(hs.Containers, k.state(true))
 		}
 		for _, c := range h.calls {
-			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.at})
+			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.execID, c.at})
 		}
 		s.Hosts = append(s.Hosts, hs)
 	}
@@ -263,7 +264,7 @@ func (x *Enricher) Restore(s *State) error {
 			}
 		}
 		for _, c := range hs.Calls {
-			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.At})
+			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.ExecID, c.At})
 			x.hold(h, h.calls[len(h.calls)-1].size())
 		}
 		hosts[hs.Num] = h
