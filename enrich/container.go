@@ -132,7 +132,7 @@ func (x *Enricher) contain(s *sight, c, p *proc) bool {
 		}
 	}
 	if s.kind&(execed|seeded) != 0 && s.t >= c.since {
-		x.runtime(c)
+		x.runtime(c, p)
 	}
 	if c.shim != nil && s.cgroup != "" {
 		c.shim.cgroup = x.word(s.cgroup)
@@ -155,7 +155,7 @@ func (x *Enricher) cgroupOf(e *event.Event) event.Value {
 }
 
 // runtime notes whether the program of c is part of a container runtime.
-func (x *Enricher) runtime(c *proc) {
+func (x *Enricher) runtime(c, p *proc) {
 	c.verb, c.makes, c.execID, c.shim = "", "", "", nil
 	switch tool := x.tool(c); {
 	case lowLevel(tool):
@@ -169,7 +169,13 @@ func (x *Enricher) runtime(c *proc) {
 			}
 		}
 	case strings.HasPrefix(tool, "containerd-shim"):
-		if id, namespace := shimArgs(c.args); id != "" {
+		if id, namespace, _ := shimArgs(c.args); id != "" {
+			c.shim = &shim{id: x.word(id), cri: namespace == "k8s.io"}
+		}
+	case len(c.args) >= 7 && c.container == "" && (p == nil || p.container == "" && p.makes == "" && p.shim == nil):
+		// Whoever makes a container may name the file of its shim, but containerd gives
+		// that its arguments. What is in a container may have any, and is none.
+		if id, namespace, address := shimArgs(c.args); id != "" && namespace != "" && strings.HasPrefix(address, "/") {
 			c.shim = &shim{id: x.word(id), cri: namespace == "k8s.io"}
 		}
 	}
@@ -296,11 +302,11 @@ func takesValue(a string) bool {
 
 // shimArgs reads the command line of a containerd-shim that stays. The one that
 // starts it or cleans up after it has a verb.
-func shimArgs(args []event.Value) (id, namespace string) {
+func shimArgs(args []event.Value) (id, namespace, address string) {
 	for i := 1; i < len(args); i++ {
 		name, value, ok := strings.Cut(strings.TrimLeft(args[i].Str(), "-"), "=")
 		if !strings.HasPrefix(args[i].Str(), "-") {
-			return "", "" // start, delete
+			return "", "", "" // start, delete
 		}
 		switch name {
 		case "id", "namespace", "address", "publish-binary", "socket", "bundle", "workdir", "runtime-root", "criu", "containerd-binary":
@@ -308,14 +314,17 @@ func shimArgs(args []event.Value) (id, namespace string) {
 				i++
 				value = args[i].Str()
 			}
-			if name == "id" {
+			switch name {
+			case "id":
 				id = value
-			} else if name == "namespace" {
+			case "namespace":
 				namespace = value
+			case "address":
+				address = value
 			}
 		}
 	}
-	return id, namespace
+	return id, namespace, address
 }
 
 // ContainerOf returns the id of the container that a cgroup path names, and false if
