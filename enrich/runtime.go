@@ -16,6 +16,7 @@ type runtimeFields struct {
 	behaviour, hostAccess, mounts     event.Field
 	container, pod, image, namespace  event.Field
 	address, target, payload, via     event.Field
+	payloadProgram                    event.Field // the first word of payload
 	files, confidence, unknown, again event.Field
 	internal, ancestor, readsNetwork  event.Field
 	content                           event.Field // the tool that the file's build information names
@@ -32,7 +33,7 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		tool:       f("tool"), identifiedBy: f("identified_by"), command: f("command"),
 		behaviour: f("behaviour"), hostAccess: f("host_access"), mounts: f("mount"),
 		container: f("container"), pod: f("pod"), image: f("image"), namespace: f("namespace"),
-		address: f("address"), target: f("target"), payload: f("payload"), via: f("via"),
+		address: f("address"), target: f("target"), payload: f("payload"), payloadProgram: f("payload_program"), via: f("via"),
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
 		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
 		content: f("content_tool"), readsNetwork: f("reads_network"),
@@ -110,6 +111,9 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	text(f.address, call.Address)
 	text(f.target, call.Target)
 	list(f.payload, call.Payload)
+	if len(call.Payload) > 0 {
+		text(f.payloadProgram, call.Payload[0])
+	}
 	list(f.via, call.Via)
 	list(f.files, call.Files)
 	text(f.confidence, call.Confidence.String())
