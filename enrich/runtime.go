@@ -57,11 +57,14 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		v := e.Get(f.socketPath)
 		if v.Kind() == event.KindString && x.socket(s, v.Str(), first(e.Get(f.cwd)).Str()) {
 			x.ancestors(e, p)
-			if c != nil && c.act != 0 {
+			if c != nil && c.acts {
 				x.fill(e, f.again, event.Bool(true)) // the start of the client said as much
 			}
 		}
 		return
+	}
+	if c != nil {
+		c.acts = false // What it was before said nothing of this program.
 	}
 	args := e.Get(x.f.args)
 	x.args = texts(x.args[:0], args)
@@ -138,7 +141,14 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	}
 	if c != nil {
 		c.act, c.actAt = id, s.t
+		c.acts = ofSystem(s.exe) || call.IdentifiedBy != "name" || first(e.Get(f.content)).Exists() || !readsOnly(&call)
 	}
+}
+
+// readsOnly reports whether a call asks at most to see something, so that its start
+// tells next to nothing of what a program that only has a client's name does.
+func readsOnly(c *runtimecli.Call) bool {
+	return len(c.Behaviours) == 0 || len(c.Behaviours) == 1 && (c.Behaviours[0] == "read" || c.Behaviours[0] == "help")
 }
 
 // internal reports whether a low-level runtime does the bidding of a high-level

@@ -107,6 +107,7 @@ type ProcessState struct {
 
 	Act   uint64
 	ActAt int64
+	Acts  bool
 
 	Container        string
 	Outside, Entered bool
@@ -164,7 +165,7 @@ func (x *Enricher) State() *State {
 			Born: c.born, Ended: c.ended, Said: c.said, Login: c.login, Glimpse: c.glimpse,
 			Session: uint64(c.session), LoginUID: uint64(c.auid),
 			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
-			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt,
+			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt, Acts: c.acts,
 			Container: c.container, Outside: c.outside, Entered: c.entered, Told: c.told, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
 		}
 		if n := c.entry; n != nil {
@@ -281,7 +282,7 @@ func (x *Enricher) Restore(s *State) error {
 			born: p.Born, ended: p.Ended, said: p.Said, login: p.Login, glimpse: p.Glimpse,
 			session: id(p.Session), auid: id(p.LoginUID),
 			exe: x.word(p.Executable), name: x.word(p.Name), entity: p.Entity,
-			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt,
+			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt, acts: p.Acts,
 			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, told: p.Told, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
 		}
 		if c.host == nil || x.procs[c.key] != nil {

@@ -68,6 +68,7 @@ type proc struct {
 
 	act   uint64 // what it asked of a container runtime, see callID,
 	actAt int64  // and when
+	acts  bool   // its start said what a connect of it would
 
 	container string
 	outside   bool   // a cgroup says it is in no container
