@@ -40,6 +40,9 @@
 //	                        runtime has on record, and pod_uid
 //	orlop.container.repeated  of an exec of the CRI without a request: how often its
 //	                        command was run there before, in the last ten minutes
+//	orlop.container.periodic  of the same: it was run for a quarter of a minute or more,
+//	                        and twice before at one distance of a second or more, as
+//	                        probes are
 //	orlop.kubernetes.exec   of an exec of the CRI and of a pods/exec request in the API's
 //	                        audit log: what the two have in common. A request accounts
 //	                        for one process.

@@ -20,7 +20,7 @@ type requestFields struct {
 	ofNamespace, ofPod, ofName event.Field // the runtime's record of a container
 	cut                        event.Field
 
-	exec, requested, joinedBy, unjoined, repeated, behind event.Field
+	exec, requested, joinedBy, unjoined, repeated, periodic, behind event.Field
 }
 
 func newRequestFields(s *event.Schema) requestFields {
@@ -33,7 +33,7 @@ func newRequestFields(s *event.Schema) requestFields {
 		ofNamespace: s.Field("orchestrator.namespace"), ofPod: s.Field("orchestrator.resource.name"), ofName: s.Field("container.name"),
 		cut:  s.Field("process.Ext.command_line_truncated"),
 		exec: own("exec"), requested: own("requested"), joinedBy: own("joined_by"), unjoined: own("unjoined"), behind: own("behind"),
-		repeated: s.Field("orlop.container.repeated"),
+		repeated: s.Field("orlop.container.repeated"), periodic: s.Field("orlop.container.periodic"),
 	}
 	for i, object := range [...]string{"requestObject.", "responseObject."} {
 		r.metaName[i], r.metaUID[i] = f(object+"metadata.name"), f(object+"metadata.uid")
@@ -231,8 +231,12 @@ func (x *Enricher) entered(s *sight, c *proc, k *container) {
 		return
 	}
 	x.fillText(e, f.exec, c.entity)
-	if again := k.again(n.command[0], s.t); again > 0 {
+	again, periodic := k.again(n.command[0], s.t)
+	if again > 0 {
 		x.fill(e, f.repeated, event.Int(int64(again)))
+	}
+	if periodic {
+		x.fill(e, f.periodic, event.Bool(true))
 	}
 	if x.behind {
 		x.fill(e, f.behind, event.Bool(true))
@@ -261,32 +265,67 @@ func (x *Enricher) dropEntrance(i int) {
 // request, as the kubelet does for probes.
 type habit struct {
 	command uint64
-	at      int64
 	times   int32
+	began   int64
+	ran     [8]int64 // the latest first: a readiness and a liveness probe may share a command
 }
 
-// usual is how soon a command is run again that is a habit.
-const usual = int64(10 * 60e9)
+const (
+	// usual is how soon a command is run again that is a habit.
+	usual = int64(10 * 60e9)
+	// shortest is the shortest period of a probe (periodSeconds is at least 1).
+	shortest = int64(1e9)
+	// long is how long a command has been run before it is said to have a period: more
+	// than one who tries a thing thrice takes, less than three runs of a default probe.
+	long = int64(15e9)
+)
 
-// again returns how often a command was run in k lately, and remembers it.
-func (k *container) again(command uint64, t int64) int32 {
-	oldest := &k.habits[0]
+// again returns how often a command was run in k lately and whether it has a period, and
+// remembers it.
+func (k *container) again(command uint64, t int64) (times int32, periodic bool) {
+	if command == 0 {
+		return 0, false
+	}
+	h := &k.habits[0] // the same command's, or else the oldest
 	for i := range k.habits {
-		h := &k.habits[i]
-		if h.command == command && command != 0 {
-			if t-h.at > usual {
-				h.times = 0
-			}
-			h.at = max(h.at, t)
-			h.times = min(h.times+1, 1<<30)
-			return h.times - 1
+		if k.habits[i].command == command {
+			h = &k.habits[i]
+			break
 		}
-		if h.at < oldest.at {
-			oldest = h
+		if k.habits[i].ran[0] < h.ran[0] {
+			h = &k.habits[i]
 		}
 	}
-	*oldest = habit{command, t, 1}
-	return 0
+	if h.command != command || t-h.ran[0] > usual {
+		*h = habit{command: command, began: t}
+	}
+	times, periodic = h.times, t-h.began >= long && h.periodic(t)
+	h.times = min(h.times+1, 1<<30)
+	if t > h.ran[0] {
+		copy(h.ran[1:], h.ran[:])
+		h.ran[0] = t
+	}
+	return times, periodic
+}
+
+// periodic reports whether two runs before t are at the same distance, of a probe's
+// period or more: as far from each other as the later from t, but for what a busy node
+// takes to start a program.
+func (h *habit) periodic(t int64) bool {
+	runs := h.ran[:min(int(h.times), len(h.ran))]
+	for i, mid := range runs {
+		period := t - mid
+		off := min(max(period/10, 250e6), 3e9)
+		if period < shortest-off {
+			continue
+		}
+		for _, early := range runs[i+1:] {
+			if d := mid - early - period; early != 0 && -off <= d && d <= off {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // stated notes the pod that the runtime has on record of a container.

@@ -73,7 +73,8 @@ type ContainerState struct {
 	Apart              bool
 	Of                 PodState
 	Commands           [4]uint64
-	Ran                [4]int64
+	Began              [4]int64
+	Runs               [4][8]int64
 	Times              [4]int32
 }
 
@@ -210,7 +211,7 @@ func (k *container) state(recent bool) ContainerState {
 		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Apart: k.apart, Recent: recent, Of: k.of.state("", false),
 	}
 	for i, h := range k.habits {
-		s.Commands[i], s.Ran[i], s.Times[i] = h.command, h.at, h.times
+		s.Commands[i], s.Began[i], s.Runs[i], s.Times[i] = h.command, h.began, h.ran, h.times
 	}
 	return s
 }
@@ -255,7 +256,7 @@ func (x *Enricher) Restore(s *State) error {
 				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun, apart: k.Apart, of: k.Of.pod(),
 			}
 			for i := range c.habits {
-				c.habits[i] = habit{k.Commands[i], k.Ran[i], k.Times[i]}
+				c.habits[i] = habit{k.Commands[i], k.Times[i], k.Began[i], k.Runs[i]}
 			}
 			x.hold(h, c.size())
 			if k.Recent {
