@@ -155,7 +155,7 @@ func readsOnly(c *runtimecli.Call) bool {
 // one: runc below a shim, and what runc starts of itself. Where the parent is
 // not known, the log that only a shim asks for tells.
 func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
-	if call.Tool != "runc" && call.Tool != "crun" && call.Tool != "youki" {
+	if call.Tool != "runc" && call.Tool != "crun" && call.Tool != "youki" && call.Tool != "runsc" {
 		return false
 	}
 	if len(call.Behaviours) > 0 && call.Behaviours[0] == "hook" {
@@ -178,9 +178,9 @@ func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
 
 // runtimes are the programs whose children runc and crun are by right.
 var runtimes = map[string]bool{
-	"containerd": true, "containerd-shim": true, "containerd-shim-runc-v1": true, "containerd-shim-runc-v2": true,
+	"containerd": true, "containerd-shim": true, "containerd-shim-runc-v1": true, "containerd-shim-runc-v2": true, "containerd-shim-runsc-v1": true,
 	"dockerd": true, "conmon": true, "conmonrs": true, "crio": true, "podman": true, "buildkitd": true,
-	"runc": true, "crun": true, "k3s": true, "rke2": true, "k0s": true, "kubelet": true,
+	"runc": true, "crun": true, "runsc": true, "nvidia-container-runtime": true, "k3s": true, "rke2": true, "k0s": true, "kubelet": true,
 }
 
 // ofSystem reports whether a program lies where only root installs programs.

@@ -35,7 +35,7 @@ func TestNoBenignProgramIsMistaken(t *testing.T) {
 			alike++
 		}
 	}
-	t.Logf("%d benign lines; under another name %d, all of programs written like docker, read as docker's", n, alike)
+	t.Logf("%d benign lines; under another name %d, all of runtime clients written like docker, read as docker's", n, alike)
 	if n < 200 {
 		t.Errorf("got %d lines, want 200 at least", n)
 	}

@@ -1,14 +1,16 @@
 package runtimecli
 
 import (
+	"path"
 	"strings"
 )
 
 // A renamed copy is known by its arguments when they fit a tool's grammar without
 // a remainder and hold evidence that no other program's would: a containerd
-// namespace, a runtime's socket, a flag that only this tool has, or enough that is
-// usual for containers (an image reference, --privileged, -v /:/host, …) to reach
-// the same weight. "run x" or "exec -it x sh" alone never do.
+// namespace, a runtime's socket, a flag that only this tool has, the id of a
+// container, the root of the host mounted. What is usual for containers (an image
+// reference, --rm, -v /data:/data, -p 80:80) adds weight, but many programs are
+// written like docker: without such a mark it is never enough.
 const (
 	enough      = 100
 	forNeighbor = 200
@@ -36,6 +38,7 @@ func (p *parser) evidence(name, value string) {
 		default:
 			n = 100
 		}
+		p.mark = p.mark || n >= 80
 	case "root":
 		if p.call.Tool != "runc" {
 			break
@@ -78,11 +81,14 @@ func (p *parser) evidence(name, value string) {
 		if strings.Contains(value, "type=bind") || strings.Contains(value, "options=rbind") {
 			n = 70
 		}
+		p.mark = p.mark || strings.Contains(value, "options=rbind") // as OCI writes it
 	case "volume":
 		if from, to, ok := strings.Cut(value, ":"); ok && strings.HasPrefix(to, "/") {
 			n = 30
 			if from != "" && from[0] == '/' {
 				n = 60
+				runtime, _ := Socket(from, p.cwd)
+				p.mark = p.mark || runtime != "" || path.Clean(from) == "/"
 			}
 		}
 	case "network", "net", "pid", "ipc", "uts", "cgroupns", "userns":
@@ -124,7 +130,7 @@ func (p *parser) evidence(name, value string) {
 	}
 	p.points += n
 	if n >= 100 {
-		p.strong = true
+		p.strong, p.mark = true, true
 	}
 }
 
@@ -168,7 +174,7 @@ func identify(c *Command, env []string, onlyStrong bool) (Call, bool) {
 			continue
 		}
 		n, ok := p.score()
-		if !ok || onlyStrong && !p.strong {
+		if !ok || !p.mark || onlyStrong && !p.strong {
 			continue
 		}
 		if n >= need && n > top {
@@ -220,9 +226,9 @@ func (p *parser) score() (int, bool) {
 		n += 10
 		switch {
 		case c.Tool == "crictl" && (hexID(c.Container, 13) || hexID(c.Container, 64)):
-			n += 90
+			n, p.mark = n+90, true
 		case c.Tool != "crictl" && (hexID(c.Container, 12) || hexID(c.Container, 64)):
-			n += 90
+			n, p.mark = n+90, true
 		}
 	case "crictl runp":
 		if len(c.Files) == 0 {
@@ -230,7 +236,7 @@ func (p *parser) score() (int, bool) {
 		}
 		n += 70
 		if config(c.Files[0]) {
-			n += 30
+			n, p.mark = n+30, true
 		}
 	case "crictl run", "crictl create":
 		if len(c.Files) < 2 {
@@ -242,15 +248,15 @@ func (p *parser) score() (int, bool) {
 			n += 50
 			second := strings.ToLower(base(f[1]))
 			if strings.Contains(second, "pod") || strings.Contains(second, "sandbox") {
-				n += 50
+				n, p.mark = n+50, true
 			}
 		}
 		if hexID(c.Pod, 13) || hexID(c.Pod, 64) {
-			n += 40
+			n, p.mark = n+40, true
 		}
 	case "crictl checkpoint", "crictl attach", "crictl inspectp", "crictl stopp", "crictl rmp", "crictl start":
 		if hexID(c.Container+c.Pod, 13) || hexID(c.Container+c.Pod, 64) {
-			n += 90
+			n, p.mark = n+90, true
 		}
 	case "runc run", "runc create", "runc exec", "runc restore":
 		if c.Container == "" {
@@ -258,7 +264,7 @@ func (p *parser) score() (int, bool) {
 		}
 		n += 10
 		if hexID(c.Container, 64) {
-			n += 60
+			n, p.mark = n+60, true
 		}
 	case "docker cp", "nerdctl cp", "podman cp":
 		if c.Container == "" {
@@ -290,9 +296,9 @@ func hint(args []string) bool {
 			continue
 		}
 		switch {
-		case colon > 0 && imageScore(a) >= 40, dot > 0 && strings.IndexByte(a, '/') > 0 && imageScore(a) >= 40:
+		case colon > 0 && imageScore(a) >= 70, strings.HasPrefix(a, "sha256:"):
 			return true
-		case strings.HasSuffix(a, ".sock"), strings.HasPrefix(a, "unix:"), strings.HasPrefix(a, "/run/"), strings.HasPrefix(a, "io.containerd."):
+		case strings.HasSuffix(a, ".sock"), strings.Contains(a, ".sock:"), strings.HasPrefix(a, "/:"), strings.HasPrefix(a, "unix:"), strings.HasPrefix(a, "/run/"), strings.HasPrefix(a, "io.containerd."):
 			return true
 		case config(a) && (strings.Contains(a, "pod") || strings.Contains(a, "sandbox")):
 			return true
@@ -308,8 +314,8 @@ func hexIDs(s string) bool {
 var (
 	tellingWords = newWordSet("k8s.io", "moby", "runp", "websocket", "spdy")
 	telling      = newWordSet(strings.Fields("exec-id net-host null-io with-ns snapshotter-label fifo-dir privileged-without-host-devices runtime-config-path runc-binary runc-root snapshotter " +
-		"storage-driver runtime log-driver log-uri privileged cap-add security-opt volumes-from mount volume device bundle network net pid ipc entrypoint address runtime-endpoint " +
-		"root transport host url rm runc-systemd-cgroup image-endpoint")...)
+		"storage-driver runtime log-driver log-uri mount volume bundle address runtime-endpoint root transport host url runc-systemd-cgroup image-endpoint remap-labels " +
+		"apparmor-default-profile")...)
 )
 
 // neighbors are programs with commands of the same names. Under their own name,

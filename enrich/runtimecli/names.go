@@ -32,6 +32,9 @@ var names = map[string]struct {
 	"docker": {kindTool, "docker"}, "docker.io": {kindTool, "docker"}, "docker-cli": {kindTool, "docker"}, "docker-compose": {kindTool, "docker compose"}, "docker-buildx": {kindTool, "docker buildx"},
 	"podman": {kindTool, "podman"}, "podman-remote": {kindTool, "podman"}, "podman-compose": {kindTool, "podman compose"},
 	"runc": {kindTool, "runc"}, "docker-runc": {kindTool, "runc"}, "buildkit-runc": {kindTool, "runc"}, "containerd-runc": {kindTool, "runc"}, "crun": {kindTool, "crun"},
+	"nvidia-container-runtime": {kindTool, "runc"}, "nvidia-container-runtime.cdi": {kindTool, "runc"}, "nvidia-container-runtime.legacy": {kindTool, "runc"}, "nvidia-container-runtime.real": {kindTool, "runc"},
+	"habana-container-runtime": {kindTool, "runc"}, "amd-container-runtime": {kindTool, "runc"}, "sysbox-runc": {kindTool, "runc"},
+	"crio-runc": {kindTool, "runc"}, "crio-crun": {kindTool, "crun"}, "runsc": {kindTool, "runsc"},
 
 	"youki": {kindTool, "youki"}, "buildah": {kindTool, "buildah"}, "kata-runtime": {kindTool, "kata-runtime"}, "kata-ctl": {kindTool, "kata-ctl"}, "minikube": {kindTool, "minikube"},
 	"toolbox": {kindTool, "toolbox"}, "distrobox": {kindTool, "distrobox"}, "distrobox-create": {kindTool, "distrobox create"}, "distrobox-enter": {kindTool, "distrobox enter"},

@@ -28,7 +28,8 @@ type parser struct {
 	strict bool
 	bad    bool
 	points int
-	strong bool
+	strong bool // one piece of it suffices alone
+	mark   bool // some of it only a client of a runtime has
 }
 
 // partial notes something not understood.
@@ -343,8 +344,8 @@ func (p *parser) set(f *flagSpec, value string) {
 // root takes runc's state directory, which ends in the containerd or Docker namespace.
 func (p *parser) root(dir string) {
 	dir = strings.TrimRight(dir, "/")
-	if strings.Contains(dir, "runc") || strings.Contains(dir, "/crun") || strings.Contains(dir, "/youki") {
-		if ns := base(dir); ns != "runc" && ns != "crun" && ns != "youki" && ns != "runtime-runc" {
+	if strings.Contains(dir, "runc") || strings.Contains(dir, "/crun") || strings.Contains(dir, "/youki") || strings.Contains(dir, "/runsc") {
+		if ns := base(dir); ns != "runc" && ns != "crun" && ns != "youki" && ns != "runsc" && ns != "runtime-runc" {
 			p.call.Namespace = ns
 		}
 	}
