@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"strings"
 	"time"
 
 	"github.com/orlop/orlop/enrich/runtimecli"
@@ -247,7 +248,7 @@ func callID(c *runtimecli.Call) uint64 {
 		}
 		h = (h ^ 0xff) * 1099511628211
 	}
-	add(c.Command)
+	add(handed.Replace(c.Command))
 	add(c.Container)
 	add(c.Image)
 	add(c.Namespace)
@@ -256,6 +257,10 @@ func callID(c *runtimecli.Call) uint64 {
 	}
 	return h | 1
 }
+
+// handed are the commands that one tool hands to another, or to a plugin of its own,
+// under another name: docker build is its buildx build, podman compose is docker's.
+var handed = strings.NewReplacer("docker buildx ", "docker ", "docker builder ", "docker ", "podman compose", "docker compose")
 
 // texts appends the values of a field as text, which is borrowed.
 func texts(dst []string, v event.Value) []string {

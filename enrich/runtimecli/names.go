@@ -206,7 +206,31 @@ func toolOf(c *Command, by string) (*tool, *verb) {
 			name = base(c.Args[0])
 		}
 	}
-	return find(names[plain(name)].tool)
+	t, v := find(names[plain(name)].tool)
+	if t != nil && v != t.root && asPlugin(t, v, c.Args[min(1, len(c.Args)):]) {
+		v = t.root
+	}
+	return t, v
+}
+
+// asPlugin reports whether the program of command v is given the line of the whole
+// tool, as docker starts its plugins: docker-compose --context x compose ps.
+func asPlugin(t *tool, v *verb, args []string) bool {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if len(a) < 2 || a[0] != '-' {
+			return t.root.subs[a] == v
+		}
+		name, _, eq := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		f := t.root.flag(name)
+		if f == nil {
+			return false
+		}
+		if f.value && !eq {
+			i++
+		}
+	}
+	return false
 }
 
 // find returns a grammar by name, "docker compose" beginning at its compose.
