@@ -136,6 +136,7 @@ func (p *parser) access(r role, value string) {
 				p.bind(at)
 			}
 		}
+		p.overlay(strings.TrimPrefix(value, "o="))
 	case roleDevice:
 		at, _, _ := strings.Cut(value, ":")
 		p.grant("device:", at)
@@ -335,6 +336,7 @@ func (p *parser) mount(value string) {
 					p.grant("mount-propagation:", option)
 				}
 			}
+			p.overlay(v)
 		case "bind-propagation":
 			if strings.Contains(v, "shared") {
 				p.grant("mount-propagation:", v)
@@ -343,6 +345,9 @@ func (p *parser) mount(value string) {
 			if at, ok := strings.CutPrefix(v, "device="); ok && strings.HasPrefix(at, "/") {
 				p.bind(at)
 			}
+			p.overlay(strings.TrimPrefix(v, "o="))
+		case "lowerdir", "upperdir": // the rest of a quoted volume-opt
+			p.overlay(field)
 		}
 	}
 	if source == "" {
@@ -367,6 +372,23 @@ func (p *parser) mount(value string) {
 			return
 		}
 		p.bind(source)
+	}
+}
+
+// overlay takes the options of an overlay mount, whose layers are folders of the host:
+// lowerdir=/a:/b,upperdir=/c. ctr writes colons between options too.
+func (p *parser) overlay(options string) {
+	layer := false
+	for option := range strings.FieldsFuncSeq(options, func(r rune) bool { return r == ',' || r == ':' }) {
+		key, at, ok := strings.Cut(option, "=")
+		if !ok {
+			at = option // one more of the layers before it
+		} else {
+			layer = key == "lowerdir" || key == "lowerdir+" || key == "datadir+" || key == "upperdir"
+		}
+		if layer && at != "" && (ok || at[0] == '/') {
+			p.bind(at)
+		}
 	}
 }
 
