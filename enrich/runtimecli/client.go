@@ -3,7 +3,7 @@ package runtimecli
 import "strings"
 
 // client recognises a general client on a runtime's socket: curl --unix-socket,
-// socat UNIX-CONNECT:, nc -U, grpcurl -unix, http+unix://.
+// socat UNIX-CONNECT:, nc -U, grpcurl -unix, http+unix://, or on Docker's TCP port.
 func client(c *Command, by string) (Call, bool) {
 	if len(c.Args) < 2 {
 		return Call{}, false
@@ -13,7 +13,7 @@ func client(c *Command, by string) (Call, bool) {
 		name = plain(base(c.Args[0]))
 	}
 	args := c.Args[1:min(len(c.Args), maxArgs)]
-	address, url, method := "", "", ""
+	address, url, method, tcp := "", "", "", ""
 	take := func(s string) {
 		if address == "" {
 			if runtime, _ := Socket(s, c.Cwd); runtime != "" {
@@ -28,6 +28,9 @@ func client(c *Command, by string) (Call, bool) {
 		}
 		switch name {
 		case "curl", "http":
+			if dockerURL(a) {
+				tcp = a
+			}
 			switch {
 			case a == "--unix-socket":
 				take(next)
@@ -76,6 +79,12 @@ func client(c *Command, by string) (Call, bool) {
 			}
 		}
 	}
+	if parts := apiPath(tcp); address == "" && len(parts) > 0 {
+		switch parts[0] {
+		case "containers", "exec", "images", "build", "commit": // who else listens there has a version too
+			address, url = "tcp://"+hostOf(tcp), tcp
+		}
+	}
 	if address == "" {
 		return Call{}, false
 	}
@@ -86,9 +95,20 @@ func client(c *Command, by string) (Call, bool) {
 	return call, true
 }
 
-// apiCall gives a call of Docker's HTTP API, which Podman speaks too, the class of
-// the command that makes it.
-func apiCall(method, url string) string {
+// dockerURL reports whether a is a URL on one of Docker's TCP ports: 2375, or 2376 with TLS.
+func dockerURL(a string) bool {
+	host := hostOf(a)
+	return (strings.HasSuffix(host, ":2375") || strings.HasSuffix(host, ":2376")) && !strings.ContainsAny(host, " \t\n'\"{")
+}
+
+// hostOf returns the host and port of a URL, whose scheme curl does without.
+func hostOf(url string) string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(url, "http://"), "https://"), "/")
+	return host[strings.LastIndexByte(host, '@')+1:]
+}
+
+// apiPath returns the elements of a URL's path, without the version of Docker's API.
+func apiPath(url string) []string {
 	if i := strings.Index(url, "://"); i >= 0 {
 		url = url[i+3:]
 	}
@@ -96,7 +116,7 @@ func apiCall(method, url string) string {
 	path, _, _ = strings.Cut(path, "?")
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	if len(parts) > 16 {
-		return ""
+		return nil
 	}
 	if len(parts) > 0 && len(parts[0]) > 1 && parts[0][0] == 'v' && parts[0][1] >= '0' && parts[0][1] <= '9' { // v1.41
 		parts = parts[1:]
@@ -104,6 +124,13 @@ func apiCall(method, url string) string {
 	if len(parts) > 0 && parts[0] == "libpod" {
 		parts = parts[1:]
 	}
+	return parts
+}
+
+// apiCall gives a call of Docker's HTTP API, which Podman speaks too, the class of
+// the command that makes it.
+func apiCall(method, url string) string {
+	parts := apiPath(url)
 	if len(parts) == 0 {
 		return ""
 	}

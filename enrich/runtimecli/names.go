@@ -259,7 +259,7 @@ func worth(c *Command) bool {
 		return true
 	case kindClient:
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):], func(a string) bool {
-			return strings.Contains(a, "sock") || strings.IndexByte(a, ' ') > 0 && namesTool(a) || strings.Contains(a, "containerd-shim") || a == "k8s.io" || strings.HasPrefix(a, "--exec-id")
+			return strings.Contains(a, "sock") || strings.IndexByte(a, ' ') > 0 && namesTool(a) || strings.Contains(a, "containerd-shim") || strings.Contains(a, "containerd/s/") || dockerURL(a) || a == "k8s.io" || strings.HasPrefix(a, "--exec-id")
 		})
 	case kindInterpreter:
 		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one.
