@@ -39,7 +39,7 @@ func TestPackSeesEverySpelling(t *testing.T) {
 		t.Errorf("only %d spellings of %d commands", all.n, all.commands)
 	}
 	for _, how := range []string{
-		"alias", "flag=value", "short for long", "order", "environment", "config file", "sudo", "sh -c", "nsenter", "unshare", "busybox",
+		"alias", "flag=value", "short for long", "split short flags", "order", "environment", "config file", "sudo", "sh -c", "nsenter", "unshare", "busybox",
 		"k3s", "renamed copy", "symbolic link", "relative path", "working directory", "empty argument", "20 kB argument",
 	} {
 		if !slices.ContainsFunc(all.kinds, func(k *mutationKind) bool { return k.How == how && k.Gate && k.Spellings > 0 }) {

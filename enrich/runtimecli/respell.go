@@ -63,11 +63,15 @@ func Respell(c Command) []Respelling {
 			for _, s := range p.spellings(t) {
 				add(s.how, with(i, s.words...))
 			}
+		case p.joined != nil:
+			for _, s := range p.apart() {
+				add(s.how, with(i, s.words...))
+			}
 		}
 	}
 	// Flags of one command may come in any order.
 	for i := range len(l.pieces) - 1 {
-		if l.pieces[i].flag != nil && l.pieces[i+1].flag != nil {
+		if l.pieces[i].isFlag() && l.pieces[i+1].isFlag() {
 			n := slices.Clone(words)
 			n[i], n[i+1] = n[i+1], n[i]
 			add("order", n)
@@ -241,7 +245,11 @@ type piece struct {
 	name  string // of the flag, as written
 	value string
 	owner *verb // the command that has the flag
+
+	joined []piece // the flags in one word: -itv /:/host
 }
+
+func (p *piece) isFlag() bool { return p.flag != nil || p.joined != nil }
 
 func (p *piece) short() bool { return p.flag != nil && len(p.name) == 1 && len(p.text[0]) == 2 }
 
@@ -267,6 +275,13 @@ func layOut(t *tool, v *verb, args []string) *layout {
 		if len(a) > 1 && a[0] == '-' {
 			name, value, eq := strings.Cut(strings.TrimPrefix(a[1:], "-"), "=")
 			f := v.flag(name)
+			if t.joined && a[1] != '-' && len(name) > 1 && (t.short || f == nil) {
+				if p := join(t, v, args[i:]); p.joined != nil {
+					i += len(p.text) - 1
+					l.pieces = append(l.pieces, p)
+					continue
+				}
+			}
 			if f == nil || t.short && a[1] != '-' && len(name) > 1 {
 				l.payload = args[i:]
 				return l
@@ -292,6 +307,69 @@ func layOut(t *tool, v *verb, args []string) *layout {
 		n++
 	}
 	return l
+}
+
+// join reads a word of several short flags, the last of which may have a value in
+// the same word or the next one. It returns no flags if it is not sure.
+func join(t *tool, v *verb, args []string) piece {
+	p := piece{text: args[:1]}
+	letters := args[0][1:]
+	for i := range len(letters) {
+		f := v.flag(letters[i : i+1])
+		if f == nil || f.value && !t.short && i+1 < len(letters) {
+			return piece{}
+		}
+		one := piece{flag: f, name: letters[i : i+1], text: []string{"-" + letters[i:i+1]}, owner: v}
+		if f.value {
+			if one.value = letters[i+1:]; one.value == "" {
+				if len(args) < 2 {
+					return piece{}
+				}
+				one.value, p.text = args[1], args[:2]
+			}
+			one.text = append(one.text, one.value)
+			p.joined = append(p.joined, one)
+			return p
+		}
+		p.joined = append(p.joined, one)
+	}
+	return p
+}
+
+// apart are the ways to write flags that are joined in one word.
+func (p *piece) apart() []spelling {
+	var split, reversed, long, on []string
+	swapped := "-"
+	for i := range p.joined {
+		one := &p.joined[i]
+		name := one.longName()
+		split = append(split, one.text...)
+		reversed = append(slices.Clone(one.text), reversed...)
+		if one.flag.value {
+			long, on = append(long, name, one.value), append(on, name+"="+one.value)
+			continue
+		}
+		long, on = append(long, name), append(on, name+"=true")
+		swapped = "-" + one.name + swapped[1:]
+	}
+	out := []spelling{{"split short flags", split}, {"long for short", long}, {"flag=true", on}, {"order", reversed}}
+	if !p.joined[len(p.joined)-1].flag.value {
+		out = append(out, spelling{"order", []string{swapped}})
+	}
+	return out
+}
+
+// longName returns the flag by its long name, if it has one.
+func (p *piece) longName() string {
+	long := p.text[0]
+	for w := p.owner; w != nil; w = w.parent {
+		for name, f := range w.flags {
+			if f == p.flag && len(name) > 1 && (len(long) == 2 || "--"+name < long) {
+				long = "--" + name
+			}
+		}
+	}
+	return long
 }
 
 type spelling struct {

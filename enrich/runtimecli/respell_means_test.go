@@ -15,6 +15,9 @@ func TestRespellKeepsTheMeaning(t *testing.T) {
 		"ctr --address /run/containerd/containerd.sock run --rm --privileged --net-host --mount type=bind,src=/,dst=/host,options=rbind:rw docker.io/library/alpine:3 c1 sh",
 		"ctr images mount --rw docker.io/library/nginx:1 /mnt",
 		"crictl -r unix:///run/containerd/containerd.sock exec -i -t 9a77 sh",
+		"crictl exec -it 9a77 sh",
+		"nerdctl -n k8s.io run -itv /:/host -mx alpine:3 sh",
+		"docker run -dv/:/host alpine:3",
 		"nerdctl --namespace k8s.io run -i -t --privileged --pid=host -v /:/host alpine:3 chroot /host",
 		"docker -H unix:///run/docker.sock run -d --cap-add SYS_ADMIN alpine:3",
 		"podman exec -l sh",
@@ -37,6 +40,28 @@ func TestRespellKeepsTheMeaning(t *testing.T) {
 		}
 		if len(hows) < 10 {
 			t.Errorf("%s: only %d ways: %v", line, len(hows), hows)
+		}
+	}
+}
+
+// What one word joins is respelled flag by flag, and what follows it too.
+func TestRespellTakesJoinedFlagsApart(t *testing.T) {
+	got := map[string]bool{}
+	for _, r := range Respell(Command{Executable: "/usr/bin/crictl", Args: []string{"crictl", "exec", "-it", "3f4e", "sh"}}) {
+		line := strings.Join(r.Command.Args, " ")
+		got[r.How+": "+line[:min(len(line), 60)]] = true
+	}
+	for _, want := range []string{
+		"split short flags: crictl exec -i -t 3f4e sh",
+		"long for short: crictl exec --interactive --tty 3f4e sh",
+		"flag=true: crictl exec --interactive=true --tty=true 3f4e sh",
+		"order: crictl exec -ti 3f4e sh",
+		"order: crictl exec -t -i 3f4e sh",
+		"empty argument: crictl exec -it 3f4e sh ",
+		"20 kB argument: crictl exec -it 3f4e sh " + strings.Repeat("A", 36),
+	} {
+		if !got[want] {
+			t.Errorf("no %q among %v", want, got)
 		}
 	}
 }
