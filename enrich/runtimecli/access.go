@@ -2,6 +2,7 @@ package runtimecli
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -55,6 +56,7 @@ const (
 	roleBind
 	roleRootDir
 	roleOption
+	roleEntitlement
 )
 
 var roles = map[string]role{
@@ -67,7 +69,7 @@ var roles = map[string]role{
 	"devicerule": roleDeviceRule, "cap": roleCap, "secopt": roleSecurity, "apparmor": roleAppArmor, "loguri": roleLogURI,
 	"runtime": roleRuntime, "runtimeconfig": roleRuntimeConfig, "volumesfrom": roleVolumesFrom,
 	"propagation": rolePropagation, "sandbox": roleSandbox, "spec": roleSpec, "hooks": roleHooks,
-	"bind": roleBind, "rootdir": roleRootDir, "option": roleOption,
+	"bind": roleBind, "rootdir": roleRootDir, "option": roleOption, "entitlement": roleEntitlement,
 }
 
 // The words of namespace flags: what sharing the host's is called, and the kind in namespace:KIND:PATH.
@@ -189,6 +191,11 @@ func (p *parser) access(r role, value string) {
 		p.grant("rootfs:", value)
 	case roleOption:
 		p.option(value)
+	case roleEntitlement:
+		// What a build may ask for: its steps run as in a privileged container.
+		if slices.Contains(strings.Split(value, ","), "security.insecure") {
+			p.grant("privileged", "")
+		}
 	}
 }
 
@@ -307,20 +314,23 @@ func (p *parser) volume(value string) {
 	if !ok || source == "" {
 		return
 	}
+	_, options, _ := strings.Cut(rest, ":")
 	switch {
+	case everyday(source) && slices.Contains(strings.Split(options, ","), "ro"):
+		p.data(source)
 	case source[0] == '/', source[0] == '.', source[0] == '~':
 		p.bind(source)
 	case source[0] == '$' || source[0] == '`':
 		p.data(source) // a shell's word, left as it is
 	}
-	if _, options, ok := strings.Cut(rest, ":"); ok && strings.Contains(options, "shared") {
+	if strings.Contains(options, "shared") {
 		p.grant("mount-propagation:", options)
 	}
 }
 
 // mount takes --mount: type=bind,src=PATH,dst=PATH,…
 func (p *parser) mount(value string) {
-	kind, source, bind := "", "", false
+	kind, source, bind, readOnly := "", "", false, false
 	for field := range strings.SplitSeq(value, ",") {
 		field = strings.Trim(field, `" `)
 		k, v, _ := strings.Cut(field, "=")
@@ -332,11 +342,14 @@ func (p *parser) mount(value string) {
 		case "options", "o":
 			for option := range strings.SplitSeq(v, ":") {
 				bind = bind || option == "bind" || option == "rbind"
+				readOnly = option == "ro" || readOnly && option != "rw"
 				if strings.Contains(option, "shared") {
 					p.grant("mount-propagation:", option)
 				}
 			}
 			p.overlay(v)
+		case "ro", "readonly":
+			readOnly, _ = truth(v)
 		case "bind-propagation":
 			if strings.Contains(v, "shared") {
 				p.grant("mount-propagation:", v)
@@ -367,7 +380,7 @@ func (p *parser) mount(value string) {
 		bind = bind || strings.HasPrefix(source, "/dev/")
 	}
 	if bind {
-		if source[0] == '$' || source[0] == '`' {
+		if source[0] == '$' || source[0] == '`' || readOnly && everyday(source) {
 			p.data(source)
 			return
 		}
@@ -426,6 +439,23 @@ func (p *parser) data(at string) {
 	if len(p.call.Mounts) < maxAccess {
 		p.call.Mounts = append(p.call.Mounts, at)
 	}
+}
+
+// everyday reports whether a path, mounted read-only, is what containers are given
+// every day, the time and names and certificates of their host, and no secret.
+func everyday(at string) bool {
+	switch at = path.Clean(at); at {
+	case "/etc/localtime", "/etc/timezone", "/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc/os-release", "/etc/nsswitch.conf", "/etc/pki/tls/cert.pem",
+		"/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem":
+		return true
+	}
+	for _, dir := range [...]string{"/usr/share/zoneinfo", "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust", "/etc/ca-certificates", "/usr/share/ca-certificates",
+		"/usr/local/share/ca-certificates"} {
+		if rest, ok := strings.CutPrefix(at, dir); ok && (rest == "" || rest[0] == '/') {
+			return true
+		}
+	}
+	return false
 }
 
 // systemPath reports whether a bind of the clean path gives more than data: the
