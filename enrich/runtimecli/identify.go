@@ -2,6 +2,7 @@ package runtimecli
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -173,7 +174,7 @@ func identify(c *Command, env []string, onlyStrong bool) (Call, bool) {
 		if p.bad || p.call.UnknownVerb || p.call.Command == name {
 			continue
 		}
-		n, ok := p.score()
+		n, ok := p.score(args)
 		if !ok || !p.mark || onlyStrong && !p.strong {
 			continue
 		}
@@ -186,7 +187,7 @@ func identify(c *Command, env []string, onlyStrong bool) (Call, bool) {
 
 // score weighs the command itself and its arguments, after its flags.
 // It reports false when arguments lack that the tool would insist on.
-func (p *parser) score() (int, bool) {
+func (p *parser) score(args []string) (int, bool) {
 	c := &p.call
 	n := p.points
 	switch c.Command {
@@ -265,6 +266,14 @@ func (p *parser) score() (int, bool) {
 		n += 10
 		if hexID(c.Container, 64) {
 			n, p.mark = n+60, true
+		}
+	case "ctr images mount":
+		if imageScore(c.Image) >= 70 && strings.HasPrefix(args[len(args)-1], "/") {
+			n, p.mark = n+100, true // no other program mounts an image of a registry
+		}
+	case "ctr snapshots mounts", "ctr snapshots prepare", "ctr snapshots view":
+		if slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "sha256:") }) {
+			n, p.mark = n+100, true // whose keys are the digests of layers
 		}
 	case "docker cp", "nerdctl cp", "podman cp":
 		if c.Container == "" {

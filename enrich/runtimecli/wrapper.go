@@ -286,6 +286,15 @@ func (u *unwrapper) launcher(name string, args []string, depth int) {
 					break
 				}
 			}
+		case "images":
+			// microk8s images import, which is ctr's with the standard input for a file.
+			if name == "microk8s" && i+1 < len(args) && args[i+1] == "import" {
+				file := "-"
+				if i+2 < len(args) {
+					file = args[i+2]
+				}
+				u.words([]string{"ctr", "images", "import", file}, depth)
+			}
 		default:
 			if name == "lima" {
 				u.words(args[i:], depth)
