@@ -34,6 +34,9 @@ type courier struct {
 	last    time.Time // when that before done was appended
 	stats   SinkStats
 
+	gone     uint64    // records given up that the log was not told of yet,
+	toldGone time.Time // and when it was told of some
+
 	// Only run uses these.
 	seg    *segment
 	file   *os.File // of seg

@@ -493,11 +493,17 @@ func (b *Outbox) removeOldest(why string) bool {
 	return true
 }
 
-// giveUp says that records are gone, to the log and to those that are behind.
+// giveUp says that records are gone, to those that are behind and to the log: once a
+// minute at most, for a full outbox gives some up for each that comes.
 func (b *Outbox) giveUp(first, end uint64, why string) {
+	now := b.o.Clock.Now()
 	for _, c := range b.couriers {
 		if from := max(first, c.fetched); from < end {
-			b.o.Log.Error("outbox: alerts are given up: "+why, "sink", c.name, "alerts", end-from)
+			c.gone += end - from
+			if c.toldGone.IsZero() || now.Sub(c.toldGone).Abs() >= time.Minute {
+				b.o.Log.Error("outbox: alerts are given up: "+why, "sink", c.name, "alerts", c.gone)
+				c.gone, c.toldGone = 0, now
+			}
 		}
 		c.rouse()
 	}
