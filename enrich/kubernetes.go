@@ -20,6 +20,8 @@ type requestFields struct {
 	ofNamespace, ofPod, ofName event.Field // the runtime's record of a container
 	cut                        event.Field
 
+	interactive event.Field
+
 	exec, requested, joinedBy, unjoined, repeated, periodic, behind event.Field
 }
 
@@ -31,8 +33,9 @@ func newRequestFields(s *event.Schema) requestFields {
 		namespace: f("objectRef.namespace"), name: f("objectRef.name"), uid: f("objectRef.uid"), uri: f("requestURI"),
 		outcome:     s.Field("event.outcome"),
 		ofNamespace: s.Field("orchestrator.namespace"), ofPod: s.Field("orchestrator.resource.name"), ofName: s.Field("container.name"),
-		cut:  s.Field("process.Ext.command_line_truncated"),
-		exec: own("exec"), requested: own("requested"), joinedBy: own("joined_by"), unjoined: own("unjoined"), behind: own("behind"),
+		interactive: s.Field("process.interactive"),
+		cut:         s.Field("process.Ext.command_line_truncated"),
+		exec:        own("exec"), requested: own("requested"), joinedBy: own("joined_by"), unjoined: own("unjoined"), behind: own("behind"),
 		repeated: s.Field("orlop.container.repeated"), periodic: s.Field("orlop.container.periodic"),
 	}
 	for i, object := range [...]string{"requestObject.", "responseObject."} {
@@ -56,6 +59,7 @@ type request struct {
 	id      string
 	of      pod
 	command uint64 // hash of what is to run; 0 is unknown
+	tty     answer // whether it is to have a terminal
 	key     string // what it has in common with the event of its process
 	used    bool
 }
@@ -67,6 +71,7 @@ type entrance struct {
 	key     string
 	of      pod
 	command [3]uint64
+	tty     answer
 }
 
 const (
@@ -89,9 +94,12 @@ func (n *entrance) size() int {
 func (r *request) within(t int64) bool { return r.at <= t && t-r.at <= asked }
 
 // asks reports whether r is a request for what e is. The pod is compared if that of e
-// is known, the container if both say which.
+// is known, the container and the terminal if both say which.
 func (r *request) asks(e *entrance) bool {
 	if r.command != 0 && e.command[0] != 0 && !slices.Contains(e.command[:], r.command) {
+		return false
+	}
+	if r.tty != 0 && e.tty != 0 && r.tty != e.tty {
 		return false
 	}
 	if e.of.name == "" {
@@ -161,7 +169,7 @@ func (x *Enricher) api(e *event.Event) {
 	}
 	if u, err := url.ParseRequestURI(first(e.Get(f.uri)).Str()); err == nil {
 		q := u.Query()
-		r.command = commandOf(q["command"])
+		r.command, r.tty = commandOf(q["command"]), answerOf(q.Get("tty") == "true")
 		if name := q.Get("container"); len(name) <= 256 {
 			r.of.container = strings.Clone(name)
 		}
@@ -193,6 +201,9 @@ func (x *Enricher) api(e *event.Event) {
 func (x *Enricher) entered(s *sight, c *proc, k *container) {
 	e, f := s.e, &x.kf
 	n := entrance{at: s.t, key: c.entity, of: k.of}
+	if v := first(e.Get(f.interactive)); v.Kind() == event.KindBool {
+		n.tty = answerOf(v.Bool())
+	}
 	by := "names"
 	if n.of.name == "" {
 		if n.of, by = x.podOf(k.id), "container"; n.of.name == "" {

@@ -25,6 +25,7 @@ type RequestState struct {
 	ID      string
 	Of      PodState
 	Command uint64
+	TTY     int8
 	Key     string
 	Used    bool
 }
@@ -35,6 +36,7 @@ type EntranceState struct {
 	Key     string
 	Of      PodState
 	Command [3]uint64
+	TTY     int8
 }
 
 // A PodState is a pod, or a container of one, and an id of it.
@@ -145,10 +147,10 @@ type WaitingState struct {
 func (x *Enricher) State() *State {
 	s := &State{Audited: x.audited, Processes: make([]ProcessState, 0, len(x.procs))}
 	for _, r := range x.requests {
-		s.Requests = append(s.Requests, RequestState{r.at, r.id, r.of.state("", false), r.command, r.key, r.used})
+		s.Requests = append(s.Requests, RequestState{r.at, r.id, r.of.state("", false), r.command, int8(r.tty), r.key, r.used})
 	}
 	for _, n := range x.entrances {
-		s.Entrances = append(s.Entrances, EntranceState{n.at, n.key, n.of.state("", false), n.command})
+		s.Entrances = append(s.Entrances, EntranceState{n.at, n.key, n.of.state("", false), n.command, int8(n.tty)})
 	}
 	s.Forgotten, s.Behind = x.forgotten, x.behind
 	for id, p := range x.olderPods {
@@ -221,11 +223,11 @@ func (k *container) state(recent bool) ContainerState {
 func (x *Enricher) Restore(s *State) error {
 	x.audited, x.forgotten, x.behind = s.Audited, s.Forgotten, s.Behind
 	for _, r := range s.Requests {
-		x.requests = append(x.requests, request{r.At, r.ID, r.Of.pod(), r.Command, r.Key, r.Used})
+		x.requests = append(x.requests, request{r.At, r.ID, r.Of.pod(), r.Command, answer(r.TTY), r.Key, r.Used})
 		x.known += x.requests[len(x.requests)-1].size()
 	}
 	for _, n := range s.Entrances {
-		x.entrances = append(x.entrances, entrance{n.At, n.Key, n.Of.pod(), n.Command})
+		x.entrances = append(x.entrances, entrance{n.At, n.Key, n.Of.pod(), n.Command, answer(n.TTY)})
 		x.known += x.entrances[len(x.entrances)-1].size()
 	}
 	x.pods, x.olderPods = map[string]pod{}, map[string]pod{}

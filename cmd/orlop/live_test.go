@@ -610,8 +610,10 @@ func TestExecIsJoinedWithTheAPI(t *testing.T) {
 	}
 	f("", "")
 	// The sequence, and its events: what was asked for, by whom, and what was run.
-	f("web-0", "Pod Entered Through the Kubernetes API, Pod Entered Through the Kubernetes API by ann@example.org, Pod Entered Through the Kubernetes API by root")
-	f("db-0", "Pod Entered Without the Kubernetes API by root")
+	// The container is gone before its probes can show a period.
+	const probes = "Command Run in a Pod Without the Kubernetes API by root, "
+	f("web-0", probes+"Pod Entered Through the Kubernetes API, Pod Entered Through the Kubernetes API by ann@example.org, Pod Entered Through the Kubernetes API by root")
+	f("db-0", probes+"Pod Entered Without the Kubernetes API by root")
 }
 
 // later returns a document as it would be that much later, of other processes.
