@@ -169,7 +169,9 @@ func (x *Enricher) api(e *event.Event) {
 	}
 	if u, err := url.ParseRequestURI(first(e.Get(f.uri)).Str()); err == nil {
 		q := u.Query()
-		r.command, r.tty = commandOf(q["command"]), answerOf(q.Get("tty") == "true")
+		if r.command = commandOf(q["command"]); r.command != 0 {
+			r.tty = answerOf(q.Get("tty") == "true")
+		}
 		if name := q.Get("container"); len(name) <= 256 {
 			r.of.container = strings.Clone(name)
 		}
