@@ -86,11 +86,8 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		call, ok = runtimecli.Parse(cmd)
 	}
 	if !ok {
-		if call, ok = inline(cmd); !ok {
-			return
-		}
+		return
 	}
-	call = behind(cmd, call)
 	text := func(field event.Field, v string) { x.fillText(e, field, v) }
 	list := func(field event.Field, vs []string) {
 		if len(vs) == 0 {
@@ -121,7 +118,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	list(f.via, call.Via)
 	list(f.files, call.Files)
 	text(f.confidence, call.Confidence.String())
-	if call.Tool == "nsenter" && readsNetwork(x.args, &call) {
+	if readsNetwork(&call) {
 		x.fill(e, f.readsNetwork, event.Bool(true))
 	}
 	if call.UnknownVerb {

@@ -71,8 +71,9 @@ func (u *unwrapper) interpreter(name string, args []string, depth int) {
 }
 
 // code looks at the strings of a program in another language that are given to what
-// starts processes: system("…"), subprocess.run([…, …]), exec qw(…), `…`. No language
-// is parsed; strings, and the calls that they stand in, are alike in most.
+// starts processes: system("…"), subprocess.run([…, …]), exec qw(…), `…`; and at those
+// that name a runtime's socket. No language is parsed; strings, and the calls that they
+// stand in, are alike in most.
 func (u *unwrapper) code(lang, s string, depth int) {
 	u.partial = true
 	if len(s) > maxScript {
@@ -105,7 +106,7 @@ func (u *unwrapper) code(lang, s string, depth int) {
 			}
 		}
 		after := strings.TrimLeft(s[end:], " \t\n")
-		runs, connects := false, false
+		runs, looks := false, false
 		for _, name := range callers(s[max(0, start-maxCall):start]) {
 			if containsAny(name, "b64decode", "base64_decode", "decode64", "atob") {
 				for i, w := range words {
@@ -121,7 +122,7 @@ func (u *unwrapper) code(lang, s string, depth int) {
 				return
 			}
 			runs = runs || starts(name)
-			connects = connects || containsAny(name, "connect", "client", "session", "adapter")
+			looks = looks || containsAny(name, "stat", "exist", "access", "isfile", "print", "puts", "echo")
 			if name == "open" && len(words) > 0 {
 				if w := strings.TrimSpace(words[0]); w == "-|" || w == "|-" {
 					words, runs = words[1:], true
@@ -135,15 +136,9 @@ func (u *unwrapper) code(lang, s string, depth int) {
 			to := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyz/"))]
 			runs = runs || to == "getline" || classify(base(to)) == kindShell
 		}
-		if connects {
-			for _, w := range words {
-				if runtime, sure := Socket(w, u.cwd); runtime != "" && sure > Guess {
-					via := u.via
-					u.via = via[:max(0, len(via)-1)] // it is the tool here, not a wrapper
-					u.add(Call{Tool: lang, IdentifiedBy: "name", Command: lang, Behaviours: []string{"socket-client"}, Address: strings.TrimPrefix(w, "unix://")})
-					u.via = via
-					break
-				}
+		for _, w := range words {
+			if !looks {
+				u.socketIn(lang, w)
 			}
 		}
 		switch {
@@ -205,6 +200,26 @@ func (u *unwrapper) code(lang, s string, depth int) {
 		}
 	}
 	flush()
+}
+
+// socketIn takes a string that names a runtime's socket by a path that is no other's, with
+// what may come after it in a URL, for what its program speaks to.
+func (u *unwrapper) socketIn(lang, w string) {
+	end := strings.Index(w, ".sock")
+	if end < 0 {
+		return // Fast path: nearly no string names a socket.
+	}
+	end += len(".sock")
+	if strings.HasPrefix(w[end:], ".ttrpc") {
+		end += len(".ttrpc")
+	}
+	w = w[:end]
+	if runtime, sure := Socket(w, u.cwd); runtime != "" && sure > Guess {
+		via := u.via
+		u.via = via[:max(0, len(via)-1)] // it is the tool here, not a wrapper
+		u.add(Call{Tool: lang, IdentifiedBy: "name", Command: lang, Behaviours: []string{"socket-client"}, Address: strings.TrimPrefix(w, "unix://")})
+		u.via = via
+	}
 }
 
 // literal returns the string that begins at s[i], and the index of its last byte.

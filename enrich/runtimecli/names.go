@@ -262,9 +262,9 @@ func worth(c *Command) bool {
 			return strings.Contains(a, "sock") || strings.IndexByte(a, ' ') > 0 && namesTool(a) || strings.Contains(a, "containerd-shim") || strings.Contains(a, "containerd/s/") || dockerURL(a) || a == "k8s.io" || strings.HasPrefix(a, "--exec-id")
 		})
 	case kindInterpreter:
-		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one.
+		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one or a socket.
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(16, len(c.Args))], func(a string) bool {
-			return namesTool(a) || len(a) > 20 && containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`) // put together
+			return namesTool(a) || strings.Contains(a, ".sock") || len(a) > 20 && containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`) // put together
 		})
 	}
 	if k == kindWrapper && slices.ContainsFunc(c.Args, machineFlag) {

@@ -748,7 +748,7 @@ func (u *unwrapper) enter(args []string, depth int) {
 	const kinds = "muinpUCT"
 	kindOf := map[byte]string{'m': "mnt", 'u': "uts", 'i': "ipc", 'n': "net", 'p': "pid", 'U': "user", 'C': "cgroup", 'T': "time"}
 	longOf := map[string]byte{"mount": 'm', "uts": 'u', "ipc": 'i', "net": 'n', "pid": 'p', "user": 'U', "cgroup": 'C', "time": 'T'}
-	target, all := "", false
+	target, all, apart := "", false, false // apart: it takes a root or folder of its own
 	type entered struct {
 		kind byte
 		at   string
@@ -778,6 +778,8 @@ loop:
 				}
 			case opt == "all":
 				all = true
+			case opt == "root" || opt == "wd":
+				apart = true
 			case longOf[opt] != 0:
 				want = append(want, entered{longOf[opt], value})
 			}
@@ -803,6 +805,7 @@ loop:
 					}
 					want = append(want, entered{letter, ""})
 				case letter == 'r' || letter == 'w':
+					apart = true
 					if strings.HasPrefix(after, "/") {
 						continue loop
 					}
@@ -819,6 +822,7 @@ loop:
 		}
 	}
 	for _, w := range want {
+		p.call.Entered = append(p.call.Entered, kindOf[w.kind])
 		switch {
 		case w.at != "":
 			// A file of /proc names a process; a file made by ip-netns or a CNI plugin does not.
@@ -832,6 +836,9 @@ loop:
 		case target == "1":
 			p.grant(hostNamespace[kindOf[w.kind]], "")
 		}
+	}
+	if apart {
+		p.call.Entered = append(p.call.Entered, "root")
 	}
 	own := -1
 	if found {
