@@ -55,7 +55,7 @@ type index struct {
 	left  []uint64 // the branches that are left
 	live  []int    // the words of left that are not 0
 	have  []uint64 // the branches that have what they need of a field
-	todo  []uint64 // the fields that a branch that is left asks for
+	open  []uint64 // the fields that a branch that is left asks for
 	there []uint64 // the fields that the event has
 	key   []byte   // of its kind
 }
@@ -137,7 +137,7 @@ func newIndex(rules []*active) *index {
 	x.width = (len(x.fields) + 63) / 64
 	x.asked, x.words = make([]uint64, len(all)*x.width), make([]uint64, words*x.width)
 	x.left, x.have = make([]uint64, words), make([]uint64, words)
-	x.live, x.todo, x.there = make([]int, 0, words), make([]uint64, x.width), make([]uint64, x.width)
+	x.live, x.open, x.there = make([]int, 0, words), make([]uint64, x.width), make([]uint64, x.width)
 	for i := range x.fields {
 		x.fields[i].asks = make([]uint64, words)
 		x.fields[i].search = make([]uint64, words)
@@ -200,19 +200,19 @@ func (x *index) match(e *event.Event, hits []*active, m *meter) []*active {
 func (x *index) sift(e *event.Event) {
 	n := x.begin(e)
 	planned := n
-	for i := range x.todo {
-		for x.todo[i] != 0 {
+	for i := range x.open {
+		for x.open[i] != 0 {
 			if n <= 1 {
 				return // to try it is as cheap
 			}
-			f := i*64 + bits.TrailingZeros64(x.todo[i])
-			x.todo[i] &= x.todo[i] - 1
+			f := i*64 + bits.TrailingZeros64(x.open[i])
+			x.open[i] &= x.open[i] - 1
 			n = x.narrow(&x.fields[f], e)
 			if n <= planned/2 {
 				planned = n
 				x.plan()
-				x.todo[i] &^= 1<<(f%64+1) - 1
-				clear(x.todo[:i])
+				x.open[i] &^= 1<<(f%64+1) - 1
+				clear(x.open[:i])
 			}
 		}
 	}
@@ -242,7 +242,7 @@ func (x *index) begin(e *event.Event) int {
 	}
 	x.plan()
 	for f := range x.common {
-		x.todo[f/64] &^= 1 << (f % 64)
+		x.open[f/64] &^= 1 << (f % 64)
 	}
 	if k != nil {
 		x.remember(k, n)
@@ -252,7 +252,7 @@ func (x *index) begin(e *event.Event) int {
 
 // plan finds the fields that the branches that are left ask for, or some more.
 func (x *index) plan() {
-	clear(x.todo)
+	clear(x.open)
 	for _, w := range x.live {
 		left := x.left[w]
 		if bits.OnesCount64(left) > 16 {
@@ -263,14 +263,14 @@ func (x *index) plan() {
 			x.ask(x.asked[(w*64+bits.TrailingZeros64(left))*x.width:])
 		}
 	}
-	for i := range x.todo {
-		x.todo[i] &= x.there[i]
+	for i := range x.open {
+		x.open[i] &= x.there[i]
 	}
 }
 
 func (x *index) ask(fields []uint64) {
-	for i := range x.todo {
-		x.todo[i] |= fields[i]
+	for i := range x.open {
+		x.open[i] |= fields[i]
 	}
 }
 
@@ -310,7 +310,7 @@ type kind struct {
 	n     int // branches that are left
 	live  []int
 	left  []uint64 // by live
-	todo  []uint64
+	open  []uint64
 }
 
 const (
@@ -387,7 +387,7 @@ func (x *index) missed() {
 func (x *index) remember(k *kind, n int) {
 	k.known, k.n = true, n
 	k.live = append(k.live[:0], x.live...)
-	k.todo = append(k.todo[:0], x.todo...)
+	k.open = append(k.open[:0], x.open...)
 	k.left = k.left[:0]
 	for _, w := range x.live {
 		k.left = append(k.left, x.left[w])
@@ -397,7 +397,7 @@ func (x *index) remember(k *kind, n int) {
 // recall leaves what is left for k.
 func (x *index) recall(k *kind) {
 	x.live = append(x.live[:0], k.live...)
-	copy(x.todo, k.todo)
+	copy(x.open, k.open)
 	for i, w := range k.live {
 		x.left[w] = k.left[i]
 	}

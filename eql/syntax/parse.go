@@ -84,15 +84,15 @@ func (p *parser) height(x Expr) {
 		x Expr
 		n int
 	}
-	todo := []level{{x, 1}}
-	for len(todo) > 0 {
-		at := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	levels := []level{{x, 1}}
+	for len(levels) > 0 {
+		at := levels[len(levels)-1]
+		levels = levels[:len(levels)-1]
 		if at.n > MaxDepth {
 			p.report(at.x.Span(), "", "nested deeper than the limit of %d levels", MaxDepth)
 			return
 		}
-		children(at.x, func(y Expr) { todo = append(todo, level{y, at.n + 1}) })
+		children(at.x, func(y Expr) { levels = append(levels, level{y, at.n + 1}) })
 	}
 }
 
