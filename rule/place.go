@@ -126,3 +126,14 @@ func escape(s string) (from, to int) {
 	}
 	return 2 + digits, utf8.RuneLen(r)
 }
+
+// TextAt is the string at a key of a TOML file, and its place. The key is written as for
+// [Rule.Mistake]; the Text of one that the file lacks is empty.
+func TextAt(name string, file []byte, key string) syntax.Source {
+	d := &document{src: syntax.Source{Name: name, Text: string(file)}}
+	n := d.parse().below(key)
+	if n.kind != kString {
+		return syntax.Source{Name: name}
+	}
+	return syntax.Source{Name: name, Text: n.text, Place: d.place(n)}
+}

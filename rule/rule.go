@@ -21,7 +21,6 @@ package rule
 import (
 	"encoding/json"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 
@@ -336,16 +335,6 @@ func (r *Rule) MarshalJSON() ([]byte, error) { return json.Marshal(r.Parameters(
 func (r *Rule) Mistake(key, msg, hint string) *syntax.Error {
 	// Mistakes are rare and 2,000 trees are large: read the file again.
 	d := &document{src: syntax.Source{Name: r.File, Text: r.text}}
-	n := d.parse()
-	for name := range strings.SplitSeq(key, ".") {
-		next := n.get(name)
-		if i, err := strconv.Atoi(name); err == nil && 0 <= i && i < len(n.items) {
-			next = n.items[i]
-		}
-		if next == nil {
-			break
-		}
-		n = next
-	}
+	n := d.parse().below(key)
 	return &syntax.Error{Class: Invalid, Src: d.src, Range: n.at, Msg: msg, Hint: hint}
 }

@@ -68,6 +68,21 @@ func (n *node) get(name string) *node {
 	return n.find[name]
 }
 
+// below returns what is at a dotted key, as far as there is something.
+func (n *node) below(key string) *node {
+	for name := range strings.SplitSeq(key, ".") {
+		next := n.get(name)
+		if i, err := strconv.Atoi(name); err == nil && 0 <= i && i < len(n.items) {
+			next = n.items[i]
+		}
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	return n
+}
+
 func (n *node) add(name string, at syntax.Range, val *node) *node {
 	n.keys = append(n.keys, &entry{name, at, val})
 	n.find[name] = val

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 
 	"github.com/spf13/cobra"
@@ -36,8 +37,12 @@ variable of the environment.
 			if _, err := goodRules(c.Rules); err != nil {
 				return &failure{exitUsage, err}
 			}
-			_, err = loadTuning(c.Tuning, event.NewSchema())
-			return err
+			tuning, err := loadTuning(c.Tuning, event.NewSchema())
+			if err != nil {
+				return err
+			}
+			remark(cmd.ErrOrStderr(), tuning)
+			return nil
 		},
 	})
 	cmd.AddCommand(&cobra.Command{
@@ -71,6 +76,13 @@ variable of the environment.
 		},
 	})
 	return cmd
+}
+
+// remark prints what a tuning takes in that its author may not have meant.
+func remark(w io.Writer, t *agent.Tuning) {
+	for _, text := range t.Warnings {
+		warn(w, "%s", text)
+	}
 }
 
 // loadConfig reads a configuration. The state directory is that of a flag, if one is

@@ -296,6 +296,7 @@ func newRulesCheck() *cobra.Command {
 	var (
 		paths    []string
 		output   string
+		file     string
 		warnings bool
 	)
 	cmd := &cobra.Command{
@@ -304,11 +305,17 @@ func newRulesCheck() *cobra.Command {
 		Long: `Check reads rule files, compiles every query and runs every [[test]]. It prints
 each mistake with its place, and exits with 1 if there are any.
 
+With --tuning, it also says which rules of the pack that file silences for anybody.
+
 ` + exitCodes,
 		Example: `  orlop rules check
   orlop rules check --warnings rules/`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := compile(append(paths, args...))
+			if err != nil {
+				return err
+			}
+			tuning, err := loadTuning(file, event.NewSchema())
 			if err != nil {
 				return err
 			}
@@ -347,6 +354,7 @@ each mistake with its place, and exits with 1 if there are any.
 				return err
 			}
 			w := cmd.ErrOrStderr()
+			remark(w, tuning)
 			runs := 0
 			for _, s := range c.statuses {
 				if s.Idle == "" {
@@ -366,6 +374,7 @@ each mistake with its place, and exits with 1 if there are any.
 	}
 	addRules(cmd, &paths)
 	addOutput(cmd, &output)
+	cmd.Flags().StringVar(&file, "tuning", "", "say what the tuning in `FILE` silences")
 	cmd.Flags().BoolVarP(&warnings, "warnings", "w", false, "print warnings too")
 	return cmd
 }

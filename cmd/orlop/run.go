@@ -118,7 +118,7 @@ account for every event.`
 	addOutput(cmd, &output, "none")
 	memory.add(cmd)
 	cmd.Flags().StringVarP(&file, "config", "c", "", "read the configuration in `FILE` (YAML)")
-	cmd.Flags().StringVar(&tuning, "tuning", "", "who is exempt from what: host roles, users, automation (`FILE`; default: the kubelet and the runtimes themselves)")
+	cmd.Flags().StringVar(&tuning, "tuning", "", "who is exempt from what, beside the kubelet, the runtimes and known agents: host roles, users, automation (`FILE`)")
 	cmd.Flags().StringVar(&state, "state", "", "keep what outlives a run in `DIR`")
 	cmd.Flags().StringVar(&listen, "listen", "", "serve /metrics, /healthz, /readyz and /status at `ADDRESS`, such as 127.0.0.1:7070")
 	cmd.Flags().StringVar(&logFormat, "log-format", "text", "text or json")
@@ -236,6 +236,7 @@ func (d *service) run(cmd *cobra.Command) error {
 	if live.Tuning, err = loadTuning(c.Tuning, schema); err != nil {
 		return err
 	}
+	d.remark(live.Tuning)
 	emit, closeOutput, err := d.output(cmd)
 	if err != nil {
 		return err
@@ -533,10 +534,18 @@ func (d *service) reload(c *agent.Config) {
 		d.live.Refuse(err)
 	} else if err = d.live.Reload(rules, tuning); err == nil {
 		d.c = c
+		d.remark(tuning)
 		d.log.Info("rules are reloaded", "rules", len(rules))
 		return
 	}
 	d.log.Error("the new rules are refused; those that run stay", "reason", err)
+}
+
+// remark logs what a tuning takes in that its author may not have meant.
+func (d *service) remark(t *agent.Tuning) {
+	for _, w := range t.Warnings {
+		d.log.Warn("the tuning exempts more than it may mean to", "entry", w)
+	}
 }
 
 // goodRules are the rules that paths name, if nothing is wrong with any.

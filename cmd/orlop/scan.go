@@ -35,7 +35,7 @@ type reading struct {
 func (r *reading) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.format, "format", "", "what the input is: "+strings.Join(agent.Formats(), ", ")+" (default: found out for each file)")
 	cmd.Flags().BoolVar(&r.noEnrich, "no-enrich", false, "see events as they were recorded, as Elasticsearch would")
-	cmd.Flags().StringVar(&r.tuning, "tuning", "", "who is exempt from what: host roles, users, automation (`FILE`; default: the kubelet and the runtimes themselves)")
+	cmd.Flags().StringVar(&r.tuning, "tuning", "", "who is exempt from what, beside the kubelet, the runtimes and known agents: host roles, users, automation (`FILE`)")
 	cmd.Flags().StringVar(&r.deadLetter, "dead-letter", "", "write what cannot be read to this `FILE`, as NDJSON with its place and the reason")
 	cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(agent.Formats(), cobra.ShellCompDirectiveNoFileComp))
 }
@@ -45,15 +45,11 @@ func (r *reading) replay(cmd *cobra.Command, s *event.Schema, args []string) (*a
 	if r.format != "" && !slices.Contains(agent.Formats(), r.format) {
 		return nil, nil, usage("--format %q: expected %s", r.format, strings.Join(agent.Formats(), ", "))
 	}
-	tuning, err := agent.LoadTuning(r.tuning, s)
+	tuning, err := loadTuning(r.tuning, s)
 	if err != nil {
-		code := exitUsage
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			code = exitIO
-		}
-		return nil, nil, &failure{code, err}
+		return nil, nil, err
 	}
+	remark(cmd.ErrOrStderr(), tuning)
 	inputs, err := openInputs(args, cmd.InOrStdin())
 	if err != nil {
 		return nil, nil, err

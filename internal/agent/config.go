@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Sources    []SourceConfig     `yaml:"sources" doc:"Where events come from; without any, the best source that works here."`
 	Rules      []string           `yaml:"rules" doc:"Rule files, and folders of them, which are watched for changes; without any, the built-in pack."`
-	Tuning     string             `yaml:"tuning" doc:"File that says who is exempt from what; without it, the kubelet and the runtimes themselves are."`
+	Tuning     string             `yaml:"tuning" doc:"File that says who is exempt from what, beside the kubelet, the runtimes and known agents."`
 	State      string             `yaml:"state" doc:"Directory for what outlives a run: pending sequences, places in files, alerts that were raised. Without it a restart begins anew."`
 	Checkpoint time.Duration      `yaml:"checkpoint" doc:"How often the state is written."`
 	Listen     string             `yaml:"listen" doc:"Address of /metrics, /healthz, /readyz and /status, such as 127.0.0.1:7070. Without it nothing listens but a socket in the state directory."`

@@ -16,33 +16,58 @@ import (
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/expr"
+	"github.com/orlop/orlop/rule"
 )
 
 // A Tuning says who may do below the API what the rules look for. It is one
 // file of lists:
+//
+//	remove = ["portainer"]              # entries of the built-in file that do not hold
 //
 //	[[role]]                            # orlop.host.role of events
 //	name  = "bastion"
 //	host  = ["bastion-*"]               # host.name
 //	label = { "node.role" = ["bastion"] } # labels.*
 //
+//	[[peer]]                            # orlop.socket.peer of connects to a runtime's socket
+//	name       = "our monitoring"
+//	executable = ["/opt/mon/agent"]     # process.executable
+//	unit       = ["mon.service"]        # systemd's, of the system, by the cgroup
+//	image      = ["registry.corp/mon*"] # container.image.name
+//	namespace  = ["monitoring"]         # orchestrator.namespace
+//	user       = ["root"]
+//	role       = ["worker"]
+//	daemon     = true                   # no login has started it, as far as the source says
+//
 //	[[exempt]]                          # orlop.tuning.exempt = true
 //	name     = "nightly image clean-up"
 //	role     = ["worker"]
-//	user     = ["root"]                 # user.name, user.id or the login user
+//	login    = ["sre-kim"]              # the login user
+//	user     = ["janitor"]              # the login user, else user.name or user.id
 //	parent   = ["/opt/janitor/janitor"] # the parent's executable
-//	ancestor = ["/usr/sbin/crond"]      # that of any ancestor that was shown
+//	ancestor = ["/opt/janitor/*"]       # that of any ancestor that was shown
+//	daemon   = true
 //	where    = 'process where orlop.runtime.behaviour == "image-delete"'
 //	until    = "2027-01-01"
 //
 // All the keys of an entry have to hold; of a list, one element. Patterns know
-// * and ?, and are case-sensitive. init and systemd are nobody's excuse: every
-// orphan has them as its parent, so an entry that names them is refused.
+// * and ?, and are case-sensitive. A file adds to the built-in one (tuning.toml beside
+// this file); an entry of the same name takes the place of a built-in one.
+//
+// A name alone exempts nobody: whose executable is not written with the folder that it
+// is installed in could be a copy of anything. A peer in a container is known by the image or the
+// namespace, which the runtime says, and not by a path in files of its own. init and systemd are nobody's
+// excuse: every orphan has them as its parent, so an entry that names them is refused.
 type Tuning struct {
-	roles   []rolePred
-	exempts []exemptPred
+	// Warnings are of entries that say more than their author may have meant.
+	Warnings []string
 
-	role, exempt, by event.Field
+	roles   []rolePred
+	peers   []entryPred
+	exempts []entryPred
+	connect expr.Pred // to a runtime's socket
+
+	socket, role, peer, exempt, by event.Field
 }
 
 type rolePred struct {
@@ -50,24 +75,52 @@ type rolePred struct {
 	pred expr.Pred
 }
 
-type exemptPred struct {
+// An entryPred is a [[peer]] or an [[exempt]].
+type entryPred struct {
 	name  string
+	roles []string
 	preds []expr.Pred
 	until time.Time
 }
 
+// holds reports whether all that the entry asks for is so of e.
+func (x *entryPred) holds(e *event.Event) bool {
+	if !x.until.IsZero() && !e.Time.Before(x.until) {
+		return false
+	}
+	for _, p := range x.preds {
+		if !p.Match(e) {
+			return false
+		}
+	}
+	return true
+}
+
 type tuningFile struct {
-	Role []struct {
+	Remove []string `toml:"remove"`
+	Role   []struct {
 		Name  string              `toml:"name"`
 		Host  []string            `toml:"host"`
 		Label map[string][]string `toml:"label"`
 	} `toml:"role"`
+	Peer []struct {
+		Name       string   `toml:"name"`
+		Executable []string `toml:"executable"`
+		Unit       []string `toml:"unit"`
+		Image      []string `toml:"image"`
+		Namespace  []string `toml:"namespace"`
+		User       []string `toml:"user"`
+		Role       []string `toml:"role"`
+		Daemon     bool     `toml:"daemon"`
+	} `toml:"peer"`
 	Exempt []struct {
 		Name     string   `toml:"name"`
 		Role     []string `toml:"role"`
+		Login    []string `toml:"login"`
 		User     []string `toml:"user"`
 		Parent   []string `toml:"parent"`
 		Ancestor []string `toml:"ancestor"`
+		Daemon   bool     `toml:"daemon"`
 		Where    string   `toml:"where"`
 		Until    string   `toml:"until"`
 	} `toml:"exempt"`
@@ -76,131 +129,318 @@ type tuningFile struct {
 //go:embed tuning.toml
 var defaultTuning []byte
 
-// LoadTuning reads a tuning file; without a name, the built-in one.
+// builtIn is the name of the built-in file, in mistakes.
+const builtIn = "built-in tuning"
+
+// LoadTuning reads a tuning file, which adds to the built-in one; without a name, that alone.
 func LoadTuning(name string, s *event.Schema) (*Tuning, error) {
-	text := defaultTuning
-	if name == "" {
-		name = "tuning.toml"
-	} else {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		text = b
+	own, err := readTuning(builtIn, defaultTuning, nil, s)
+	if err != nil || name == "" {
+		return own.tuning, err
 	}
-	return parseTuning(name, text, s)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := readTuning(name, text, own, s)
+	if err != nil {
+		return nil, err
+	}
+	return r.tuning, r.tuning.reach(name, s)
 }
 
-func parseTuning(name string, text []byte, s *event.Schema) (*Tuning, error) {
+// A tuningReader reads one file.
+type tuningReader struct {
+	name   string
+	text   []byte
+	schema *event.Schema
+	tuning *Tuning
+	errs   []error
+
+	removed map[string]bool // built-in entries
+	known   map[string]bool // roles
+	taken   map[string]bool // names, with their kind
+}
+
+func (r *tuningReader) fail(format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf(r.name+": "+format, args...))
+}
+
+func (r *tuningReader) warn(format string, args ...any) {
+	r.tuning.Warnings = append(r.tuning.Warnings, fmt.Sprintf(r.name+": "+format, args...))
+}
+
+// readTuning reads a file that adds to what base has, which may be nil.
+func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (*tuningReader, error) {
+	t := &Tuning{
+		socket: s.Field("orlop.socket.runtime"), role: s.Field("orlop.host.role"), peer: s.Field("orlop.socket.peer"),
+		exempt: s.Field("orlop.tuning.exempt"), by: s.Field("orlop.tuning.exempt_by"),
+	}
+	r := &tuningReader{
+		name: name, text: text, schema: s, tuning: t,
+		removed: map[string]bool{}, known: map[string]bool{}, taken: map[string]bool{},
+	}
 	var f tuningFile
 	d := toml.NewDecoder(strings.NewReader(string(text))).DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return nil, tomlError(name, err)
+		return r, tomlError(name, err)
 	}
-	t := &Tuning{role: s.Field("orlop.host.role"), exempt: s.Field("orlop.tuning.exempt"), by: s.Field("orlop.tuning.exempt_by")}
-	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(name+": "+format, args...)) }
-	known, exempts := map[string]bool{}, map[string]bool{}
-	for i, r := range f.Role {
-		var any []string
-		if len(r.Host) > 0 {
-			any = append(any, "host.name like "+list(r.Host))
+	t.connect = r.condition(`event.action == "connected-to" and orlop.socket.runtime != null`)
+	for i, x := range f.Role {
+		r.role(i, x.Name, x.Host, x.Label)
+	}
+	if base != nil {
+		for _, role := range base.tuning.roles {
+			if !r.known[role.name] {
+				r.known[role.name] = true
+				t.roles = append(t.roles, role)
+			}
 		}
-		for k, vs := range r.Label {
-			any = append(any, syntax.FieldString("labels."+k)+" like "+list(vs))
-		}
-		if r.Name == "" || len(any) == 0 {
-			fail("role %d needs a name, and a host or a label", i+1)
+	}
+	for i, x := range f.Peer {
+		e, ok := r.entry("peer", i, x.Name, x.Role)
+		if !ok {
 			continue
 		}
-		if known[r.Name] {
-			fail("role %q is there twice", r.Name)
+		if len(x.Executable)+len(x.Unit)+len(x.Image)+len(x.Namespace) == 0 {
+			r.fail("peer %q needs an executable, a unit, an image or a namespace", x.Name)
 		}
-		slices.Sort(any)
-		p, err := condition(s, name, strings.Join(any, " or "))
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		for _, p := range x.Executable {
+			if why := loose(p); why != "" {
+				r.fail("peer %q: executable %s: %s", x.Name, p, why)
+			}
 		}
-		known[r.Name] = true
-		t.roles = append(t.roles, rolePred{r.Name, p})
+		r.noStars(x.Name, "peer", "unit", x.Unit)
+		r.noStars(x.Name, "peer", "image", x.Image)
+		r.noStars(x.Name, "peer", "namespace", x.Namespace)
+		if len(x.Executable) > 0 {
+			r.ask(&e, "process.executable like "+list(x.Executable))
+		}
+		if len(x.Unit) > 0 {
+			r.ask(&e, inUnit(x.Unit))
+		}
+		if len(x.Image) > 0 {
+			r.ask(&e, "container.image.name like "+list(x.Image))
+		}
+		if len(x.Namespace) > 0 {
+			r.ask(&e, "orchestrator.namespace like "+list(x.Namespace))
+		}
+		if len(x.Image)+len(x.Namespace) == 0 {
+			r.ask(&e, "container.id == null")
+		}
+		r.users(&e, "peer", x.User, nil, x.Daemon)
+		t.peers = append(t.peers, e)
 	}
 	for i, x := range f.Exempt {
-		if x.Name == "" {
-			fail("exempt %d needs a name", i+1)
+		e, ok := r.entry("exempt", i, x.Name, x.Role)
+		if !ok {
 			continue
 		}
-		e := exemptPred{name: x.Name}
-		add := func(p expr.Pred, err error) {
-			if err != nil {
-				errs = append(errs, err)
-				return
-			}
-			e.preds = append(e.preds, p)
-		}
-		if exempts[x.Name] {
-			fail("exempt %q is there twice", x.Name)
-		}
-		exempts[x.Name] = true
-		for _, r := range x.Role {
-			if !known[r] {
-				fail("exempt %q: there is no role %q", x.Name, r)
-			}
-		}
-		for _, u := range x.User {
-			if u != "" && strings.Trim(u, "*") == "" {
-				fail("exempt %q: user %q is everybody: leave the key out", x.Name, u)
-			}
-		}
-		if len(x.Role) > 0 {
-			add(condition(s, name, "orlop.host.role in "+list(x.Role)))
-		}
-		if len(x.User) > 0 {
-			u := list(x.User)
-			add(condition(s, name, "user.name like "+u+" or user.id like "+u+" or auditd.user.audit.name like "+u))
-		}
-		for _, p := range slices.Concat(x.Parent, x.Ancestor) {
-			switch {
-			case isInit(p):
-				fail("exempt %q: %s is the parent of every orphan, and exempts nobody", x.Name, p)
-			case !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") && !strings.HasPrefix(p, "?"):
-				fail("exempt %q: %s is no path of a program, such as /opt/%[2]s or */%[2]s", x.Name, p)
-			}
-		}
-		if len(x.Parent) > 0 {
-			add(condition(s, name, "process.parent.executable like "+list(x.Parent)))
-		}
-		if len(x.Ancestor) > 0 {
-			add(condition(s, name, "orlop.process.ancestor like "+list(x.Ancestor)))
-		}
+		r.users(&e, "exempt", x.User, x.Login, x.Daemon)
+		r.programs(&e, x.Parent, x.Ancestor, len(x.User)+len(x.Login) > 0 || x.Where != "")
 		if x.Where != "" {
-			q, err := eql.Compile(syntax.Source{Name: name + ": exempt " + x.Name, Text: x.Where}, s)
-			switch {
-			case err != nil:
-				errs = append(errs, err)
-			case q.Kind() != eql.Events:
-				fail("exempt %q: where takes a query for single events", x.Name)
-			case !asks(q):
-				fail("exempt %q: where asks for no field, and would exempt everything or nothing", x.Name)
-			case takesOrphans(q.Filter, s):
-				fail("exempt %q: where asks for no more than that init is the parent, as it is of every orphan, and exempts nobody", x.Name)
-			default:
-				e.preds = append(e.preds, q.Filter)
-			}
+			r.where(&e, fmt.Sprintf("exempt.%d.where", i), x.Where)
 		}
 		if x.Until != "" {
 			at, ok := event.ParseTime(x.Until)
 			if !ok {
-				fail("exempt %q: until %q is not a date, such as 2027-01-01", x.Name, x.Until)
+				r.fail("exempt %q: until %q is not a date, such as 2027-01-01", x.Name, x.Until)
 			}
 			e.until = at
 		}
-		if len(x.Role)+len(x.User)+len(x.Parent)+len(x.Ancestor)+len(x.Where) == 0 {
-			fail("exempt %q would exempt everything: say whom", x.Name)
+		if len(x.Role)+len(x.User)+len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Where) == 0 {
+			r.fail("exempt %q would exempt everything: say whom", x.Name)
 		}
 		t.exempts = append(t.exempts, e)
 	}
-	return t, errors.Join(errs...)
+	if base != nil {
+		r.inherit(base, f.Remove)
+	} else if len(f.Remove) > 0 {
+		r.fail("remove: there is nothing to remove from")
+	}
+	return r, errors.Join(r.errs...)
+}
+
+// inherit adds the entries of base that are neither removed nor replaced.
+func (r *tuningReader) inherit(base *tuningReader, remove []string) {
+	var names []string
+	for _, x := range slices.Concat(base.tuning.peers, base.tuning.exempts) {
+		names = append(names, x.name)
+	}
+	for _, name := range remove {
+		if !slices.Contains(names, name) {
+			hint := syntax.DidYouMean(name, names)
+			if hint != "" {
+				hint = " (" + hint + ")"
+			}
+			r.fail("remove: the built-in tuning has no entry %q%s", name, hint)
+		}
+		r.removed[name] = true
+	}
+	add := func(kind string, to *[]entryPred, from []entryPred) {
+		for _, x := range from {
+			if !r.removed[x.name] && !r.taken[kind+" "+x.name] {
+				*to = append(*to, x)
+			}
+		}
+	}
+	add("peer", &r.tuning.peers, base.tuning.peers)
+	add("exempt", &r.tuning.exempts, base.tuning.exempts)
+}
+
+func (r *tuningReader) role(i int, name string, hosts []string, labels map[string][]string) {
+	var any []string
+	if len(hosts) > 0 {
+		any = append(any, "host.name like "+list(hosts))
+	}
+	for k, vs := range labels {
+		any = append(any, syntax.FieldString("labels."+k)+" like "+list(vs))
+	}
+	if name == "" || len(any) == 0 {
+		r.fail("role %d needs a name, and a host or a label", i+1)
+		return
+	}
+	if r.known[name] {
+		r.fail("role %q is there twice", name)
+	}
+	if slices.ContainsFunc(hosts, everything) {
+		r.warn("role %q matches every host, whatever its name is", name)
+	}
+	slices.Sort(any)
+	r.known[name] = true
+	r.tuning.roles = append(r.tuning.roles, rolePred{name, r.condition(strings.Join(any, " or "))})
+}
+
+// entry begins an entry: what peers and exempts have in common.
+func (r *tuningReader) entry(kind string, i int, name string, roles []string) (e entryPred, ok bool) {
+	if name == "" {
+		r.fail("%s %d needs a name", kind, i+1)
+		return e, false
+	}
+	if r.taken[kind+" "+name] {
+		r.fail("%s %q is there twice", kind, name)
+	}
+	r.taken[kind+" "+name] = true
+	for _, role := range roles {
+		if !r.known[role] {
+			r.fail("%s %q: there is no role %q", kind, name, role)
+		}
+	}
+	e.name, e.roles = name, roles
+	if len(roles) > 0 {
+		r.ask(&e, "orlop.host.role in "+list(roles))
+	}
+	return e, true
+}
+
+// users asks who e's process belongs to. The login user stays who it is through su and
+// sudo, so that where it is known another user's name does not count.
+func (r *tuningReader) users(e *entryPred, kind string, users, logins []string, daemon bool) {
+	r.noStars(e.name, kind, "user", users)
+	r.noStars(e.name, kind, "login", logins)
+	if len(users) > 0 {
+		u := list(users)
+		r.ask(e, "auditd.user.audit.name like "+u+" or auditd.user.audit.id like "+u+
+			" or ("+noLogin+") and (user.name like "+u+" or user.id like "+u+")")
+	}
+	if len(logins) > 0 {
+		r.ask(e, "auditd.user.audit.name like "+list(logins)+" or auditd.user.audit.id like "+list(logins))
+	}
+	if daemon {
+		r.ask(e, noLogin)
+	}
+}
+
+// noLogin holds for what nobody has logged in for, as far as the source says.
+const noLogin = `auditd.user.audit.id == null or auditd.user.audit.id in ("unset", "4294967295", "-1")`
+
+// programs asks for what is above e's process. Further says that the entry asks for more.
+func (r *tuningReader) programs(e *entryPred, parents, ancestors []string, further bool) {
+	for _, p := range slices.Concat(parents, ancestors) {
+		switch {
+		case isInit(p):
+			r.fail("exempt %q: %s is the parent of every orphan, and exempts nobody", e.name, p)
+		case !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "*") && !strings.HasPrefix(p, "?"):
+			r.fail("exempt %q: %s is no path of a program, such as /opt/%[2]s or */%[2]s", e.name, p)
+		case loose(p) != "":
+			r.warn("exempt %q: %s: %s", e.name, p, loose(p))
+		case everyday(p) && !further:
+			r.warn("exempt %q: %s is above much that anybody runs: say more, by user, login or where", e.name, p)
+		}
+	}
+	if len(parents) > 0 {
+		r.ask(e, "process.parent.executable like "+list(parents))
+	}
+	if len(ancestors) > 0 {
+		r.ask(e, "orlop.process.ancestor like "+list(ancestors))
+	}
+}
+
+// where asks what a query of the user's asks, which stands at key of the file.
+func (r *tuningReader) where(e *entryPred, key, text string) {
+	src := rule.TextAt(r.name, r.text, key)
+	src.Text = text
+	q, err := eql.Compile(src, r.schema)
+	if err != nil {
+		r.errs = append(r.errs, err)
+		return
+	}
+	if mistakes := misspelt(q); len(mistakes) > 0 {
+		r.errs = append(r.errs, mistakes)
+	}
+	switch {
+	case q.Kind() != eql.Events:
+		r.fail("exempt %q: where takes a query for single events", e.name)
+	case !asks(q):
+		r.fail("exempt %q: where asks for no field, and would exempt everything or nothing", e.name)
+	case takesOrphans(q.Filter, r.schema):
+		r.fail("exempt %q: where asks for no more than that init is the parent, as it is of every orphan, and exempts nobody", e.name)
+	default:
+		e.preds = append(e.preds, q.Filter)
+	}
+}
+
+func (r *tuningReader) noStars(name, kind, key string, values []string) {
+	for _, v := range values {
+		if everything(v) {
+			what := "says nothing"
+			if key == "user" || key == "login" {
+				what = "is everybody"
+			}
+			r.fail("%s %q: %s %q %s: leave the key out", kind, name, key, v, what)
+		}
+	}
+}
+
+// ask adds a condition of ours.
+func (r *tuningReader) ask(e *entryPred, text string) { e.preds = append(e.preds, r.condition(text)) }
+
+func (r *tuningReader) condition(text string) expr.Pred {
+	q, err := eql.Compile(syntax.Source{Name: r.name, Text: "any where " + text}, r.schema)
+	if err != nil {
+		r.errs = append(r.errs, err)
+		return expr.Bool(false)
+	}
+	return q.Filter
+}
+
+// inUnit is the condition that a process is in a unit of the system's manager. Users
+// have managers of their own, and may call units there as they like.
+func inUnit(units []string) string {
+	var in []string
+	for _, u := range units {
+		if !strings.Contains(u, ".") {
+			u += ".service"
+		}
+		for _, at := range [...]string{"/system.slice/", "*:/system.slice/"} {
+			in = append(in, at+u, at+u+"/*")
+		}
+	}
+	var any []string
+	for _, f := range [...]string{"process.cgroup", "process.cgroup.path", "orlop.cgroup"} {
+		any = append(any, f+" like "+list(in))
+	}
+	return strings.Join(any, " or ")
 }
 
 // tomlError gives a mistake its place.
@@ -231,7 +471,9 @@ func tomlError(name string, err error) error {
 // inits are where the first process of a host or a container has its program.
 var inits = []string{
 	"/sbin/init", "/usr/sbin/init", "/bin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/bin/systemd", "/usr/bin/systemd",
-	"/sbin/tini", "/usr/bin/tini", "/bin/tini", "/usr/bin/dumb-init",
+	"/usr/lib/systemd/systemd-executor", "/lib/systemd/systemd-executor", // what the manager becomes before a unit's program
+	"/sbin/openrc-init", "/sbin/runit", "/sbin/runit-init", "/usr/bin/runit", "/sbin/procd", "/usr/bin/s6-svscan", "/bin/s6-svscan", "/init", "/bin/busybox", "/usr/bin/busybox",
+	"/sbin/tini", "/usr/bin/tini", "/bin/tini", "/usr/bin/dumb-init", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit",
 }
 
 // asks reports whether a query asks for a field.
@@ -280,14 +522,6 @@ func list(vs []string) string {
 	return "(" + strings.Join(quoted, ", ") + ")"
 }
 
-func condition(s *event.Schema, name, text string) (expr.Pred, error) {
-	q, err := eql.Compile(syntax.Source{Name: name, Text: "any where " + text}, s)
-	if err != nil {
-		return nil, err
-	}
-	return q.Filter, nil
-}
-
 // Apply sets what the lists say of e.
 func (t *Tuning) Apply(e *event.Event) {
 	var roles []event.Value
@@ -299,19 +533,19 @@ func (t *Tuning) Apply(e *event.Event) {
 	if len(roles) > 0 {
 		e.Set(t.role, event.List(roles))
 	}
-next:
-	for i := range t.exempts {
-		x := &t.exempts[i]
-		if !x.until.IsZero() && !e.Time.Before(x.until) {
-			continue
-		}
-		for _, p := range x.preds {
-			if !p.Match(e) {
-				continue next
+	if e.Get(t.socket).Exists() && t.connect.Match(e) {
+		for i := range t.peers {
+			if t.peers[i].holds(e) {
+				e.Set(t.peer, event.String(t.peers[i].name))
+				break
 			}
 		}
-		e.Set(t.exempt, event.Bool(true))
-		e.Set(t.by, event.String(x.name))
-		return
+	}
+	for i := range t.exempts {
+		if x := &t.exempts[i]; x.holds(e) {
+			e.Set(t.exempt, event.Bool(true))
+			e.Set(t.by, event.String(x.name))
+			return
+		}
 	}
 }

@@ -78,6 +78,154 @@ until    = "2027-01-01"
 	f(strings.Replace(janitor, "/opt/janitor/run", "/tmp/run", 1), ``)
 }
 
+// A peer is known by where it is installed, and in a container by its image or namespace.
+func TestPeers(t *testing.T) {
+	const text = `
+[[peer]]
+name       = "our monitoring"
+executable = ["/opt/mon/agent"]
+unit       = ["mon"]
+
+[[peer]]
+name      = "our monitoring, in a pod"
+namespace = ["monitoring"]
+image     = ["registry.corp/mon:*"]
+
+[[peer]]
+name       = "falco"
+executable = ["/opt/falco/bin/falco"]
+user       = ["root"]
+`
+	s := event.NewSchema()
+	name := filepath.Join(t.TempDir(), "tuning.toml")
+	if err := os.WriteFile(name, []byte("remove = [\"portainer\"]\n"+text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	own, err := agent.LoadTuning(name, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	builtIn, err := agent.LoadTuning("", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := builtIn.Warnings; len(w) > 0 {
+		t.Errorf("the built-in tuning warns of itself: %q", w)
+	}
+	f := func(tuning *agent.Tuning, fields, want string) {
+		t.Helper()
+		doc := `{"event":{"action":"connected-to"},"orlop":{"socket":{"runtime":"containerd"}},` + fields + `}`
+		var e event.Event
+		if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
+			t.Fatal(err)
+		}
+		tuning.Apply(&e)
+		if got := e.Get(s.Field("orlop.socket.peer")).Str(); got != want {
+			t.Errorf("%s: peer is %q, want %q", fields, got, want)
+		}
+	}
+	const mon = `"process":{"executable":"/opt/mon/agent"`
+	f(own, mon+`,"cgroup":"0::/system.slice/mon.service"}`, "our monitoring")
+	f(own, mon+`,"cgroup":{"path":"/system.slice/mon.service/worker"}}`, "our monitoring")
+	f(own, mon+`}`, "")
+	f(own, mon+`,"cgroup":"0::/user.slice/user-1000.slice/user@1000.service/app.slice/mon.service"}`, "")
+	f(own, mon+`,"cgroup":"0::/system.slice/mon.service.slice"}`, "")
+	f(own, `"process":{"executable":"/tmp/x","cgroup":"0::/system.slice/mon.service"}`, "")
+	const pod = `"process":{"executable":"/agent"},"container":{"id":"c","image":{"name":"registry.corp/mon:1"}}`
+	f(own, pod+`,"orchestrator":{"namespace":"monitoring"}`, "our monitoring, in a pod")
+	f(own, pod+`,"orchestrator":{"namespace":"default"}`, "")
+	// An entry of one's own takes the place of the built-in one of that name.
+	f(own, `"process":{"executable":"/opt/falco/bin/falco"},"user":{"name":"root"}`, "falco")
+	f(own, `"process":{"executable":"/opt/falco/bin/falco"},"user":{"name":"kim"}`, "")
+	f(own, `"process":{"executable":"/usr/bin/falco"},"user":{"name":"root"}`, "")
+	f(own, `"process":{"executable":"/opt/portainer/portainer"}`, "")
+	f(own, `"process":{"executable":"/usr/bin/kubelet"}`, "kubelet")
+
+	f(builtIn, `"process":{"executable":"/usr/bin/kubelet"}`, "kubelet")
+	f(builtIn, `"process":{"executable":"/usr/bin/falco"}`, "falco")
+	f(builtIn, `"process":{"executable":"/usr/bin/falco"},"auditd":{"user":{"audit":{"id":"unset"}}}`, "falco")
+	// Whoever has logged in starts no agent, whatever it is called.
+	f(builtIn, `"process":{"executable":"/usr/bin/falco"},"auditd":{"user":{"audit":{"id":"1000"}}}`, "")
+	for _, fake := range []string{"/tmp/falco", "/home/u/falco", "/usr/bin/falco2", "/usr/bin/x/falco", "falco", "/dev/shm/kubelet", "/tmp/usr/bin/kubelet", "/var/tmp/opt/datadog-agent/bin/agent/agent", "/opt/mon/agent"} {
+		f(builtIn, `"process":{"executable":"`+fake+`"}`, "")
+	}
+	// In a container a path is what its files say.
+	f(builtIn, `"process":{"executable":"/usr/bin/kubelet"},"container":{"id":"c"}`, "")
+	f(builtIn, `"process":{"executable":"/usr/bin/falco"},"container":{"id":"c"}`, "")
+	f(builtIn, `"process":{"executable":"/usr/bin/falco"},"container":{"id":"c","image":{"name":"docker.io/falcosecurity/falco:0.40.0"}}`, "agents in containers")
+	f(builtIn, `"process":{"executable":"/tmp/x"},"container":{"id":"c","image":{"name":"docker.io/falcosecurity/falco:0.40.0"}}`, "")
+	f(builtIn, `"process":{"executable":"/usr/bin/kubelet"},"container":{"id":"c","image":{"name":"kindest/node:v1.31.0"}}`, "nodes of kind, k3d and minikube")
+}
+
+// What an exemption takes in that its author may not have meant is said when it is read.
+func TestTuningSaysWhatItSilences(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		tuning, _, err := tune(t, text)
+		if err != nil {
+			t.Errorf("%s\n%v", text, err)
+			return
+		}
+		var got []string
+		for _, w := range tuning.Warnings {
+			_, w, _ = strings.Cut(w, "tuning.toml: ")
+			got = append(got, w)
+		}
+		if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
+			t.Errorf("%s\ngot  %s\nwant %s", text, g, w)
+		}
+	}
+	const worker = "[[role]]\nname = \"worker\"\nhost = [\"*\"]\n"
+	const everyHost = `role "worker" matches every host, whatever its name is`
+	f(worker+"[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\nlogin = [\"kim\"]\n", everyHost)
+	f(worker+"[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\nwhere = 'process where orlop.runtime.behaviour == \"image-delete\" or orlop.runtime.behaviour == \"container-delete\"'\n",
+		everyHost, `exempt "x" exempts anybody, on every host (role "worker" matches every host), from "Container Removed After It Was Entered Below the Kubernetes API"`)
+	f("[[role]]\nname = \"lab\"\nhost = [\"lab-*\"]\n[[exempt]]\nname = \"x\"\nrole = [\"lab\"]\n",
+		`exempt "x" exempts everything that anybody does, on hosts of role lab`)
+	f("[[exempt]]\nname = \"x\"\nwhere = 'any where event.action == \"connected-to\"'\n",
+		`exempt "x" exempts anybody, on every host, from "Attempt to Reach a Container Runtime Socket by an Unknown Program", "Unknown Program on a Container Runtime Socket"`)
+	f("[[exempt]]\nname = \"x\"\nuser = [\"kim\"]\n")
+	f("[[exempt]]\nname = \"x\"\nancestor = [\"/opt/janitor/*\"]\n")
+	f("[[exempt]]\nname = \"x\"\nancestor = [\"*/janitor\"]\n", `exempt "x": */janitor: is a name alone, which a program in any folder may have: write its folder`)
+	f("[[exempt]]\nname = \"x\"\nancestor = [\"/var/*/janitor\"]\n", `exempt "x": /var/*/janitor: takes in programs in /var/tmp, where anybody may put one`)
+	f("[[exempt]]\nname = \"x\"\nancestor = [\"/usr/sbin/cron\"]\n", `exempt "x": /usr/sbin/cron is above much that anybody runs: say more, by user, login or where`)
+	f("[[exempt]]\nname = \"x\"\nparent = [\"/usr/bin/python3*\"]\n", `exempt "x": /usr/bin/python3* is above much that anybody runs: say more, by user, login or where`)
+	f("[[exempt]]\nname = \"x\"\nparent = [\"/usr/sbin/cron\"]\nuser = [\"backup\"]\n")
+}
+
+// The login user stays who it is through su and sudo: to become a user who is exempt
+// makes nobody exempt.
+func TestBreakGlassIsWhoLoggedIn(t *testing.T) {
+	f := func(entry, doc string, want bool) {
+		t.Helper()
+		tuning, s, err := tune(t, "[[exempt]]\nname = \"x\"\n"+entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e event.Event
+		if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
+			t.Fatal(err)
+		}
+		tuning.Apply(&e)
+		if got := e.Get(s.Field("orlop.tuning.exempt")).Exists(); got != want {
+			t.Errorf("%s%s: exempt is %v, want %v", entry, doc, got, want)
+		}
+	}
+	const user, login = "user = [\"sre\"]\n", "login = [\"sre\"]\n"
+	as := func(auid, name string) string {
+		return `{"auditd":{"user":{"audit":{"id":"` + auid + `","name":"` + name + `"}}},"user":{"name":"`
+	}
+	f(user, as("1001", "sre")+`root"}}`, true) // sudo
+	f(user, as("1002", "mallory")+`sre"}}`, false)
+	f(user, as("0", "root")+`sre"}}`, false)
+	f(user, as("unset", "")+`sre"}}`, true)  // a service of that user's
+	f(user, `{"user":{"name":"sre"}}`, true) // a source without login users
+	f(login, as("1001", "sre")+`root"}}`, true)
+	f(login, as("1002", "mallory")+`sre"}}`, false)
+	f(login, as("unset", "")+`sre"}}`, false) // systemd-run --uid=sre
+	f(login, `{"user":{"name":"sre"}}`, false)
+}
+
 func TestTuningMistakes(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()
@@ -118,9 +266,32 @@ func TestTuningMistakes(t *testing.T) {
 	f("[[exempt]]\nuser = [\"x\"]\n", `tuning.toml: exempt 1 needs a name`)
 	f("[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\n", `tuning.toml: exempt "x": there is no role "worker"`)
 	f("[[exempt]]\nname = \"x\"\nwhere = 'process where'\n",
-		`tuning.toml: exempt x:1:14: mismatched input '<EOF>' expecting a field, a constant, a function or '('`)
+		`tuning.toml:3:23: mismatched input '<EOF>' expecting a field, a constant, a function or '('`)
 	f("[[exempt]]\nname = \"x\"\nuser = [\"y\"]\nuntil = \"soon\"\n", `tuning.toml: exempt "x": until "soon" is not a date, such as 2027-01-01`)
 	f("[[role]]\nname = \"x\"\n", `tuning.toml: role 1 needs a name, and a host or a label`)
 	f("[[exempt]]\nname = \"x\"\nusers = [\"y\"]\n", `tuning.toml:3:1: unknown key "exempt.users"`)
+	// A field that nothing has is a mistake: its negation would exempt everything.
+	f("[[exempt]]\nname = \"x\"\nwhere = 'process where not proces.name == \"x\"'\n", `tuning.toml:3:28: Unknown column [proces.name] (did you mean "process.name"? Or write ?proces.name for a field of your own)`)
+	f("[[exempt]]\nname = \"x\"\nwhere = \"\"\"\nany where\n  orlop.runtime.behavior == \"read\" and\n  usr.name == \"a\"\"\"\"\n",
+		"tuning.toml:5:3: Unknown column [orlop.runtime.behavior] (did you mean \"orlop.runtime.behaviour\"? Or write ?orlop.runtime.behavior for a field of your own)\n"+`tuning.toml:6:3: Unknown column [usr.name] (did you mean "user.name"? Or write ?usr.name for a field of your own)`)
+	f("[[exempt]]\nname = \"x\"\nwhere = 'any where acme.owner == \"a\"'\n", `tuning.toml:3:20: Unknown column [acme.owner] (did you mean "file.owner"? Or write ?acme.owner for a field of your own)`)
+	f("[[exempt]]\nname = \"x\"\nwhere = 'any where ?acme.owner == \"a\" or labels.team == \"b\" or kubernetes.pod.name == \"c\"'\n", "")
+	// What would exempt everything does not, however it is written.
+	f("[[role]]\nname = \"worker\"\nhost = [\"*\"]\n[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\n",
+		`tuning.toml: exempt "x" exempts everything that anybody does, on every host (role "worker" matches every host): say whom, by user, login, ancestor or where`)
+	f("[[role]]\nname = \"all\"\nhost = [\"?*\"]\n[[exempt]]\nname = \"x\"\nrole = [\"all\"]\nwhere = 'any where not user.name == \"kim\"'\n",
+		`tuning.toml: exempt "x" exempts everything that anybody does, on every host (role "all" matches every host): say whom, by user, login, ancestor or where`)
+	f("[[exempt]]\nname = \"x\"\nwhere = 'any where not process.parent.executable == \"/bin/bash\"'\n",
+		`tuning.toml: exempt "x" exempts everything that anybody does, on every host: say whom, by user, login, ancestor or where`)
+	f("[[peer]]\nname = \"falco\"\nexecutable = [\"*/falco\"]\n", `tuning.toml: peer "falco": executable */falco: is a name alone, which a program in any folder may have: write its folder`)
+	f("[[peer]]\nname = \"falco\"\nexecutable = [\"falco\"]\n", `tuning.toml: peer "falco": executable falco: is no path, such as /opt/falco`)
+	f("[[peer]]\nname = \"falco\"\nexecutable = [\"/*/bin/falco\"]\n", `tuning.toml: peer "falco": executable /*/bin/falco: takes in programs in /tmp, where anybody may put one`)
+	f("[[peer]]\nname = \"a\"\nexecutable = [\"/home/*/agent\"]\n", `tuning.toml: peer "a": executable /home/*/agent: takes in programs in /home, where every user may put one`)
+	f("[[peer]]\nname = \"a\"\nuser = [\"root\"]\n", `tuning.toml: peer "a" needs an executable, a unit, an image or a namespace`)
+	f("[[peer]]\nname = \"a\"\nimage = [\"*\"]\n", `tuning.toml: peer "a": image "*" says nothing: leave the key out`)
+	f("[[peer]]\nexecutable = [\"/opt/a\"]\n", `tuning.toml: peer 1 needs a name`)
+	f("remove = [\"portainr\"]\n", `tuning.toml: remove: the built-in tuning has no entry "portainr" (did you mean "portainer"?)`)
+	f("[[exempt]]\nname = \"x\"\nparent = [\"/usr/lib/systemd/systemd-executor\"]\n",
+		`tuning.toml: exempt "x": /usr/lib/systemd/systemd-executor is the parent of every orphan, and exempts nobody`)
 	f("[[exempt]\n", `tuning.toml:1:9: expected ']]' to close array table name`)
 }

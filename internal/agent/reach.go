@@ -1,0 +1,213 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/eql/syntax"
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/expr"
+	"github.com/orlop/orlop/rule"
+	"github.com/orlop/orlop/rules"
+)
+
+// reach says which rules of the pack an entry silences for anybody: those whose own
+// examples it exempts, though they are done by a stranger with a program of no name, on a
+// host that no list knows. What it says goes to Warnings; an entry that silences all of
+// them on every host is a mistake.
+func (t *Tuning) reach(name string, s *event.Schema) error {
+	probes := probesOf(s)
+	var errs []error
+	everywhere := ""
+	for _, r := range t.roles {
+		var e event.Event
+		if strange(s, &e); r.pred.Match(&e) {
+			everywhere = fmt.Sprintf(" (role %q matches every host)", r.name)
+		}
+	}
+	for i := range t.exempts {
+		x := &t.exempts[i]
+		said := false
+		for _, roles := range [][]string{nil, x.roles} {
+			if said || roles == nil && len(x.roles) > 0 && everywhere == "" {
+				continue
+			}
+			silent, all := t.silences(x, probes, roles)
+			where := "on every host"
+			if roles != nil {
+				where = "on hosts of role " + strings.Join(roles, ", ")
+			}
+			if len(x.roles) > 0 && roles == nil {
+				where += everywhere
+			}
+			switch {
+			case len(silent) == 0:
+				continue
+			case len(silent) == all && roles == nil:
+				errs = append(errs, fmt.Errorf("%s: exempt %q exempts everything that anybody does, %s: say whom, by user, login, ancestor or where", name, x.name, where))
+			case len(silent) == all:
+				t.Warnings = append(t.Warnings, fmt.Sprintf("%s: exempt %q exempts everything that anybody does, %s", name, x.name, where))
+			default:
+				t.Warnings = append(t.Warnings, fmt.Sprintf("%s: exempt %q exempts anybody, %s, from %s", name, x.name, where, quoted(silent)))
+			}
+			said = true
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// silences returns the names of the rules all of whose examples x exempts, on hosts of
+// the roles, and how many rules there are.
+func (t *Tuning) silences(x *entryPred, probes []probe, roles []string) (names []string, all int) {
+	var list []event.Value
+	for _, r := range roles {
+		list = append(list, event.String(r))
+	}
+	for _, p := range probes {
+		silent := true
+		for _, example := range p.examples {
+			silent = silent && slices.ContainsFunc(example, func(e *event.Event) bool {
+				c := e.Clone()
+				if list != nil {
+					c.Set(t.role, event.List(list))
+				} else {
+					var on []event.Value
+					for _, r := range t.roles {
+						if r.pred.Match(c) {
+							on = append(on, event.String(r.name))
+						}
+					}
+					if on != nil {
+						c.Set(t.role, event.List(on))
+					}
+				}
+				return x.holds(c)
+			})
+		}
+		if silent {
+			names = append(names, p.rule)
+		}
+	}
+	return names, len(probes)
+}
+
+// A probe is a rule that heeds the tuning, and the events of its examples.
+type probe struct {
+	rule     string
+	examples [][]*event.Event
+}
+
+func probesOf(s *event.Schema) []probe {
+	var probes []probe
+	for _, r := range rule.LoadFS(rules.FS, "rules").Rules {
+		if !strings.Contains(r.Query.Text, "orlop.tuning.exempt") {
+			continue
+		}
+		p := probe{rule: r.Name}
+		for _, test := range r.Tests {
+			if !test.Match {
+				continue
+			}
+			x, d := enrich.New(s, enrich.Options{}), event.NewDecoder(s)
+			var example []*event.Event
+			for _, doc := range test.Events {
+				var e event.Event
+				if d.Decode(doc, &e) != nil {
+					continue
+				}
+				x.Apply(&e)
+				strange(s, &e)
+				example = append(example, e.Clone())
+			}
+			p.examples = append(p.examples, example)
+		}
+		if len(p.examples) > 0 {
+			probes = append(probes, p)
+		}
+	}
+	return probes
+}
+
+// strange makes e the act of somebody whom no list has.
+func strange(s *event.Schema, e *event.Event) {
+	for _, f := range [...]string{
+		"host.name", "host.hostname", "host.id", "user.name", "user.id", "user.effective.name", "user.effective.id",
+		"auditd.user.audit.name", "auditd.user.audit.id", "process.parent.executable", "process.parent.name",
+		"process.parent.args", "process.parent.command_line", "process.parent.entity_id", "orlop.process.ancestor",
+		"process.entry_leader.executable", "process.session_leader.executable", "process.entity_id",
+	} {
+		e.Set(s.Field(f), event.String("/a/stranger's"))
+	}
+}
+
+func quoted(names []string) string {
+	for i, n := range names {
+		names[i] = syntax.QuoteString(n)
+	}
+	const most = 6
+	if n := len(names) - most; n > 0 {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more rules", n)
+	}
+	return strings.Join(names, ", ")
+}
+
+// everything reports whether a pattern is no condition.
+func everything(p string) bool { return p != "" && strings.Trim(p, "*") == "" }
+
+// loose says why anybody could have a program that the pattern of a path takes in, or
+// "" if only who may install programs could.
+func loose(p string) string {
+	switch {
+	case p == "" || strings.Trim(p, "/*?") == "":
+		return "takes in every program"
+	case p[0] == '*' || p[0] == '?':
+		return "is a name alone, which a program in any folder may have: write its folder"
+	case p[0] != '/':
+		return "is no path, such as /opt/" + p
+	case strings.Contains(p, "/../") || strings.Contains(p, "/./"):
+		return "is no path of a file: write it without . and .."
+	}
+	for _, dir := range [...]string{"/tmp/", "/var/tmp/", "/dev/shm/", "/run/user/", "/run/lock/", "/proc/", "/dev/mqueue/"} {
+		if reaches(p, dir) {
+			return "takes in programs in " + strings.TrimSuffix(dir, "/") + ", where anybody may put one"
+		}
+	}
+	if home := "/home/"; strings.ContainsAny(p, "*?") && reaches(p, home) {
+		return "takes in programs in /home, where every user may put one"
+	}
+	return ""
+}
+
+// reaches reports whether a pattern may match a path that begins with dir.
+func reaches(p, dir string) bool {
+	for i := range len(dir) {
+		switch {
+		case i == len(p):
+			return false
+		case p[i] == '*':
+			return true
+		case p[i] != '?' && p[i] != dir[i]:
+			return false
+		}
+	}
+	return true
+}
+
+// everyday reports whether a pattern takes in a program that is above what anybody runs:
+// shells, interpreters, and what starts others.
+func everyday(pattern string) bool {
+	p := expr.NewPattern(pattern, false)
+	for name := range strings.FieldsSeq("sh bash dash ash zsh ksh fish tcsh python python2 python3 perl ruby node php lua " +
+		"sshd login su sudo doas pkexec runuser cron crond anacron atd at batch systemd-run run-parts xargs find env nohup timeout setsid nice script expect screen tmux make ssh " +
+		"python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 sshd-session") {
+		for _, dir := range [...]string{"/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/usr/lib/openssh/", "/usr/libexec/openssh/", "/usr/local/bin/"} {
+			if p.Match(dir + name) {
+				return true
+			}
+		}
+	}
+	return false
+}
