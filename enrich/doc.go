@@ -20,10 +20,16 @@
 //
 //	orlop.runtime.*         of a process that is a container runtime's client:
 //	                        what its command line means, see runtimecli.Call
-//	orlop.process.ancestor  of these and of connects to a runtime's socket: the
-//	                        programs above, nearest first
+//	orlop.process.ancestor  of these, of connects to a runtime's socket and of what reads
+//	                        secrets: the programs above, nearest first. Of an orphan whose
+//	                        fork was shown, also those above its first parent
 //	                        (a live source may state orlop.runtime.content_tool,
 //	                        the tool that the program's own content names)
+//	orlop.secret.*          of a process whose command line names a pod's token or secret,
+//	                        or a container's file of keys, and that is no program
+//	                        which looks at names alone: kind, path, pod_uid, view and
+//	                        again; see secret.go
+//
 //	orlop.socket.*          of a client and of a connect: the runtime's socket: path as it
 //	                        was given, runtime, confidence (exact, likely, guess) and
 //	                        identified_by. A source may state listener, the path of the

@@ -62,6 +62,7 @@ type Enricher struct {
 	olderPods map[string]pod
 	audited   bool // the stream has the audit log of the Kubernetes API
 	sf        sessionFields
+	yf        secretFields
 	args, env []string
 }
 
@@ -105,6 +106,7 @@ func New(s *event.Schema, o Options) *Enricher {
 		of:    newOriginFields(s),
 		sf:    newSessionFields(s),
 		kf:    newRequestFields(s),
+		yf:    newSecretFields(s),
 		hosts: map[string]*host{},
 		procs: map[key]*proc{},
 		words: map[string]string{},
@@ -181,6 +183,7 @@ func (x *Enricher) Apply(e *event.Event) {
 		if e.Get(f.args).Exists() || e.Get(x.rf.socketPath).Exists() {
 			s := sight{e: e, kind: x.kindOf(e), exe: path(e.Get(f.exe))}
 			x.meaning(&s, nil, nil)
+			x.reads(&s, nil, nil)
 		}
 		return
 	}
@@ -221,6 +224,7 @@ func (x *Enricher) Apply(e *event.Event) {
 	x.fillSession(&s, c)
 	x.fillEntry(&s, c)
 	x.meaning(&s, c, p)
+	x.reads(&s, c, p)
 	for len(x.procs) > x.o.MaxProcesses || x.bytes+x.kept+x.known > x.o.MaxBytes && len(x.procs) > 1 {
 		x.stats.Evicted++
 		x.remove(x.lru.prev)

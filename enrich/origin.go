@@ -380,7 +380,7 @@ func (x *Enricher) entry(s *sight, c, p *proc, k *container) (how, execID string
 		k.begun = k.begun || c.told
 		return "", ""
 	case p.container == c.container && p.makes == "" && !lowLevel(x.tool(p)):
-		c.told = true
+		c.told, c.visits = true, p.visits
 		return "", ""
 	case s.kind&execed == 0:
 		return "", ""
@@ -399,6 +399,7 @@ func (x *Enricher) entry(s *sight, c, p *proc, k *container) (how, execID string
 		how = "exec"
 	}
 	k.begun = true
+	c.visits = how == "exec"
 	return how, execID
 }
 

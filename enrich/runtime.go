@@ -57,7 +57,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if s.kind&execed == 0 {
 		v := e.Get(f.socketPath)
 		if v.Kind() == event.KindString && x.socket(s, v.Str(), first(e.Get(f.cwd)).Str()) {
-			x.ancestors(e, p)
+			x.ancestors(e, c, p)
 			if c != nil && c.acts {
 				x.fill(e, f.again, event.Bool(true)) // the start of the client said as much
 			}
@@ -132,7 +132,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	} else {
 		x.called(s.host, &call, x.args, s.t)
 	}
-	x.ancestors(e, p)
+	x.ancestors(e, c, p)
 	id := callID(&call)
 	if x.announced(s, c, p, id) {
 		x.fill(e, f.again, event.Bool(true))
@@ -192,28 +192,54 @@ func ofSystem(exe string) bool {
 }
 
 // ancestors fills the programs of the process's ancestors, nearest first, as far
-// as the stream has shown them: orlop.process.ancestor.
-func (x *Enricher) ancestors(e *event.Event, p *proc) {
+// as the stream has shown them: orlop.process.ancestor. An orphan, which init has
+// adopted, has above init also those that it comes from. The process is c and its
+// parent p; either may be nil.
+func (x *Enricher) ancestors(e *event.Event, c, p *proc) {
 	var list []event.Value
-	if parent := path(e.Get(x.f.parentExe)); parent != "" && (p == nil || p.exe != parent) {
-		list = append(list, event.String(parent))
+	add := func(exe string) {
+		if exe != "" && len(list) < 2*maxAnc && !(len(list) > 0 && list[len(list)-1].Str() == exe) {
+			list = append(list, event.String(exe))
+		}
 	}
-	for range maxAnc {
-		if p == nil || p.exe == "" {
-			break
+	if parent := path(e.Get(x.f.parentExe)); parent != "" && (p == nil || p.exe != parent) {
+		add(parent)
+	}
+	x.above(p, add)
+	if c != nil {
+		if from := x.bornTo(c); from != p {
+			x.above(from, add)
 		}
-		list = append(list, event.String(p.exe))
-		// The table says who the next one is by pid; its entity id says that
-		// it still is.
-		next := x.procs[key{p.key.host, p.ppid}]
-		if next == nil || len(p.ancestry) == 0 || p.ancestry[0].Str() != next.entity {
-			break
-		}
-		p = next
 	}
 	if len(list) > 0 {
 		x.fill(e, x.rf.ancestor, event.List(list))
 	}
+}
+
+// above calls add for the programs of p and those above it.
+func (x *Enricher) above(p *proc, add func(exe string)) {
+	for range maxAnc {
+		if p == nil || p.exe == "" {
+			return
+		}
+		add(p.exe)
+		// The table says who the next one is by pid; its entity id says that
+		// it still is.
+		next := x.procs[key{p.key.host, p.ppid}]
+		if next == nil || len(p.ancestry) == 0 || p.ancestry[0].Str() != next.entity {
+			next = x.bornTo(p)
+		}
+		p = next
+	}
+}
+
+// bornTo returns the process that started p, if the table still has it.
+func (x *Enricher) bornTo(p *proc) *proc {
+	from := x.procs[key{p.key.host, p.under}]
+	if p.under == 0 || from == nil || len(p.ancestry) == 0 || p.ancestry[0].Str() != from.entity {
+		return nil
+	}
+	return from
 }
 
 // announced reports whether the process, before it became what it is, or one of

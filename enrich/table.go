@@ -70,10 +70,14 @@ type proc struct {
 	actAt int64  // and when
 	acts  bool   // its start said what a connect of it would
 
+	readAt int64  // when it was told that it reads secrets; 0 is never
+	under  uint32 // the pid of the parent that ancestry begins with
+
 	container string
 	outside   bool   // a cgroup says it is in no container
 	entered   bool   // its first own program in the container was seen
 	told      bool   // how it got into the container was told
+	visits    bool   // it, or what started it there, was put into the container later
 	verb      string // a runc: what it does,
 	makes     string // and the container it does it to
 	execID    string // with this id
@@ -445,6 +449,7 @@ func (x *Enricher) update(s *sight, c, p *proc, fresh bool) {
 		n := min(len(p.ancestry)+1, maxAnc)
 		c.ancestry = make([]event.Value, n)
 		c.ancestry[0] = event.String(p.entity)
+		c.under = p.key.pid
 		copy(c.ancestry[1:], p.ancestry)
 		changed = true
 	}
