@@ -16,7 +16,7 @@ type column struct {
 }
 
 // A table lays cells out in columns that fit a terminal. On anything else they
-// have the width they want, and nothing is cut.
+// have the width they want, and only what no line should hold is cut: JSON has all of it.
 type table struct {
 	columns []column
 	widths  []int // of each but the last; -1 is left out
@@ -25,6 +25,13 @@ type table struct {
 }
 
 const columnGap = 2
+
+// A command line may have megabytes. These bound the last cell of a row and the others
+// where there is no terminal to do so.
+const (
+	maxLastCell = 512
+	maxCell     = 128
+)
 
 // newTable returns a table for an output of a width. Columns shrink, from the
 // left, until the last has what it wants or all have their least; then those
@@ -75,10 +82,17 @@ func (t *table) row(indent string, cells ...string) string {
 	b.WriteString(indent)
 	used := uniseg.StringWidth(indent)
 	for i, c := range cells {
-		c = printable(c)
+		more := len(c) > 8*maxLastCell // a character may have several bytes
+		c = printable(c[:min(len(c), 8*maxLastCell)])
 		if i == len(cells)-1 {
+			room := maxLastCell
 			if t.width > 0 {
-				c = clip(c, max(t.width-used, 1))
+				room = max(t.width-used, 1)
+			}
+			if cut := clip(c, room); cut == c && more {
+				c += "…"
+			} else {
+				c = cut
 			}
 			b.WriteString(c)
 			break
@@ -89,6 +103,8 @@ func (t *table) row(indent string, cells ...string) string {
 		}
 		if t.width > 0 {
 			c = clip(c, w)
+		} else {
+			c = clip(c, max(w, maxCell))
 		}
 		pad := max(w-uniseg.StringWidth(c), 0) + columnGap
 		used += uniseg.StringWidth(c) + pad

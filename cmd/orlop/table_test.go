@@ -34,6 +34,18 @@ func TestTableFits(t *testing.T) {
 	}
 }
 
+// Where there is no terminal a row is bounded too: an argument of 20 kB is one line
+// that can be read, and JSON has all of it.
+func TestTableIsBounded(t *testing.T) {
+	columns := []column{{"TIME", 19, 14}, {"RULE", 40, 24}, {"WHAT", 30, 24}}
+	for _, arg := range []string{strings.Repeat("A", 20000), strings.Repeat("é", 20000), strings.Repeat("日", 20000), "a" + strings.Repeat("\u0301", 20000), strings.Repeat("\x1b", 2<<20), strings.Repeat("\xff", 20000)} {
+		row := newTable(0, false, columns...).row("", arg, "rule", "ctr t exec web1 "+arg)
+		if n := uniseg.StringWidth(row); n > 128+2+40+2+512 || len(row) > 20000 || !strings.HasSuffix(row, "…") || !strings.Contains(row, "ctr t exec web1 ") {
+			t.Errorf("%.10q…: a row of %d columns, %d bytes", arg, n, len(row))
+		}
+	}
+}
+
 // Colour is for severities, and does not count as width.
 func TestTableColour(t *testing.T) {
 	tab := newTable(80, true, column{"S", 8, 8}, column{"W", 10, 10})
