@@ -3,6 +3,7 @@ package enrich
 import (
 	"strings"
 
+	"github.com/orlop/orlop/enrich/runtimecli"
 	"github.com/orlop/orlop/event"
 )
 
@@ -158,7 +159,7 @@ func (x *Enricher) cgroupOf(e *event.Event) event.Value {
 func (x *Enricher) runtime(c, p *proc) {
 	c.verb, c.makes, c.execID, c.shim = "", "", "", nil
 	switch tool := x.tool(c); {
-	case lowLevel(tool):
+	case runtimecli.LowLevel(tool):
 		verb, id := runc(c.args)
 		if id != "" {
 			c.verb, c.makes = verb, x.word(id)
@@ -197,7 +198,7 @@ func (x *Enricher) tool(c *proc) string {
 func (x *Enricher) inherit(s *sight, c, p *proc) {
 	exec := s.kind&(execed|seeded) != 0
 	tool := x.tool(c)
-	isRunc := lowLevel(tool)
+	isRunc := runtimecli.LowLevel(tool)
 	switch {
 	case p.makes != "":
 		// runc init and its copies are on their way into the container; any other child of

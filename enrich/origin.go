@@ -157,10 +157,7 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64
 	default:
 		return // What nobody knows announces nothing: it has an alert of its own.
 	}
-	switch call.Tool {
-	case "ctr", "runc", "crun":
-		c.exact = call.Container != ""
-	}
+	c.exact = call.Container != "" && (call.Tool == "ctr" || runtimecli.LowLevel(call.Tool))
 	c.container = strings.Clone(call.Container)
 	if len(h.calls) == maxCalls {
 		x.hold(h, -h.calls[0].size())
@@ -369,7 +366,7 @@ func (k *container) madeBy() string {
 // inside already or is on its way.
 func (x *Enricher) entry(s *sight, c, p *proc, k *container) (how, execID string) {
 	switch {
-	case c.told || lowLevel(x.tool(c)) || s.kind&(forked|execed|seeded) == 0:
+	case c.told || runtimecli.LowLevel(x.tool(c)) || s.kind&(forked|execed|seeded) == 0:
 		return "", ""
 	case s.kind&seeded != 0:
 		c.told, k.begun = true, true
@@ -379,7 +376,7 @@ func (x *Enricher) entry(s *sight, c, p *proc, k *container) (how, execID string
 		c.told = s.kind&execed != 0
 		k.begun = k.begun || c.told
 		return "", ""
-	case p.container == c.container && p.makes == "" && !lowLevel(x.tool(p)):
+	case p.container == c.container && p.makes == "" && !runtimecli.LowLevel(x.tool(p)):
 		c.told, c.visits = true, p.visits
 		return "", ""
 	case s.kind&execed == 0:
@@ -402,9 +399,6 @@ func (x *Enricher) entry(s *sight, c, p *proc, k *container) (how, execID string
 	c.visits = how == "exec"
 	return how, execID
 }
-
-// lowLevel reports whether a program is one that a runtime makes containers with.
-func lowLevel(tool string) bool { return tool == "runc" || tool == "crun" }
 
 // podUID is the uid of the pod whose cgroup a path is, written with hyphens.
 func podUID(path string) string {

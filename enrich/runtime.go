@@ -153,7 +153,7 @@ func readsOnly(c *runtimecli.Call) bool {
 // one: runc below a shim, and what runc starts of itself. Where the parent is
 // not known, the log that only a shim asks for tells.
 func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
-	if call.Tool != "runc" && call.Tool != "crun" && call.Tool != "youki" && call.Tool != "runsc" {
+	if !runtimecli.LowLevel(call.Tool) {
 		return false
 	}
 	if len(call.Behaviours) > 0 && call.Behaviours[0] == "hook" {
@@ -164,7 +164,7 @@ func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
 		parent = p.exe
 	}
 	if parent != "" {
-		return ofSystem(parent) && runtimes[base(parent)]
+		return ofSystem(parent) && (runtimes[base(parent)] || runtimecli.LowLevel(base(parent)))
 	}
 	log, format := false, false
 	for _, a := range x.args {
@@ -174,11 +174,11 @@ func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
 	return log && format
 }
 
-// runtimes are the programs whose children runc and crun are by right.
+// runtimes are the programs whose children low-level runtimes are by right, beside those themselves.
 var runtimes = map[string]bool{
 	"containerd": true, "containerd-shim": true, "containerd-shim-runc-v1": true, "containerd-shim-runc-v2": true, "containerd-shim-runsc-v1": true,
 	"dockerd": true, "conmon": true, "conmonrs": true, "crio": true, "podman": true, "buildkitd": true,
-	"runc": true, "crun": true, "runsc": true, "nvidia-container-runtime": true, "k3s": true, "rke2": true, "k0s": true, "kubelet": true,
+	"k3s": true, "rke2": true, "k0s": true, "kubelet": true,
 }
 
 // ofSystem reports whether a program lies where only root installs programs.

@@ -3,6 +3,7 @@ package enrich
 import (
 	"strings"
 
+	"github.com/orlop/orlop/enrich/runtimecli"
 	"github.com/orlop/orlop/event"
 )
 
@@ -155,6 +156,9 @@ func (x *Enricher) began(s *sight, c, p *proc) string {
 
 // within reports whether a program of this name puts others into containers.
 func within(name string) bool {
+	if runtimecli.LowLevel(name) {
+		return true
+	}
 	for _, of := range [...]string{"containerd-shim", "runc", "crun", "youki", "conmon"} {
 		if rest, ok := strings.CutPrefix(name, of); ok && (rest == "" || rest[0] == '-') {
 			return true

@@ -81,7 +81,11 @@ func main() {
 
 func write(id string, cmds []command) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Made by generate.go; do not edit. The format is described in grammar.go.\ntool %s %s\n", id, syntaxes[id])
+	oci := ""
+	if strings.HasPrefix(id, "runc ") {
+		oci = " oci"
+	}
+	fmt.Fprintf(&b, "# Made by generate.go; do not edit. The format is described in grammar.go.\ntool %s %s%s\n", id, syntaxes[id], oci)
 	slices.SortFunc(cmds, func(a, b command) int { return slices.Compare(a.Path, b.Path) })
 	siblings := map[string]bool{}
 	for _, c := range cmds {

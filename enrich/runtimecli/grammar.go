@@ -26,6 +26,9 @@ import (
 //	urfave3        as urfave; global flags and flags after arguments are read too
 //	pflag, argp    --name, joined and attached short flags: -itv/:/host
 //
+// and ends in "oci" if the tool is a low-level runtime: one that others have make their
+// containers by the command line of the OCI runtime specification.
+//
 // "graft path tool path" copies a command of another tool, with its subcommands.
 //
 // A command line does not say which version it met. Versions of a tool are
@@ -41,6 +44,7 @@ var grammarFiles embed.FS
 type tool struct {
 	name   string
 	joined bool // short flags join: -it
+	oci    bool // it is a low-level runtime
 	short  bool // one dash means short flags only, with values attached
 	root   *verb
 }
@@ -142,7 +146,7 @@ func read(tools map[string]*tool, text string) error {
 		}
 		if rest, ok := strings.CutPrefix(line, "tool "); ok {
 			f := strings.Fields(rest)
-			if len(f) != 3 {
+			if len(f) != 3 && !(len(f) == 4 && f[3] == "oci") {
 				return fmt.Errorf("%d: tool line has %d words, want name, version, syntax", n, len(f))
 			}
 			if t = tools[f[0]]; t == nil {
@@ -150,6 +154,7 @@ func read(tools map[string]*tool, text string) error {
 				tools[f[0]] = t
 			}
 			t.short = f[2] == "pflag" || f[2] == "argp"
+			t.oci = t.oci || len(f) == 4
 			t.joined = t.short || f[2] == "urfave-joined"
 			continue
 		}

@@ -165,3 +165,19 @@ func TestGrammarMistakesSayWhere(t *testing.T) {
 	f("tool ctr 1 urfave\na b : read : :", "2: a b comes before a")
 	f("tool ctr 1 urfave\na : read : : x@nonsense", `2: flag x has the unknown role "nonsense"`)
 }
+
+// A grammar says whether its tool is a low-level runtime; all names of the tool are.
+func TestLowLevelRuntimes(t *testing.T) {
+	f := func(name string, want bool) {
+		t.Helper()
+		if got := LowLevel(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	for _, name := range []string{"runc", "crun", "youki", "runsc", "railcar", "kata-runtime", "kata-qemu", "crun-wasmedge", "krun", "docker-runc", "crio-crun", "sysbox-runc", "nvidia-container-runtime"} {
+		f(name, true)
+	}
+	for _, name := range []string{"", "ctr", "docker", "podman", "kata-ctl", "runc2", "containerd-shim-runc-v2", "bash"} {
+		f(name, false)
+	}
+}

@@ -3,6 +3,7 @@ package runtimecli
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A kind is what the name of a program says it is.
@@ -34,7 +35,9 @@ var names = map[string]struct {
 	"runc": {kindTool, "runc"}, "docker-runc": {kindTool, "runc"}, "buildkit-runc": {kindTool, "runc"}, "containerd-runc": {kindTool, "runc"}, "crun": {kindTool, "crun"},
 	"nvidia-container-runtime": {kindTool, "runc"}, "nvidia-container-runtime.cdi": {kindTool, "runc"}, "nvidia-container-runtime.legacy": {kindTool, "runc"}, "nvidia-container-runtime.real": {kindTool, "runc"},
 	"habana-container-runtime": {kindTool, "runc"}, "amd-container-runtime": {kindTool, "runc"}, "sysbox-runc": {kindTool, "runc"},
-	"crio-runc": {kindTool, "runc"}, "crio-crun": {kindTool, "crun"}, "runsc": {kindTool, "runsc"},
+	"crio-runc": {kindTool, "runc"}, "crio-crun": {kindTool, "crun"}, "runsc": {kindTool, "runsc"}, "railcar": {kindTool, "runc"}, "urunc": {kindTool, "runc"},
+	"krun": {kindTool, "crun"}, "crun-vm": {kindTool, "crun"}, "crun-wasm": {kindTool, "crun"}, "crun-wasmedge": {kindTool, "crun"}, "crun-wasmtime": {kindTool, "crun"}, "crun-wasmer": {kindTool, "crun"},
+	"kata-qemu": {kindTool, "kata-runtime"}, "kata-clh": {kindTool, "kata-runtime"}, "kata-fc": {kindTool, "kata-runtime"}, "kata-dragonball": {kindTool, "kata-runtime"},
 
 	"youki": {kindTool, "youki"}, "buildah": {kindTool, "buildah"}, "kata-runtime": {kindTool, "kata-runtime"}, "kata-ctl": {kindTool, "kata-ctl"}, "minikube": {kindTool, "minikube"},
 	"toolbox": {kindTool, "toolbox"}, "distrobox": {kindTool, "distrobox"}, "distrobox-create": {kindTool, "distrobox create"}, "distrobox-enter": {kindTool, "distrobox enter"},
@@ -55,6 +58,22 @@ var names = map[string]struct {
 	"grpcurl": {kindClient, ""}, "http": {kindClient, ""}, "websocat": {kindClient, ""},
 	"nsenter": {kindEnter, ""},
 }
+
+// lowLevels are the names of low-level runtimes.
+var lowLevels = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for name, n := range names {
+		if t := grammars()[n.tool]; t != nil && t.oci {
+			m[name] = true
+		}
+	}
+	return m
+})
+
+// LowLevel reports whether a program of that name, the last element of its path, is a
+// low-level container runtime, such as runc: one that implements the OCI runtime
+// specification, and that others have make their containers.
+func LowLevel(name string) bool { return lowLevels()[name] }
 
 // A wordSet answers "is this one of ours?" for every process of a host. The answer
 // is no nearly always, and then costs one or two looks at a bit.
