@@ -55,6 +55,7 @@
 //	orlop.kubernetes.requested, joined_by (container, pod, names, command), unjoined
 //	                        (pod, forgotten)  of the process: that a request came before
 //	                        it, how it is known to be its, why it cannot be told
+//	orlop.kubernetes.user.name  of the same: who asked, as the API knows them
 //	orlop.kubernetes.behind  of the process, if it has none: requests have come behind their execs
 //	orlop.kubernetes.audited  of such a process: the stream has the API's audit log
 //	orlop.host.kubernetes   the host has shown a kubelet or a pod's cgroup

@@ -22,6 +22,8 @@ type requestFields struct {
 
 	interactive event.Field
 
+	userName, askedBy event.Field
+
 	exec, requested, joinedBy, unjoined, repeated, periodic, behind event.Field
 }
 
@@ -35,7 +37,8 @@ func newRequestFields(s *event.Schema) requestFields {
 		ofNamespace: s.Field("orchestrator.namespace"), ofPod: s.Field("orchestrator.resource.name"), ofName: s.Field("container.name"),
 		interactive: s.Field("process.interactive"),
 		cut:         s.Field("process.Ext.command_line_truncated"),
-		exec:        own("exec"), requested: own("requested"), joinedBy: own("joined_by"), unjoined: own("unjoined"), behind: own("behind"),
+		userName:    s.Field("user.name"), askedBy: own("user.name"),
+		exec: own("exec"), requested: own("requested"), joinedBy: own("joined_by"), unjoined: own("unjoined"), behind: own("behind"),
 		repeated: s.Field("orlop.container.repeated"), periodic: s.Field("orlop.container.periodic"),
 	}
 	for i, object := range [...]string{"requestObject.", "responseObject."} {
@@ -58,6 +61,7 @@ type request struct {
 	at      int64
 	id      string
 	of      pod
+	user    string // who asks
 	command uint64 // hash of what is to run; 0 is unknown
 	tty     answer // whether it is to have a terminal
 	key     string // what it has in common with the event of its process
@@ -83,7 +87,7 @@ const (
 )
 
 func (r *request) size() int {
-	return int(unsafe.Sizeof(*r)) + len(r.id) + len(r.key) + r.of.size()
+	return int(unsafe.Sizeof(*r)) + len(r.id) + len(r.key) + len(r.user) + r.of.size()
 }
 
 func (n *entrance) size() int {
@@ -150,7 +154,7 @@ func (x *Enricher) api(e *event.Event) {
 	if text(f.sub) != "exec" || e.Time.IsZero() {
 		return
 	}
-	r := request{at: e.Time.UnixNano(), id: text(f.id), of: of}
+	r := request{at: e.Time.UnixNano(), id: text(f.id), of: of, user: strings.Clone(text(f.userName))}
 	i, _ := slices.BinarySearchFunc(x.requests, r.at, func(q request, at int64) int { return cmp.Compare(q.at, at) })
 	for j := i; j < len(x.requests) && x.requests[j].at == r.at; j++ {
 		if q := &x.requests[j]; q.id == r.id {
@@ -240,6 +244,7 @@ func (x *Enricher) entered(s *sight, c *proc, k *container) {
 		found.used = true
 		x.fill(e, f.requested, event.Bool(true))
 		x.fillText(e, f.joinedBy, by)
+		x.fillText(e, f.askedBy, found.user)
 		x.fillText(e, f.exec, found.key)
 		return
 	}

@@ -24,6 +24,7 @@ type RequestState struct {
 	At      int64
 	ID      string
 	Of      PodState
+	User    string
 	Command uint64
 	TTY     int8
 	Key     string
@@ -150,7 +151,7 @@ type WaitingState struct {
 func (x *Enricher) State() *State {
 	s := &State{Audited: x.audited, Processes: make([]ProcessState, 0, len(x.procs))}
 	for _, r := range x.requests {
-		s.Requests = append(s.Requests, RequestState{r.at, r.id, r.of.state("", false), r.command, int8(r.tty), r.key, r.used})
+		s.Requests = append(s.Requests, RequestState{r.at, r.id, r.of.state("", false), r.user, r.command, int8(r.tty), r.key, r.used})
 	}
 	for _, n := range x.entrances {
 		s.Entrances = append(s.Entrances, EntranceState{n.at, n.key, n.of.state("", false), n.command, int8(n.tty)})
@@ -226,7 +227,7 @@ func (k *container) state(recent bool) ContainerState {
 func (x *Enricher) Restore(s *State) error {
 	x.audited, x.forgotten, x.behind = s.Audited, s.Forgotten, s.Behind
 	for _, r := range s.Requests {
-		x.requests = append(x.requests, request{r.At, r.ID, r.Of.pod(), r.Command, answer(r.TTY), r.Key, r.Used})
+		x.requests = append(x.requests, request{r.At, r.ID, r.Of.pod(), r.User, r.Command, answer(r.TTY), r.Key, r.Used})
 		x.known += x.requests[len(x.requests)-1].size()
 	}
 	for _, n := range s.Entrances {
