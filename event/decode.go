@@ -41,9 +41,21 @@ type Decoder struct {
 	// before clear, which is the nearer one, there is neither.
 	slash, control, clear int
 
-	memo memo
+	// What was learned of the layout of documents, for the fields below root. Of
+	// credit, each thing that is learned takes one; refused is what could not be.
+	root    *node
+	layout  *layout
+	places  int
+	credit  int
+	refused int
 
-	// Keys of the objects that are open, innermost last, to find duplicates.
+	memos     int
+	seed      maphash.Seed
+	log       []assign // what is being read, while something is being recorded
+	recording int      // how many objects are being recorded
+
+	// Keys of the objects that are open and are read without a layout, innermost
+	// last, to find duplicates.
 	hashes []uint64
 	keys   [][]byte
 }
@@ -51,7 +63,7 @@ type Decoder struct {
 // NewDecoder returns a Decoder for the fields of s, now and later ones.
 // The event's time is its @timestamp.
 func NewDecoder(s *Schema) *Decoder {
-	return &Decoder{schema: s, time: s.Field("@timestamp"), memo: memo{seed: maphash.MakeSeed()}}
+	return &Decoder{schema: s, time: s.Field("@timestamp"), seed: maphash.MakeSeed(), credit: maxCredit}
 }
 
 // SetTimeField makes another field than @timestamp the event's time.
@@ -67,13 +79,20 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 	d.doc, d.depth, d.e = doc, 0, e
 	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
 	d.slash, d.control, d.clear = -1, -1, -1
-	d.memo.log, d.memo.deep = d.memo.log[:0], 0
+	d.log, d.recording = d.log[:0], 0
 	if plain(doc) {
 		d.control = len(doc)
 	}
 	t := d.schema.tab.Load()
 	e.grow(len(t.names))
+	if t.root != d.root || d.refused > maxPlaces && d.credit == maxCredit {
+		d.forget(t.root)
+	}
+	credit := d.credit
 	ok := d.document(t.root)
+	if d.credit == credit {
+		d.credit = min(d.credit+earned, maxCredit)
+	}
 	d.e = nil
 	if !ok {
 		e.Reset()
@@ -97,7 +116,7 @@ func (d *Decoder) document(root *node) bool {
 	if d.doc[i] != '{' {
 		return d.fail(i, "not a JSON object") >= 0
 	}
-	if i = d.object(root, i); i < 0 {
+	if i = d.object(root, d.layout, i); i < 0 {
 		return false
 	}
 	if i = d.space(i); i < len(d.doc) {
@@ -150,104 +169,186 @@ func at(b []byte, i int) byte {
 	return 0
 }
 
-// manyKeys is when an object's keys go into a map instead of a list.
-const manyKeys = 64
-
-// object reads the object at i, in which somebody wants something.
-func (d *Decoder) object(n *node, i int) int {
+// object reads the object at i, in which somebody wants something, and whose layout
+// is l; nil if it is not known.
+func (d *Decoder) object(n *node, l *layout, i int) int {
 	b := d.doc
 	if d.depth++; d.depth > MaxDepth {
 		return d.fail(i, "nested too deep")
 	}
-	base, bloom := len(d.hashes), uint64(0)
-	var seen map[string]struct{} // once there are manyKeys
-	i = d.space(i + 1)
-	if at(b, i) == '}' {
-		d.depth--
-		return i + 1
-	}
-	for {
-		if at(b, i) != '"' {
-			return d.fail(i, "expected a key")
+	if i++; at(b, i) != '"' {
+		if i = d.space(i); at(b, i) == '}' {
+			d.depth--
+			return i + 1
 		}
+	}
+	if l == nil {
+		return d.wide(n, nil, 0, i)
+	}
+	seen, p := uint64(0), &l.start
+	for {
 		begin := i
-		end, escaped := quote(b, i+1), false
-		if end > d.clear {
-			if end, escaped = d.str(i + 1); end < 0 {
+		if q := p.follow(b, i); q != nil {
+			i += len(q.text)
+			p = q
+		} else {
+			key, h, v := d.key(i)
+			if v < 0 {
 				return -1
 			}
+			if q = d.learn(n, l, p, key, h, b[i:v]); q == nil {
+				return d.wide(n, l, seen, i)
+			}
+			p, i = q, v
 		}
-		key := b[begin+1 : end]
-		if escaped {
-			key = d.unescape(key)
+		if seen&p.bit != 0 {
+			return d.fail(begin, "duplicate key")
 		}
-		h := hashKey(key)
-		if seen == nil {
-			if bit := uint64(1) << (h >> 58); bloom&bit == 0 {
-				bloom |= bit
+		seen |= p.bit
+		kid := p.kid
+		switch at(b, i) {
+		case '"':
+			end, escaped := quote(b, i+1), false
+			if end > d.clear {
+				if end, escaped = d.str(i + 1); end < 0 {
+					return -1
+				}
+			}
+			if kid != nil && kid.field != 0 {
+				d.text(kid.field, i+1, end, escaped)
+			}
+			i = end + 1
+		case '{':
+			i = d.nested(kid, p, i)
+		default:
+			if kid != nil {
+				i = d.value(kid, p, i)
 			} else {
-				for k, old := range d.hashes[base:] {
-					if old == h && string(d.keys[base+k]) == string(key) {
-						return d.fail(begin, "duplicate key")
-					}
+				i = d.skip(i)
+			}
+		}
+		if i < 0 {
+			return -1
+		}
+		c := at(b, i)
+		if c <= ' ' {
+			i = d.space(i)
+			c = at(b, i)
+		}
+		switch c {
+		case ',':
+			if i++; at(b, i) != '"' {
+				i = d.space(i)
+			}
+		case '}':
+			d.depth--
+			return i + 1
+		default:
+			return d.fail(i, "expected ',' or '}'")
+		}
+	}
+}
+
+// key reads the key at i, and returns it, its hash, and where its value begins.
+func (d *Decoder) key(i int) (key []byte, h uint64, value int) {
+	b := d.doc
+	if at(b, i) != '"' {
+		return nil, 0, d.fail(i, "expected a key")
+	}
+	end, escaped := quote(b, i+1), false
+	if end > d.clear {
+		if end, escaped = d.str(i + 1); end < 0 {
+			return nil, 0, -1
+		}
+	}
+	key = b[i+1 : end]
+	if escaped {
+		key = d.unescape(key)
+	}
+	if i = end + 1; at(b, i) != ':' {
+		if i = d.space(i); at(b, i) != ':' {
+			return nil, 0, d.fail(i, "expected ':'")
+		}
+	}
+	if i++; at(b, i) <= ' ' {
+		i = d.space(i)
+	}
+	return key, hashKey(key), i
+}
+
+// manyKeys is when an object's keys go into a map instead of a list.
+const manyKeys = 64
+
+// wide reads an object from the key at i on, without a layout: it has too many keys,
+// or ones that are always others. Those that l has in seen were read before.
+func (d *Decoder) wide(n *node, l *layout, seen uint64, i int) int {
+	b := d.doc
+	base := len(d.hashes)
+	for ; seen != 0; seen &= seen - 1 {
+		p := l.places[bits.TrailingZeros64(seen)]
+		d.hashes, d.keys = append(d.hashes, p.hash), append(d.keys, []byte(p.key))
+	}
+	var many map[string]struct{} // once there are manyKeys
+	for {
+		begin := i
+		key, h, v := d.key(i)
+		if v < 0 {
+			return -1
+		}
+		if i = v; many == nil {
+			for k, old := range d.hashes[base:] {
+				if old == h && string(d.keys[base+k]) == string(key) {
+					return d.fail(begin, "duplicate key")
 				}
 			}
 			d.hashes, d.keys = append(d.hashes, h), append(d.keys, key)
 			if len(d.hashes)-base > manyKeys {
-				seen = make(map[string]struct{}, 4*manyKeys)
+				many = make(map[string]struct{}, 4*manyKeys)
 				for _, k := range d.keys[base:] {
-					seen[str(k)] = struct{}{}
+					many[str(k)] = struct{}{}
 				}
 			}
 		} else {
-			if _, dup := seen[str(key)]; dup {
+			if _, dup := many[str(key)]; dup {
 				return d.fail(begin, "duplicate key")
 			}
-			seen[str(key)] = struct{}{}
+			many[str(key)] = struct{}{}
 		}
-		i = end + 1
-		if at(b, i) != ':' {
-			if i = d.space(i); at(b, i) != ':' {
-				return d.fail(i, "expected ':'")
-			}
-		}
-		kid := n.kid(key, h)
-		switch i++; {
-		case at(b, i) == '{':
-			i = d.nested(n, kid, key, h, i)
-		case kid != nil:
-			i = d.value(kid, i)
-		default:
+		if kid := n.kid(key, h); kid != nil {
+			i = d.value(kid, nil, i)
+		} else {
 			i = d.skip(i)
 		}
 		if i < 0 {
 			return -1
 		}
-		switch c := at(b, i); c {
+		i = d.space(i)
+		switch at(b, i) {
 		case ',':
-			i++
+			i = d.space(i + 1)
 		case '}':
-		default:
-			i = d.space(i)
-			if c = at(b, i); c == ',' {
-				i++
-			} else if c != '}' {
-				return d.fail(i, "expected ',' or '}'")
-			}
-		}
-		if at(b, i-1) != ',' {
 			d.depth--
 			d.hashes, d.keys = d.hashes[:base], d.keys[:base]
 			return i + 1
-		}
-		if at(b, i) != '"' {
-			i = d.space(i)
+		default:
+			return d.fail(i, "expected ',' or '}'")
 		}
 	}
 }
 
-// value reads the value at or behind i, which somebody wants.
-func (d *Decoder) value(n *node, i int) int {
+// text gives the event the string from begin to end.
+func (d *Decoder) text(f Field, begin, end int, escaped bool) {
+	s := d.doc[begin:end]
+	if escaped {
+		d.add(f, String(str(d.unescape(s))), -1)
+		return
+	}
+	d.add(f, String(str(s)), begin)
+}
+
+// value reads the value at or behind i, which somebody wants, and which stands at p, or
+// is an element of what does; nil if that is not known.
+func (d *Decoder) value(n *node, p *place, i int) int {
 	b := d.doc
 	c := at(b, i)
 	if c <= ' ' {
@@ -263,17 +364,13 @@ func (d *Decoder) value(n *node, i int) int {
 			}
 		}
 		if n.field != 0 {
-			s := b[i+1 : end]
-			if escaped {
-				s = d.unescape(s)
-			}
-			d.add(n.field, String(str(s)))
+			d.text(n.field, i+1, end, escaped)
 		}
 		return end + 1
 	case '{':
-		return d.object(n, i)
+		return d.object(n, d.within(p), i)
 	case '[':
-		return d.array(n, i)
+		return d.array(n, p, i)
 	case 't':
 		return d.literal("true", n, Bool(true), i)
 	case 'f':
@@ -287,7 +384,7 @@ func (d *Decoder) value(n *node, i int) int {
 	return d.fail(i, "expected a value")
 }
 
-func (d *Decoder) array(n *node, i int) int {
+func (d *Decoder) array(n *node, p *place, i int) int {
 	b := d.doc
 	if d.depth++; d.depth > MaxDepth {
 		return d.fail(i, "nested too deep")
@@ -296,12 +393,12 @@ func (d *Decoder) array(n *node, i int) int {
 	if at(b, i) == ']' {
 		d.depth--
 		if n.field != 0 {
-			d.add(n.field, Null())
+			d.add(n.field, Null(), -1)
 		}
 		return i + 1
 	}
 	for {
-		if i = d.value(n, i); i < 0 {
+		if i = d.value(n, p, i); i < 0 {
 			return -1
 		}
 		i = d.space(i)
@@ -436,7 +533,7 @@ func (d *Decoder) literal(word string, n *node, v Value, i int) int {
 		return d.fail(i, "expected "+word)
 	}
 	if n != nil && n.field != 0 {
-		d.add(n.field, v)
+		d.add(n.field, v, -1)
 	}
 	return i + len(word)
 }
@@ -490,10 +587,10 @@ func (d *Decoder) number(n *node, at int) int {
 		if neg {
 			v = -v
 		}
-		d.add(n.field, Int(v))
+		d.add(n.field, Int(v), -1)
 		return at + i
 	}
-	d.add(n.field, ParseNumber(str(b[:i])))
+	d.add(n.field, ParseNumber(str(b[:i])), -1)
 	return at + i
 }
 

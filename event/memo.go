@@ -1,153 +1,170 @@
 package event
 
 import (
+	"bytes"
 	"hash/maphash"
 	"slices"
 	"strings"
-	"unsafe"
 )
 
 // Documents of one host repeat themselves: the agent, the host, the parent and
 // the session of a process are the same objects, byte for byte, in one document
-// after the other. A memo remembers objects that were read, and what was read
-// out of them, so that meeting one again costs a comparison of bytes.
+// after the other. A memo remembers the latest objects at a place of a layout, and
+// where in them is what was read, so that meeting one again costs a comparison of bytes.
 //
-// It is a cache with eight places for each key, or whatever keys share them.
-// What it gives away is never changed, only replaced, so an event may refer to
-// it for as long as it likes. Only what has been met before is stored, and only
-// where nothing of more use is: objects that never repeat, and more different ones
-// than there are places for, cost no memory.
+// Only what has been met before is stored, and only where nothing of more use is:
+// objects that never repeat, and more different ones than there is room for, cost no
+// memory, and after a while next to no time.
 type memo struct {
-	sets [memoSets]memoSet
-	seed maphash.Seed
-	log  []assign // what is being read, while something is being recorded
-	deep int      // how many objects are being recorded
-}
-
-const (
-	memoSets = 128
-	memoWays = 8
-	memoMin  = 24   // shorter objects are read as fast
-	memoMax  = 2048 // longer ones hardly repeat
-
-	memoTrial = 8  // so many objects are recorded once one has repeated
-	memoUse   = 16 // of an object at most; a hit adds two, and another that wants its place takes one
-)
-
-type memoSet struct {
 	ways   [memoWays]memoEntry
 	met    [memoWays]uint64 // hashes of the latest objects that were not remembered
 	last   uint8            // of met
 	victim uint8
-	trial  int8 // how many objects will be recorded
+	trial  int8   // how many objects will be recorded
+	misses uint16 // since the last hit
+	rest   uint16 // so many objects are not looked up
 }
 
-// memoEntry is an object that stood at key below node, and what was read from it.
+const (
+	memoWays = 8
+	memoMin  = 24   // shorter objects are read as fast
+	memoMax  = 2048 // longer ones hardly repeat
+	maxMemos = 128  // of a Decoder
+	maxDeep  = 64   // objects deeper in a document are not remembered
+
+	memoTrial = 8   // so many objects are recorded once one has repeated
+	memoUse   = 16  // of an object at most; a hit adds two, and another that wants its place takes one
+	memoTire  = 64  // after so many misses
+	memoRest  = 512 // so many objects are not looked up
+)
+
+// memoEntry is an object, and what was read from it.
 type memoEntry struct {
-	node *node
-	hash uint64
-	key  string
-	raw  string
+	raw  []byte
 	adds []assign
 	use  int8
 }
 
+// An assign is a value that was read. A string stands in the document at an offset,
+// or, at -1, was written with escapes.
 type assign struct {
 	field Field
+	at    int
 	value Value
 }
 
-func (m *memo) set(n *node, h uint64) *memoSet {
-	at := h ^ uint64(uintptr(unsafe.Pointer(n)))>>4*0x9e3779b97f4a7c15
-	return &m.sets[at>>(64-7)]
-}
-
-// remembered reads the object at i, the value of key below n, from memory, or
-// returns 0.
-func (d *Decoder) remembered(set *memoSet, n *node, key []byte, h uint64, i int) int {
+// nested reads the object at i, the value at p, of which kid is wanted; nil if
+// nobody wants what is in it.
+func (d *Decoder) nested(kid *node, p *place, i int) int {
+	m := p.memo
+	if m == nil {
+		if d.memos < maxMemos && d.places < maxPlaces {
+			d.memos++
+			p.memo = new(memo)
+		}
+		return d.inside(kid, p, i)
+	}
+	if m.rest > 0 {
+		m.rest--
+		return d.inside(kid, p, i)
+	}
 	b := d.doc[i:]
-	for w := range set.ways {
-		m := &set.ways[w]
-		if m.node != n || m.hash != h || len(m.raw) > len(b) || str(b[:len(m.raw)]) != m.raw || m.key != str(key) {
+	for w := range m.ways {
+		e := &m.ways[w]
+		if len(e.raw) == 0 || len(e.raw) > len(b) || !bytes.Equal(b[:len(e.raw)], e.raw) {
 			continue
 		}
-		m.use = min(m.use+2, memoUse)
-		for _, a := range m.adds {
-			d.add(a.field, a.value)
+		e.use = min(e.use+2, memoUse)
+		m.misses = 0
+		for _, a := range e.adds {
+			if a.at >= 0 {
+				d.add(a.field, String(str(b[a.at:a.at+int(a.value.n)])), i+a.at)
+			} else {
+				d.add(a.field, a.value, -1)
+			}
 		}
-		return i + len(m.raw)
+		return i + len(e.raw)
 	}
-	return 0
-}
-
-// nested reads the object at i, the value of key below n; kid is nil if nobody
-// wants what is in it.
-func (d *Decoder) nested(n, kid *node, key []byte, h uint64, i int) int {
-	set := d.memo.set(n, h)
-	if end := d.remembered(set, n, key, h, i); end > 0 {
-		return end
+	if m.misses++; m.misses >= memoTire {
+		m.misses, m.rest = memoTire-4, memoRest
 	}
-	record := set.trial > 0
+	record := m.trial > 0 && d.depth < maxDeep
 	if record {
-		d.memo.deep++
+		d.recording++
 	}
-	from := len(d.memo.log)
-	end := 0
-	if kid != nil {
-		end = d.object(kid, i)
-	} else {
-		end = d.skip(i)
-	}
-	again := end-i >= memoMin && end-i <= memoMax && set.again(maphash.Bytes(d.memo.seed, d.doc[i:end]))
+	from := len(d.log)
+	end := d.inside(kid, p, i)
+	again := end-i >= memoMin && end-i <= memoMax && m.again(maphash.Bytes(d.seed, d.doc[i:end]))
 	if !record {
 		if again {
-			set.trial = memoTrial
+			m.trial = memoTrial
 		}
 		return end
 	}
-	d.memo.deep--
+	d.recording--
 	if again {
-		set.store(n, key, h, d.doc[i:end], d.memo.log[from:])
+		m.store(d.doc, i, end, d.log[from:])
 	} else {
-		set.trial--
+		m.trial--
 	}
-	if d.memo.deep == 0 {
-		d.memo.log = d.memo.log[:0]
+	if d.recording == 0 {
+		d.log = d.log[:0]
 	}
 	return end
 }
 
+// inside reads the object at i, the value at p.
+func (d *Decoder) inside(kid *node, p *place, i int) int {
+	if kid == nil {
+		return d.skip(i)
+	}
+	return d.object(kid, d.within(p), i)
+}
+
 // again reports whether an object with the hash was met before.
-func (s *memoSet) again(hash uint64) bool {
-	if slices.Contains(s.met[:], hash) {
+func (m *memo) again(hash uint64) bool {
+	if slices.Contains(m.met[:], hash) {
 		return true
 	}
-	s.met[s.last%memoWays] = hash
-	s.last++
+	m.met[m.last%memoWays] = hash
+	m.last++
 	return false
 }
 
-// store takes the next place for an object, unless what is there is of use.
-func (s *memoSet) store(n *node, key []byte, h uint64, raw []byte, log []assign) {
-	m := &s.ways[s.victim%memoWays]
-	s.victim++
-	if m.use > 0 {
-		m.use--
+// store takes the next way for the object from i to end, unless what is there is of
+// use. Where it nests very deep, nothing is stored: who meets it again does not count.
+func (m *memo) store(doc []byte, i, end int, log []assign) {
+	e := &m.ways[m.victim%memoWays]
+	m.victim++
+	if e.use > 0 {
+		e.use--
 		return
 	}
-	*m = memoEntry{node: n, hash: h, key: string(key), raw: string(raw), adds: slices.Clone(log)}
-	for i, a := range m.adds {
-		if a.value.kind == KindString {
-			m.adds[i].value = String(strings.Clone(a.value.Str()))
+	raw := doc[i:end]
+	if bytes.Count(raw, []byte{'['})+bytes.Count(raw, []byte{'{'}) > MaxDepth-maxDeep {
+		return
+	}
+	e.raw, e.adds = append(e.raw[:0], raw...), append(e.adds[:0], log...)
+	for k := range e.adds {
+		a := &e.adds[k]
+		switch {
+		case a.value.kind != KindString:
+		case a.at >= 0:
+			a.at -= i
+		default:
+			a.value = String(strings.Clone(a.value.Str()))
+		}
+		if a.at >= 0 {
+			a.value.p = nil // lest it keep the document
 		}
 	}
 }
 
 // add gives the event a value, and notes it if it is part of something that is
-// being recorded.
-func (d *Decoder) add(f Field, v Value) {
+// being recorded. A string that has no escapes stands in the document at an offset.
+func (d *Decoder) add(f Field, v Value, at int) {
 	d.e.add(f, v)
-	if d.memo.deep > 0 {
-		d.memo.log = append(d.memo.log, assign{f, v})
+	if d.recording > 0 {
+		d.log = append(d.log, assign{f, at, v})
 	}
 }
