@@ -115,10 +115,11 @@ func (d *Decoder) nested(kid *node, p *place, i int) int {
 
 // inside reads the object at i, the value at p.
 func (d *Decoder) inside(kid *node, p *place, i int) int {
-	if kid == nil {
+	l := d.within(p)
+	if kid == nil && l == nil {
 		return d.skip(i)
 	}
-	return d.object(kid, d.within(p), i)
+	return d.object(kid, l, i)
 }
 
 // again reports whether an object with the hash was met before.

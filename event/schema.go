@@ -139,8 +139,11 @@ func (n *node) step(key []byte, h uint64) *node {
 }
 
 // kid returns the node that key, whose hash is h and which may hold dots, leads
-// to, or nil.
+// to, or nil, as it does from nil.
 func (n *node) kid(key []byte, h uint64) *node {
+	if n == nil {
+		return nil
+	}
 	// Fast path: most keys of a document lead nowhere.
 	if len(key) == 0 || n.first[key[0]>>6]&(1<<(key[0]&63)) == 0 {
 		return nil
