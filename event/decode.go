@@ -40,6 +40,7 @@ type Decoder struct {
 	// string was last read, so that most strings need a look for quotes only:
 	// before clear, which is the nearer one, there is neither.
 	slash, control, clear int
+	quotes                []uint64 // see scan
 
 	// What was learned of the layout of documents, for the fields below root. Of
 	// credit, each thing that is learned takes one; refused is what could not be.
@@ -78,10 +79,14 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 	e.Reset()
 	d.doc, d.depth, d.e = doc, 0, e
 	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
-	d.slash, d.control, d.clear = -1, -1, -1
 	d.log, d.recording = d.log[:0], 0
-	if plain(doc) {
-		d.control = len(doc)
+	has := d.scan(doc)
+	d.slash, d.control, d.clear = len(doc), len(doc), len(doc)
+	if has&hasSlash != 0 {
+		d.slash, d.clear = -1, -1
+	}
+	if has&hasControl != 0 {
+		d.control, d.clear = -1, -1
 	}
 	t := d.schema.tab.Load()
 	e.grow(len(t.names))
@@ -89,7 +94,7 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 		d.forget(t.root)
 	}
 	credit := d.credit
-	ok := d.document(t.root)
+	ok := (has&hasHigh == 0 || d.valid()) && d.document(t.root)
 	if d.credit == credit {
 		d.credit = min(d.credit+earned, maxCredit)
 	}
@@ -106,9 +111,6 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 }
 
 func (d *Decoder) document(root *node) bool {
-	if d.control < 0 && !utf8.Valid(d.doc) {
-		return d.fail(invalidUTF8(d.doc), "invalid UTF-8") >= 0
-	}
 	i := d.space(0)
 	if i == len(d.doc) {
 		return d.fail(i, "empty document") >= 0
@@ -123,6 +125,10 @@ func (d *Decoder) document(root *node) bool {
 		return d.fail(i, "data after the document") >= 0
 	}
 	return true
+}
+
+func (d *Decoder) valid() bool {
+	return utf8.Valid(d.doc) || d.fail(invalidUTF8(d.doc), "invalid UTF-8") >= 0
 }
 
 func invalidUTF8(b []byte) int {
@@ -208,7 +214,7 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 		kid := p.kid
 		switch at(b, i) {
 		case '"':
-			end, escaped := quote(b, i+1), false
+			end, escaped := d.quote(i+1), false
 			if end > d.clear {
 				if end, escaped = d.str(i + 1); end < 0 {
 					return -1
@@ -255,7 +261,7 @@ func (d *Decoder) key(i int) (key []byte, h uint64, value int) {
 	if at(b, i) != '"' {
 		return nil, 0, d.fail(i, "expected a key")
 	}
-	end, escaped := quote(b, i+1), false
+	end, escaped := d.quote(i+1), false
 	if end > d.clear {
 		if end, escaped = d.str(i + 1); end < 0 {
 			return nil, 0, -1
@@ -357,7 +363,7 @@ func (d *Decoder) value(n *node, p *place, i int) int {
 	}
 	switch c {
 	case '"':
-		end, escaped := quote(b, i+1), false
+		end, escaped := d.quote(i+1), false
 		if end > d.clear {
 			if end, escaped = d.str(i + 1); end < 0 {
 				return -1
@@ -429,7 +435,7 @@ func (d *Decoder) skip(i int) int {
 		}
 		switch c {
 		case '"':
-			end := quote(b, i+1)
+			end := d.quote(i+1)
 			if end > d.clear {
 				if end, _ = d.str(i + 1); end < 0 {
 					return -1
@@ -514,7 +520,7 @@ func (d *Decoder) skipKey(i int) int {
 	if at(b, i) != '"' {
 		return d.fail(i, "expected a key")
 	}
-	end := quote(b, i+1)
+	end := d.quote(i+1)
 	if end > d.clear {
 		if end, _ = d.str(i + 1); end < 0 {
 			return -1
@@ -604,31 +610,6 @@ func ParseNumber(s string) Value {
 	return Float(f)
 }
 
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// quote is the position of the next quote at or behind i, or len(b).
-func quote(b []byte, i int) int {
-	s := b[i:]
-	for range 2 { // Fast path: most strings are short.
-		if len(s) < 8 {
-			break
-		}
-		q := binary.LittleEndian.Uint64(s) ^ ones*'"'
-		if m := (q - ones) &^ q & highs; m != 0 {
-			return i + bits.TrailingZeros64(m)>>3
-		}
-		s = s[8:]
-		i += 8
-	}
-	if n := bytes.IndexByte(s, '"'); n >= 0 {
-		return i + n
-	}
-	return len(b)
-}
-
 // str reads the string whose text begins at start and returns where its closing
 // quote is and whether it has escapes. Callers look for the quote themselves
 // first and need str only where it stands behind d.clear.
@@ -645,7 +626,7 @@ func (d *Decoder) str(start int) (end int, escaped bool) {
 			}
 		}
 		d.clear = min(d.slash, d.control)
-		end = quote(b, i)
+		end = d.quote(i)
 		if d.slash < end {
 			escaped = true
 			n, ok := escapeLen(b[d.slash:])
@@ -663,30 +644,6 @@ func (d *Decoder) str(start int) (end int, escaped bool) {
 		}
 		return end, escaped
 	}
-}
-
-// plain reports whether b is all ASCII without control characters, as lines of
-// NDJSON mostly are. In a byte below 0x80, adding 0x60 sets the high bit unless
-// it is below 0x20.
-func plain(b []byte) bool {
-	low, high := uint64(highs), uint64(0)
-	for len(b) >= 64 {
-		w := (*[64]byte)(b)
-		x0, x1 := binary.LittleEndian.Uint64(w[0:]), binary.LittleEndian.Uint64(w[8:])
-		x2, x3 := binary.LittleEndian.Uint64(w[16:]), binary.LittleEndian.Uint64(w[24:])
-		x4, x5 := binary.LittleEndian.Uint64(w[32:]), binary.LittleEndian.Uint64(w[40:])
-		x6, x7 := binary.LittleEndian.Uint64(w[48:]), binary.LittleEndian.Uint64(w[56:])
-		high |= x0 | x1 | x2 | x3 | x4 | x5 | x6 | x7
-		const add = ones * 0x60
-		low &= (x0 + add) & (x1 + add) & (x2 + add) & (x3 + add) & (x4 + add) & (x5 + add) & (x6 + add) & (x7 + add)
-		b = b[64:]
-	}
-	for _, c := range b {
-		if c < 0x20 || c >= 0x80 {
-			return false
-		}
-	}
-	return low&highs == highs && high&highs == 0
 }
 
 // nextControl is the position of the next byte below 0x20, or len(b).
