@@ -42,6 +42,8 @@ type Decoder struct {
 	slash, control, clear int
 	quotes                []uint64 // see scan
 
+	objects [MaxDepth/64 + 1]uint64 // of what is open and skipped, a bit for each that is no array
+
 	// What was learned of the layout of documents, for the fields below root. Of
 	// credit, each thing that is learned takes one; refused is what could not be.
 	root    *node
@@ -51,6 +53,7 @@ type Decoder struct {
 	refused int
 
 	memos     int
+	way       uint8 // where the last object that was met again was remembered
 	seed      maphash.Seed
 	log       []assign // what is being read, while something is being recorded
 	recording int      // how many objects are being recorded
@@ -79,7 +82,7 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 	e.Reset()
 	d.doc, d.depth, d.e = doc, 0, e
 	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
-	d.log, d.recording = d.log[:0], 0
+	d.log, d.recording, d.way = d.log[:0], 0, 0
 	has := d.scan(doc)
 	d.slash, d.control, d.clear = len(doc), len(doc), len(doc)
 	if has&hasSlash != 0 {
@@ -194,8 +197,11 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 	seen, p := uint64(0), &l.start
 	for {
 		begin := i
-		if q := p.follow(b, i); q != nil {
-			i += len(q.text)
+		if q := p.next[0]; q != nil && len(b)-i >= maxText && q.at(b[i:]) {
+			i += int(q.size)
+			p = q
+		} else if q := p.follow(b, i); q != nil {
+			i += int(q.size)
 			p = q
 		} else {
 			key, h, v := d.key(i)
@@ -226,6 +232,12 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 			i = end + 1
 		case '{':
 			i = d.nested(kid, p, i)
+		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			i = d.number(kid, i)
+		case 't':
+			i = d.literal("true", kid, Bool(true), i)
+		case 'f':
+			i = d.literal("false", kid, Bool(false), i)
 		default:
 			if kid != nil {
 				i = d.value(kid, p, i)
@@ -423,9 +435,7 @@ func (d *Decoder) array(n *node, p *place, i int) int {
 // skip checks the value at or behind i and passes over it. It keeps the kinds of
 // what is open in a bit each, so that it need not call itself.
 func (d *Decoder) skip(i int) int {
-	var objects [MaxDepth/64 + 1]uint64
-	b := d.doc
-	depth := d.depth
+	b, objects, depth := d.doc, &d.objects, d.depth
 	for {
 		// A value.
 		c := at(b, i)
@@ -435,7 +445,7 @@ func (d *Decoder) skip(i int) int {
 		}
 		switch c {
 		case '"':
-			end := d.quote(i+1)
+			end := d.quote(i + 1)
 			if end > d.clear {
 				if end, _ = d.str(i + 1); end < 0 {
 					return -1
@@ -520,7 +530,7 @@ func (d *Decoder) skipKey(i int) int {
 	if at(b, i) != '"' {
 		return d.fail(i, "expected a key")
 	}
-	end := d.quote(i+1)
+	end := d.quote(i + 1)
 	if end > d.clear {
 		if end, _ = d.str(i + 1); end < 0 {
 			return -1

@@ -1,9 +1,6 @@
 package event
 
-import (
-	"encoding/binary"
-	"strings"
-)
+import "encoding/binary"
 
 // Documents of one source are laid out alike: the same objects have the same keys,
 // mostly in the same order. A Decoder learns that order. Where the key that it expects
@@ -16,24 +13,28 @@ type layout struct {
 	start  place // before the first key
 }
 
-// A place is where a reader is in an object: behind a key, at its value.
+// A place is where a reader is in an object: behind a key, at its value. Its text is what
+// leads there, from the key's quote to the value, such as "name": — as three words, which
+// are at its start, in the middle and at its end and overlap if it is short, and in full.
 type place struct {
-	first, last uint64        // the first eight bytes of text, or all, and the last eight
-	text        string        // from the key's quote to the value, such as "name":
-	bit         uint64        // of the places of its layout
-	kid         *node         // nil: nobody wants the value
-	next        [nexts]*place // that came next, the latest to be new first
-	inner       *layout       // of the object that is the value, or an element of it
-	memo        *memo         // of that object
-	key         string        // without escapes
-	hash        uint64        // of key
+	words     [3]uint64
+	mask      uint64        // of each word
+	mid, last uint8         // where the second word and the third begin
+	size      uint16        // of text
+	bit       uint64        // of the places of its layout
+	kid       *node         // nil: nobody wants the value
+	next      [nexts]*place // that came next, the latest to be new first
+	inner     *layout       // of the object that is the value, or an element of it
+	memo      *memo         // of that object
+	text, key string        // key is without escapes
+	hash      uint64        // of key
 }
 
 const (
 	nexts     = 4
 	maxPlaces = 1 << 13 // of a Decoder, about 150 bytes each
 	maxLayout = 64      // places of a layout
-	maxText   = 256     // a longer key is not learned
+	maxText   = 64      // a longer key is not learned
 	maxCredit = 1 << 12 // see Decoder.credit
 	earned    = 8       // a document without anything new earns so much
 )
@@ -43,27 +44,37 @@ func (d *Decoder) forget(root *node) {
 	d.root, d.layout, d.places, d.refused, d.memos = root, new(layout), 0, 0, 0
 }
 
+// spell makes text what leads to p.
+func (p *place) spell(text string) {
+	p.text, p.size, p.mask = text, uint16(len(text)), ^uint64(0)
+	p.last = uint8(max(0, len(text)-8))
+	p.mid = min(8, p.last)
+	if n := len(text); n < 8 {
+		p.mask = 1<<(8*n) - 1
+	}
+	var b [maxText + 8]byte
+	copy(b[:], text)
+	for i, at := range []uint8{0, p.mid, p.last} {
+		p.words[i] = binary.LittleEndian.Uint64(b[at:]) & p.mask
+	}
+}
+
+// at reports whether p's text stands at i. There are at least maxText bytes.
+func (p *place) at(b []byte) bool {
+	w := binary.LittleEndian.Uint64(b) ^ p.words[0]
+	w |= binary.LittleEndian.Uint64(b[p.mid:]) ^ p.words[1]
+	w |= binary.LittleEndian.Uint64(b[p.last:]) ^ p.words[2]
+	return w&p.mask == 0 && (p.size <= 24 || string(b[:p.size]) == p.text)
+}
+
 // follow returns the place of the key at i if it is one that has come next before.
 func (p *place) follow(b []byte, i int) *place {
-	if len(b)-i < 8 {
-		return nil
-	}
-	w := binary.LittleEndian.Uint64(b[i:])
+	b = b[i:]
 	for _, q := range &p.next {
 		if q == nil {
 			return nil
 		}
-		n := len(q.text)
-		if n < 8 {
-			if (w^q.first)<<(64-8*uint(n)) == 0 {
-				return q
-			}
-			continue
-		}
-		if w != q.first || len(b)-i < n || binary.LittleEndian.Uint64(b[i+n-8:]) != q.last {
-			continue
-		}
-		if n <= 16 || string(b[i+8:i+n-8]) == q.text[8:n-8] {
+		if len(b) >= maxText && q.at(b) || len(b) < maxText && len(b) >= len(q.text) && string(b[:len(q.text)]) == q.text {
 			return q
 		}
 	}
@@ -84,15 +95,8 @@ func (d *Decoder) learn(n *node, l *layout, p *place, key []byte, h uint64, text
 		if len(l.places) == maxLayout || len(text) > maxText || !d.afford() {
 			return nil
 		}
-		q = &place{text: string(text), bit: 1 << len(l.places), kid: n.kid(key, h), hash: h}
-		q.key = strings.Clone(string(key))
-		if len(text) >= 8 {
-			q.first, q.last = binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[len(text)-8:])
-		} else {
-			var w [8]byte
-			copy(w[:], text)
-			q.first = binary.LittleEndian.Uint64(w[:])
-		}
+		q = &place{bit: 1 << len(l.places), kid: n.kid(key, h), key: string(key), hash: h}
+		q.spell(string(text))
 		l.places = append(l.places, q)
 	}
 	if q.text == string(text) && p.next[0] != q {

@@ -17,6 +17,7 @@ import (
 // memory, and after a while next to no time.
 type memo struct {
 	ways   [memoWays]memoEntry
+	after  [memoWays]uint8  // the way it was, when that of the object before was this one
 	met    [memoWays]uint64 // hashes of the latest objects that were not remembered
 	last   uint8            // of met
 	victim uint8
@@ -69,11 +70,14 @@ func (d *Decoder) nested(kid *node, p *place, i int) int {
 		return d.inside(kid, p, i)
 	}
 	b := d.doc[i:]
-	for w := range m.ways {
+	guess := m.after[d.way]
+	for k := range uint8(memoWays) {
+		w := guess ^ k
 		e := &m.ways[w]
 		if len(e.raw) == 0 || len(e.raw) > len(b) || !bytes.Equal(b[:len(e.raw)], e.raw) {
 			continue
 		}
+		m.after[d.way], d.way = w, w
 		e.use = min(e.use+2, memoUse)
 		m.misses = 0
 		for _, a := range e.adds {
