@@ -61,10 +61,10 @@ func (m *meter) start() {
 }
 
 // charge says whose it was since start or the last charge.
-func (m *meter) charge(a *active) {
+func (m *meter) charge(c *Cost) {
 	if m.on {
 		now := m.nanos()
-		a.cost.Time += sample * time.Duration(now-m.from)
+		c.Time += sample * time.Duration(now-m.from)
 		m.from = now
 	}
 }

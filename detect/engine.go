@@ -88,8 +88,10 @@ type Engine struct {
 	any    bool            // a rule asks for any
 	index  *index
 	maker  *alert.Maker
-	hits   []*active // that want the event which is being processed
-	mine   []uint32  // of hits, the ids of those of one order
+	match  *Matcher // the engine's own
+	others []*Matcher
+	hits   Hits
+	mine   []uint32 // of hits, the ids of those of one order
 
 	expected map[string]time.Duration // sources, and their lateness
 	late     map[string]uint64        // by source
@@ -114,8 +116,6 @@ type active struct {
 
 	id    uint32 // of a stateful rule, the same as that of the one it follows
 	place int    // among the rules
-	hit   uint64 // the last event that it wanted; the index's
-	seen  uint64 // the last event that it was tried on
 	cost  Cost   // but for State and Evicted
 
 	state stateful  // nil for rules of single events
@@ -163,10 +163,12 @@ func New(o Options) *Engine {
 	if o.RuleBudget == 0 {
 		o.RuleBudget = o.Budget
 	}
-	return &Engine{
+	g := &Engine{
 		opts: o, category: o.Schema.Field("event.category"), index: newIndex(nil),
 		expected: map[string]time.Duration{}, late: map[string]uint64{}, meter: newMeter(),
 	}
+	g.match = newMatcher(g)
+	return g
 }
 
 // SetRules gives the engine its rules, the first or new ones. A rule that stays
@@ -174,6 +176,7 @@ func New(o Options) *Engine {
 // is a [syntax.Errors] with every mistake of all of them, and the others run.
 func (g *Engine) SetRules(rules []*rule.Rule) error {
 	all, mistakes := compile(rules, g.opts.Schema)
+	g.settle()
 	g.inherit(all)
 	g.rules, g.wanted, g.any = all, map[string]bool{}, false
 	var running []*active
@@ -197,6 +200,7 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 		}
 	}
 	g.index = newIndex(running)
+	g.match, g.others = newMatcher(g), nil
 	g.maker = alert.NewMaker(g.opts.Schema)
 	return mistakes
 }
@@ -364,9 +368,23 @@ func (g *Engine) Literals(cost func(event.Literal) float64) (ls []event.Literal,
 	return expr.Literals(expr.NewAny(ps...), cost)
 }
 
+// settle adds what rules have cost matchers to what they have cost the engine.
+func (g *Engine) settle() {
+	for _, m := range slices.Concat(g.others, []*Matcher{g.match}) {
+		for i := range m.costs {
+			c := &m.x.rules[i].cost
+			c.Candidates += m.costs[i].Candidates
+			c.Matches += m.costs[i].Matches
+			c.Time += m.costs[i].Time
+		}
+		clear(m.costs)
+	}
+}
+
 // Rules lists the rules in the order they were given.
 func (g *Engine) Rules() []Status {
 	out := make([]Status, len(g.rules))
+	g.settle()
 	for i, a := range g.rules {
 		out[i] = Status{Rule: a.rule, Idle: a.why, Alerts: a.alerts, Cost: a.cost}
 		if a.query != nil {
@@ -409,26 +427,39 @@ const (
 // Process tries e on the rules that it concerns, and calls emit for each alert.
 // The event is borrowed for the call.
 func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) Outcome {
+	g.match.Match(e, &g.hits)
+	return g.Apply(e, &g.hits, emit)
+}
+
+// Matcher returns another matcher for the rules that the engine has. What rules cost it is
+// among what [Engine.Rules] tells; no matcher may be at work when that is called.
+func (g *Engine) Matcher() *Matcher {
+	m := newMatcher(g)
+	g.others = append(g.others, m)
+	return m
+}
+
+// Apply does what is to be done with an event for which a matcher has found hits, and
+// calls emit for each alert. Events are given to it in the order they came in.
+func (g *Engine) Apply(e *event.Event, hits *Hits, emit func(*alert.Alert)) Outcome {
 	was := Evaluated
 	g.stats.In++
-	if g.concerns(e) {
-		g.stats.Evaluated++
-		g.meter.next()
-		g.hits = g.index.match(e, g.hits[:0], &g.meter)
-		for _, a := range g.hits {
-			if a.state == nil && !a.superseded(g.hits) {
-				g.meter.start()
-				g.raise(a, e, emit)
-			}
-		}
-	} else {
+	if hits.filtered {
 		was = Filtered
 		g.stats.Filtered++
-		g.hits = g.hits[:0]
+	} else {
+		g.stats.Evaluated++
+	}
+	for _, a := range hits.rules {
+		if a.state == nil && !a.superseded(hits.rules) {
+			g.meter.next()
+			g.meter.start()
+			g.raise(a, e, emit)
+		}
 	}
 	late, untimed := false, false
 	for _, o := range g.orders {
-		l, u := g.enqueue(o, e)
+		l, u := g.enqueue(o, e, hits)
 		late, untimed = late || l, untimed || u
 		g.release(o, emit)
 	}
@@ -463,25 +494,11 @@ func (a *active) superseded(hits []*active) bool {
 	return false
 }
 
-// concerns reports whether a rule asks for one of e's categories.
-func (g *Engine) concerns(e *event.Event) bool {
-	if g.any {
-		return true
-	}
-	v := e.Get(g.category)
-	for i := range v.Len() {
-		if c := v.At(i); c.Kind() != event.KindString || g.wanted[c.Str()] {
-			return true
-		}
-	}
-	return false
-}
-
 // enqueue gives an event to the stateful rules of o that want it, when its turn
 // comes, and notes how far its source has come.
-func (g *Engine) enqueue(o *order, e *event.Event) (late, untimed bool) {
+func (g *Engine) enqueue(o *order, e *event.Event, hits *Hits) (late, untimed bool) {
 	g.mine = g.mine[:0]
-	for _, a := range g.hits {
+	for _, a := range hits.rules {
 		if a.order == o {
 			g.mine = append(g.mine, a.id)
 		}
@@ -567,7 +584,7 @@ func (g *Engine) Flush(emit func(*alert.Alert)) {
 		g.meter.next()
 		g.meter.start()
 		a.state.Flush(func(m eql.Match) { g.raiseSequence(a, m, emit) })
-		g.meter.charge(a)
+		g.meter.charge(&a.cost)
 		g.kept += a.state.Size() - before
 	}
 }
@@ -596,7 +613,7 @@ func (g *Engine) release(o *order, emit func(*alert.Alert)) {
 			before := a.state.Size()
 			g.meter.start()
 			a.state.Add(e, func(m eql.Match) { g.raiseSequence(a, m, emit) })
-			g.meter.charge(a)
+			g.meter.charge(&a.cost)
 			after := a.state.Size()
 			a.cost.Peak = max(a.cost.Peak, after)
 			g.kept += after - before
@@ -623,7 +640,7 @@ func (g *Engine) tick(o *order, now time.Time, emit func(*alert.Alert)) {
 		before := a.state.Size()
 		g.meter.start()
 		a.state.Advance(now, func(m eql.Match) { g.raiseSequence(a, m, emit) })
-		g.meter.charge(a)
+		g.meter.charge(&a.cost)
 		after := a.state.Size()
 		g.kept += after - before
 		if after > 0 {
@@ -680,7 +697,7 @@ func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
 		panic("detect: bug: " + err.Error()) // a decoder has read the document
 	}
 	g.count(a, al)
-	g.meter.charge(a)
+	g.meter.charge(&a.cost)
 	emit(al)
 }
 
@@ -704,7 +721,7 @@ func (g *Engine) raiseSequence(a *active, m eql.Match, emit func(*alert.Alert)) 
 	if err != nil {
 		panic("detect: bug: " + err.Error())
 	}
-	g.meter.charge(a)
+	g.meter.charge(&a.cost)
 	for _, b := range blocks {
 		g.count(a, b)
 		emit(b)

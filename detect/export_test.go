@@ -10,6 +10,7 @@ func InMemory(g *Engine, bytes int64) {
 // Clock makes g time what rules cost by another clock, and all events.
 func Clock(g *Engine, nanos func() int64) {
 	g.meter = meter{nanos: nanos}
+	g.match.meter = g.meter
 }
 
 // TryAll makes g try every predicate of every rule on every event.
@@ -20,12 +21,13 @@ func TryAll(g *Engine) {
 			continue
 		}
 		for _, p := range a.query.Preds() {
-			x.entries = append(x.entries, &entry{pred: p, rule: a})
+			x.entries = append(x.entries, &entry{p, len(x.rules), x.preds})
+			x.preds++
 		}
+		x.rules = append(x.rules, a)
 	}
-	words := (len(x.entries) + 63) / 64
-	x.left, x.have, x.live = make([]uint64, words), make([]uint64, words), make([]int, 0, words)
 	g.index = x
+	g.match = newMatcher(g)
 }
 
 // Timed says which of so many events are timed.

@@ -29,9 +29,6 @@ type indexed struct {
 	blocks  map[netip.Prefix]*set
 	bits    []int // the lengths of blocks
 	numeric bool  // equal, least or most
-
-	text []byte // of the value that is being looked at, if it is none
-	low  []byte // text in lower case
 }
 
 type bound struct {
@@ -42,7 +39,7 @@ type bound struct {
 // A set is some branches: those of a few words.
 type set struct {
 	words []word
-	seen  uint64 // a searcher's
+	id    int // among those that searches find
 }
 
 type word struct {
@@ -141,9 +138,8 @@ func addBound(bs *[]bound, at float64, branch int) {
 }
 
 // build is called once everything is added.
-func (f *indexed) build() {
+func (f *indexed) build(found *int) {
 	f.numeric = len(f.equal)+len(f.least)+len(f.most) > 0
-	f.low = make([]byte, 0, f.longest)
 	f.least = joinBounds(f.least)
 	f.most = joinBounds(f.most)
 	slices.Reverse(f.most)
@@ -153,7 +149,7 @@ func (f *indexed) build() {
 		}
 	}
 	if f.parts != nil {
-		f.parts.build()
+		f.parts.build(found)
 	}
 }
 
@@ -171,26 +167,32 @@ func joinBounds(bs []bound) []bound {
 	return out
 }
 
-// find adds to have the branches that have what they need in v. Without search,
-// those may be left out for which texts must be searched.
-func (f *indexed) find(v event.Value, search bool, have []uint64) {
-	if f.some != nil {
-		f.some.into(have)
-	}
-	if search && f.parts != nil {
-		f.parts.begin()
-	}
-	for i := range v.Len() {
-		f.findOne(v.At(i), search, have)
+// A finder looks into values. What it finds is in found.
+type finder struct {
+	found  []*set
+	seen   []uint64 // by the id of a set, the last search that found it
+	search uint64   // number of the search
+	text   []byte   // of the value that is being looked at, if it is none
+	low    []byte   // text in lower case
+}
+
+// note adds a set that a search finds, once: a long text may have it everywhere.
+func (x *finder) note(s *set) {
+	if x.seen[s.id] != x.search {
+		x.seen[s.id] = x.search
+		x.found = append(x.found, s)
 	}
 }
 
-func (f *indexed) findOne(v event.Value, search bool, have []uint64) {
+// find finds the sets of branches that have what they need in a value that is no list.
+// Without search, those may be left out for which texts must be searched.
+func (x *finder) find(f *indexed, v event.Value, search bool) {
+	x.found = x.found[:0]
 	text, number := v.Str(), v
 	if v.Kind() != event.KindString {
 		// What compares texts compares what other values print as.
-		f.text = v.Append(f.text[:0])
-		text = unsafe.String(unsafe.SliceData(f.text), len(f.text))
+		x.text = v.Append(x.text[:0])
+		text = unsafe.String(unsafe.SliceData(x.text), len(x.text))
 	} else if f.numeric && text != "" && text[0] <= '9' { // Fast path: no number begins with a letter.
 		if n, ok := event.Number(text); ok {
 			number = n
@@ -198,32 +200,33 @@ func (f *indexed) findOne(v event.Value, search bool, have []uint64) {
 			number = event.Int(at.UnixMilli())
 		}
 	}
-	if f.whole != nil && len(text) <= f.longest && f.lengths&(1<<(len(text)%64)) != 0 {
-		if s := f.lookUp(text); s != nil {
-			s.into(have)
+	if f.may(text) {
+		x.low = append(x.low[:0], text...)
+		for i, c := range x.low {
+			x.low[i] = lower(c)
+		}
+		if s := f.whole[string(x.low)]; s != nil {
+			x.found = append(x.found, s)
 		}
 	}
 	if k := number.Kind(); f.numeric && (k == event.KindInt || k == event.KindFloat) {
-		f.findNumber(number.Float(), have)
+		x.findNumber(f, number.Float())
 	}
 	if !search {
 		return
 	}
 	if f.parts != nil {
-		f.parts.find(text, have)
+		x.search++
+		f.parts.find(text, x)
 	}
 	if f.blocks != nil && v.Kind() == event.KindString {
-		f.findBlocks(text, have)
+		x.findBlocks(f, text)
 	}
 }
 
-// lookUp looks the lower case of a text up, which is not longer than longest.
-func (f *indexed) lookUp(s string) *set {
-	b := append(f.low[:0], s...)
-	for i, c := range b {
-		b[i] = lower(c)
-	}
-	return f.whole[string(b)]
+// may reports whether a text may be one of those that are needed whole.
+func (f *indexed) may(text string) bool {
+	return f.whole != nil && len(text) <= f.longest && f.lengths&(1<<(len(text)%64)) != 0
 }
 
 func lower(c byte) byte {
@@ -233,19 +236,19 @@ func lower(c byte) byte {
 	return c
 }
 
-func (f *indexed) findNumber(n float64, have []uint64) {
+func (x *finder) findNumber(f *indexed, n float64) {
 	if s := f.equal[n]; s != nil {
-		s.into(have)
+		x.found = append(x.found, s)
 	}
 	for i := 0; i < len(f.least) && f.least[i].at <= n; i++ {
-		f.least[i].into(have)
+		x.found = append(x.found, f.least[i].set)
 	}
 	for i := 0; i < len(f.most) && f.most[i].at >= n; i++ {
-		f.most[i].into(have)
+		x.found = append(x.found, f.most[i].set)
 	}
 }
 
-func (f *indexed) findBlocks(text string, have []uint64) {
+func (x *finder) findBlocks(f *indexed, text string) {
 	a, err := netip.ParseAddr(text)
 	if err != nil {
 		return
@@ -254,8 +257,23 @@ func (f *indexed) findBlocks(text string, have []uint64) {
 	for _, n := range f.bits {
 		if b, err := a.Prefix(n); err == nil {
 			if s := f.blocks[b]; s != nil {
-				s.into(have)
+				x.found = append(x.found, s)
 			}
+		}
+	}
+}
+
+// find adds to have the branches that have what they need in v, of field i. Without
+// search, those may be left out for which texts must be searched.
+func (m *Matcher) find(i int, v event.Value, search bool) {
+	f := &m.x.fields[i]
+	if f.some != nil {
+		f.some.into(m.have)
+	}
+	for k := range v.Len() {
+		m.finder.find(f, v.At(k), search)
+		for _, s := range m.found {
+			s.into(m.have)
 		}
 	}
 }

@@ -1,11 +1,7 @@
 package detect
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
-	"hash/maphash"
-	"math/bits"
 	"slices"
 	"strings"
 
@@ -33,38 +29,28 @@ import (
 // is then in few words, and an event costs what those rules cost that are about
 // events of its kind.
 
-// An index finds the rules that may match an event. It is not safe for concurrent
-// use.
+// An index finds the rules that may match an event. It is not changed once it is made; a
+// [Matcher] has what it takes to use it.
 type index struct {
 	fields  []indexed
 	entries []*entry // by branch
-	event   uint64   // number of the event that is being matched
+	rules   []*active
+	preds   int // how many different entries there are
+	found   int // how many sets searches find
 
 	common int   // of fields, those whose values tell kinds of events apart
 	place  []int // of fields, by event.Field; -1 is none
-	kinds  []kind
-	seed   maphash.Seed
-	misses int // since the event with the number since
-	since  uint64
 
 	asked []uint64 // for each branch, a bit for each of the fields that it needs something of
 	words []uint64 // the same for each word of branches
 	width int      // how many words such a set of fields has
-
-	// Of the event that is being matched.
-	left  []uint64 // the branches that are left
-	live  []int    // the words of left that are not 0
-	have  []uint64 // the branches that have what they need of a field
-	open  []uint64 // the fields that a branch that is left asks for
-	there []uint64 // the fields that the event has
-	key   []byte   // of its kind
 }
 
 // entry is a predicate that makes its rule interested in an event.
 type entry struct {
-	pred  expr.Pred
-	rule  *active
-	tried uint64 // the last event that it was tried on
+	pred expr.Pred
+	rule int // of the index's
+	id   int
 }
 
 // branch is what an event needs for a predicate to hold in one way: for each
@@ -83,15 +69,16 @@ const (
 
 // newIndex makes an index of the predicates of rules.
 func newIndex(rules []*active) *index {
-	x := &index{}
+	x := &index{rules: rules}
 	g := newGuess()
 	var entries []*entry
-	for _, a := range rules {
+	for i, a := range rules {
 		for _, p := range a.query.Preds() {
-			entries = append(entries, &entry{pred: p, rule: a})
+			entries = append(entries, &entry{p, i, len(entries)})
 			g.learn(p)
 		}
 	}
+	x.preds = len(entries)
 	type placed struct {
 		branch
 		*entry
@@ -123,7 +110,6 @@ func newIndex(rules []*active) *index {
 			x.common++
 		}
 	}
-	x.kinds, x.seed = make([]kind, maxKinds), maphash.MakeSeed()
 	order := func(a, b condition) int { return cmp.Compare(x.place[a.field], x.place[b.field]) }
 	for _, b := range all {
 		slices.SortFunc(b.branch, order)
@@ -136,8 +122,6 @@ func newIndex(rules []*active) *index {
 	words := (len(all) + 63) / 64
 	x.width = (len(x.fields) + 63) / 64
 	x.asked, x.words = make([]uint64, len(all)*x.width), make([]uint64, words*x.width)
-	x.left, x.have = make([]uint64, words), make([]uint64, words)
-	x.live, x.open, x.there = make([]int, 0, words), make([]uint64, x.width), make([]uint64, x.width)
 	for i := range x.fields {
 		x.fields[i].asks = make([]uint64, words)
 		x.fields[i].search = make([]uint64, words)
@@ -152,7 +136,7 @@ func newIndex(rules []*active) *index {
 		}
 	}
 	for i := range x.fields {
-		x.fields[i].build()
+		x.fields[i].build(&x.found)
 	}
 	return x
 }
@@ -160,247 +144,6 @@ func newIndex(rules []*active) *index {
 func compareNeeds(a, b expr.Need) int {
 	return cmp.Or(cmp.Compare(a.How, b.How), strings.Compare(a.Text, b.Text), cmp.Compare(a.Number, b.Number),
 		a.Block.Addr().Compare(b.Block.Addr()), cmp.Compare(a.Block.Bits(), b.Block.Bits()))
-}
-
-// match appends the rules that want e to hits, in the order of the rules.
-func (x *index) match(e *event.Event, hits []*active, m *meter) []*active {
-	x.event++
-	start := len(hits)
-	x.sift(e)
-	m.start()
-	for _, w := range x.live {
-		for left := x.left[w]; left != 0; left &= left - 1 {
-			n := x.entries[w*64+bits.TrailingZeros64(left)]
-			a := n.rule
-			if n.tried == x.event || a.hit == x.event {
-				continue
-			}
-			n.tried = x.event
-			if a.seen != x.event {
-				a.seen = x.event
-				a.cost.Candidates++
-			}
-			if n.pred.Match(e) {
-				a.hit = x.event
-				a.cost.Matches++
-				hits = append(hits, a)
-			}
-			if m.on { // Fast path: it mostly is not.
-				m.charge(a)
-			}
-		}
-	}
-	if len(hits)-start > 1 {
-		slices.SortFunc(hits[start:], func(a, b *active) int { return cmp.Compare(a.place, b.place) })
-	}
-	return hits
-}
-
-// sift leaves the branches that have what they need of all fields, or a few more.
-func (x *index) sift(e *event.Event) {
-	n := x.begin(e)
-	planned := n
-	for i := range x.open {
-		for x.open[i] != 0 {
-			if n <= 1 {
-				return // to try it is as cheap
-			}
-			f := i*64 + bits.TrailingZeros64(x.open[i])
-			x.open[i] &= x.open[i] - 1
-			n = x.narrow(&x.fields[f], e)
-			if n <= planned/2 {
-				planned = n
-				x.plan()
-				x.open[i] &^= 1<<(f%64+1) - 1
-				clear(x.open[:i])
-			}
-		}
-	}
-}
-
-// begin leaves the branches that events of e's kind may have, and plans what
-// comes next.
-func (x *index) begin(e *event.Event) int {
-	k := x.kindOf(e)
-	if k != nil && k.known {
-		x.recall(k)
-		return k.n
-	}
-	x.live = x.live[:0]
-	for w := range x.left {
-		x.left[w] = ^uint64(0)
-		x.live = append(x.live, w)
-	}
-	if n := len(x.entries) % 64; n != 0 {
-		x.left[len(x.left)-1] = 1<<n - 1
-	}
-	n := len(x.entries)
-	for f := range x.fields {
-		if there := x.there[f/64]&(1<<(f%64)) != 0; f < x.common || !there {
-			n = x.narrow(&x.fields[f], e)
-		}
-	}
-	x.plan()
-	for f := range x.common {
-		x.open[f/64] &^= 1 << (f % 64)
-	}
-	if k != nil {
-		x.remember(k, n)
-	}
-	return n
-}
-
-// plan finds the fields that the branches that are left ask for, or some more.
-func (x *index) plan() {
-	clear(x.open)
-	for _, w := range x.live {
-		left := x.left[w]
-		if bits.OnesCount64(left) > 16 {
-			x.ask(x.words[w*x.width:])
-			continue
-		}
-		for ; left != 0; left &= left - 1 {
-			x.ask(x.asked[(w*64+bits.TrailingZeros64(left))*x.width:])
-		}
-	}
-	for i := range x.open {
-		x.open[i] &= x.there[i]
-	}
-}
-
-func (x *index) ask(fields []uint64) {
-	for i := range x.open {
-		x.open[i] |= fields[i]
-	}
-}
-
-// narrow takes away the branches that need something of a field that e has not,
-// and returns how many are left.
-func (x *index) narrow(f *indexed, e *event.Event) int {
-	asks, search := uint64(0), uint64(0)
-	for _, w := range x.live {
-		x.have[w] = 0
-		asks |= x.left[w] & f.asks[w]
-		search |= x.left[w] & f.search[w]
-	}
-	if asks != 0 {
-		if v := e.Get(f.field); v.Exists() {
-			f.find(v, search != 0, x.have)
-		}
-	}
-	live, n := x.live[:0], 0
-	for _, w := range x.live {
-		left := x.left[w] & (x.have[w] | ^f.asks[w])
-		x.left[w] = left
-		if left != 0 {
-			live = append(live, w)
-			n += bits.OnesCount64(left)
-		}
-	}
-	x.live = live
-	return n
-}
-
-// A kind is what is left of an index for the events that have the same values in
-// the fields that most branches ask for, and that have the same fields at all.
-// Events are of few kinds, so the latest are remembered.
-type kind struct {
-	key   []byte
-	known bool
-	n     int // branches that are left
-	live  []int
-	left  []uint64 // by live
-	open  []uint64
-}
-
-const (
-	maxKinds = 1024
-	maxKey   = 255  // values that are longer together are not remembered
-	trial    = 4096 // of so many events, half must be of a kind that is remembered
-)
-
-// kindOf finds the kind of an event, or the place for it; nil if there is none.
-func (x *index) kindOf(e *event.Event) *kind {
-	clear(x.there)
-	for _, f := range e.Fields() {
-		if int(f) < len(x.place) && x.place[f] >= 0 {
-			x.there[x.place[f]/64] |= 1 << (x.place[f] % 64)
-		}
-	}
-	if x.kinds == nil {
-		return nil
-	}
-	key := x.key[:0]
-	for _, m := range x.there {
-		key = binary.LittleEndian.AppendUint64(key, m)
-	}
-	head := len(key)
-	for f := range x.common {
-		v := e.Get(x.fields[f].field)
-		key = append(key, byte(v.Kind()), byte(v.Len()))
-		for i := range v.Len() {
-			w := v.At(i)
-			n := len(key)
-			if n+len(w.Str()) <= head+maxKey {
-				key = append(key, byte(w.Kind()), 0)
-				key = w.Append(key)
-				key[n+1] = byte(len(key) - n - 2)
-			}
-			if len(key) == n || len(key) > head+maxKey {
-				x.missed()
-				return nil
-			}
-		}
-	}
-	x.key = key
-	k := &x.kinds[maphash.Bytes(x.seed, key)%maxKinds]
-	if k.known && bytes.Equal(k.key, key) {
-		return k
-	}
-	x.missed()
-	if x.kinds == nil {
-		return nil
-	}
-	k.known = false
-	k.key = append(k.key[:0], key...)
-	return k
-}
-
-// missed notes that an event was of no kind that is remembered. Where that is
-// usual, the last of the common fields has too many values to tell kinds apart.
-func (x *index) missed() {
-	if x.misses++; x.misses < trial/2 {
-		return
-	}
-	if x.event-x.since < trial {
-		if x.common--; x.common < 0 {
-			x.common, x.kinds = 0, nil
-		}
-		for i := range x.kinds {
-			x.kinds[i].known = false
-		}
-	}
-	x.misses, x.since = 0, x.event
-}
-
-// remember keeps what is left for k.
-func (x *index) remember(k *kind, n int) {
-	k.known, k.n = true, n
-	k.live = append(k.live[:0], x.live...)
-	k.open = append(k.open[:0], x.open...)
-	k.left = k.left[:0]
-	for _, w := range x.live {
-		k.left = append(k.left, x.left[w])
-	}
-}
-
-// recall leaves what is left for k.
-func (x *index) recall(k *kind) {
-	x.live = append(x.live[:0], k.live...)
-	copy(x.open, k.open)
-	for i, w := range k.live {
-		x.left[w] = k.left[i]
-	}
 }
 
 // guess says how often events may have what is needed.

@@ -19,7 +19,6 @@ type searcher struct {
 	found    uint32 // states from here on have found something
 	sets     []*set // what they have found, from the first of them on
 	ends     []*set // by the number of a state: what is found if the text ends there
-	search   uint64 // number of the search
 	anchored bool   // everything is at the start
 }
 
@@ -58,7 +57,8 @@ type step struct {
 	end  *set
 }
 
-func (s *searcher) build() {
+// build is called once everything is added. It counts the sets that it finds in found.
+func (s *searcher) build(found *int) {
 	limit := 32
 	for ; limit > minSearchText; limit /= 2 {
 		sum := 0
@@ -119,6 +119,14 @@ func (s *searcher) build() {
 	}
 	s.needs = nil
 	s.number(steps)
+	for _, sets := range [][]*set{s.sets, s.ends} {
+		for _, x := range sets {
+			if x != nil {
+				x.id = *found
+				*found++
+			}
+		}
+	}
 }
 
 // number turns steps into rows, those that have found something last.
@@ -191,30 +199,19 @@ func (s *searcher) number(steps []step) {
 	s.start = s.next[rows[0]+1]
 }
 
-// begin begins a search, of all values of a field.
-func (s *searcher) begin() { s.search++ }
-
-// find adds to have the branches that look for something that text has.
-func (s *searcher) find(text string, have []uint64) {
+// find notes the sets of branches that look for something that text has.
+func (s *searcher) find(text string, x *finder) {
 	at := s.start
 	for i := range len(text) {
 		at = s.next[at+uint32(s.class[text[i]])]
 		if at >= s.found {
-			s.note(s.sets[(at-s.found)/uint32(s.classes)], have)
+			x.note(s.sets[(at-s.found)/uint32(s.classes)])
 		}
 		if at == 0 && s.anchored {
 			return // the text does not go on as any of them
 		}
 	}
 	if end := s.ends[at/uint32(s.classes)]; end != nil {
-		s.note(end, have)
-	}
-}
-
-// note adds a set that is found, once: a long text may have it everywhere.
-func (s *searcher) note(found *set, have []uint64) {
-	if found.seen != s.search {
-		found.seen = s.search
-		found.into(have)
+		x.note(end)
 	}
 }
