@@ -349,6 +349,21 @@ func categories(q *eql.Query, r *rule.Rule) []string {
 	return names
 }
 
+// Timed reports whether the time of every event is to be known, for it says what is late
+// for a sequence, and that waiting is over. Otherwise events that no rule wants need not be
+// given to Apply, but to Skip.
+func (g *Engine) Timed() bool {
+	return slices.ContainsFunc(g.orders, func(o *order) bool { return o.usual >= 0 || len(o.clocks) > 0 })
+}
+
+// Skip counts events that no rule wants, and of them those of a category that no rule asks
+// for.
+func (g *Engine) Skip(events, filtered int) {
+	g.stats.In += uint64(events)
+	g.stats.Filtered += uint64(filtered)
+	g.stats.Evaluated += uint64(events - filtered)
+}
+
 // Literals chooses text of which an event that a rule asks for has some in its JSON, so
 // that others need not be read. It is not ok if there is none such, or if the time of
 // every event is to be known: what is late for a sequence is said by all of them.
@@ -360,10 +375,8 @@ func (g *Engine) Literals(cost func(event.Literal) float64) (ls []event.Literal,
 			ps = append(ps, a.query.Preds()...)
 		}
 	}
-	for _, o := range g.orders {
-		if o.usual >= 0 || len(o.clocks) > 0 {
-			return nil, false
-		}
+	if g.Timed() {
+		return nil, false
 	}
 	return expr.Literals(expr.NewAny(ps...), cost)
 }
@@ -379,6 +392,7 @@ func (g *Engine) settle() {
 		}
 		clear(m.costs)
 	}
+	g.others = nil
 }
 
 // Rules lists the rules in the order they were given.
@@ -432,7 +446,7 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) Outcome {
 }
 
 // Matcher returns another matcher for the rules that the engine has. What rules cost it is
-// among what [Engine.Rules] tells; no matcher may be at work when that is called.
+// among what [Engine.Rules] tells, once, so it must not be used after that has been called.
 func (g *Engine) Matcher() *Matcher {
 	m := newMatcher(g)
 	g.others = append(g.others, m)

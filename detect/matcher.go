@@ -48,8 +48,9 @@ type Hits struct {
 	filtered bool      // no rule asks for events of its category
 }
 
-// None reports whether no rule wants the event.
-func (h *Hits) None() bool { return len(h.rules) == 0 }
+// None reports whether no rule wants the event, and whether none even asks for events of
+// its category.
+func (h *Hits) None() (none, filtered bool) { return len(h.rules) == 0, h.filtered }
 
 func newMatcher(g *Engine) *Matcher {
 	x := g.index

@@ -57,6 +57,25 @@ func (w *Window) Offset() int64 { return w.off }
 // Discard drops the first n Bytes.
 func (w *Window) Discard(n int) { w.lo, w.off = w.lo+n, w.off+int64(n) }
 
+// Take takes the first n Bytes out of the window, and returns them with the memory that
+// they lie in. The window goes on with buf.
+func (w *Window) Take(n int, buf []byte) (b, mem []byte) {
+	b, mem = w.buf[w.lo:w.lo+n:w.lo+n], w.buf
+	rest := w.buf[w.lo+n : w.hi]
+	if buf = buf[:cap(buf)]; len(buf) < max(windowSize, len(rest)) {
+		buf = make([]byte, max(windowSize, len(rest)))
+	}
+	w.buf, w.lo, w.hi, w.off = buf, 0, copy(buf, rest), w.off+int64(n)
+	return b, mem
+}
+
+// Return puts bytes back that were taken or discarded last: those in front of Bytes.
+func (w *Window) Return(b ...[]byte) {
+	all := bytes.Join(append(b, w.Bytes()), nil)
+	w.off -= int64(len(all) - (w.hi - w.lo))
+	w.buf, w.lo, w.hi = all, 0, len(all)
+}
+
 // Err is why the input ended before its end: the context's error, or a
 // *Rejection that says what is wrong with the rest. It is nil at a clean end.
 func (w *Window) Err() error { return w.err }

@@ -179,7 +179,7 @@ func scanner(rules []*rule.Rule, enrich bool) (func(text []byte) error, error) {
 		p := agent.Replay{Schema: schema, Enrich: enrich, Inputs: []*source.Input{source.NewInput("bench", bytes.NewReader(text))}}
 		alerts := 0
 		emit := func(*alert.Alert) { alerts++ }
-		err := p.Run(context.Background(), func(e *event.Event) error { g.Process(e, emit); return nil })
+		err := p.Detect(context.Background(), g, emit, func(int) error { return nil })
 		if n := p.Stats.Rejected.Load(); err == nil && (n > 0 || alerts > 0) {
 			err = fmt.Errorf("bug: %d rejected, %d alerts", n, alerts)
 		}
@@ -315,7 +315,7 @@ func scanFile(name string, seed *rule.Rule, skip bool, want int) error {
 	}
 	alerts := 0
 	emit := func(*alert.Alert) { alerts++ }
-	err = p.Run(context.Background(), func(e *event.Event) error { g.Process(e, emit); return nil })
+	err = p.Detect(context.Background(), g, emit, func(int) error { return nil })
 	if err == nil && alerts != want {
 		err = fmt.Errorf("bug: %d alerts, want %d", alerts, want)
 	}

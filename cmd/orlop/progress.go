@@ -23,7 +23,7 @@ type progress struct {
 	start  time.Time
 	drawn  time.Time // the last time
 	shown  bool
-	events int64
+	n      int64 // events
 	alerts int64
 }
 
@@ -37,9 +37,10 @@ func newProgress(w io.Writer, r *agent.Replay, quiet, shared bool) *progress {
 	return p
 }
 
-// event counts an event, and now and then shows how far the replay is.
-func (p *progress) event() {
-	if p.events++; p.width == 0 || p.events%256 != 0 {
+// events counts some, and now and then shows how far the replay is.
+func (p *progress) events(n int) {
+	before := p.n
+	if p.n += int64(n); p.width == 0 || p.n>>8 == before>>8 {
 		return
 	}
 	now := time.Now()
@@ -52,7 +53,7 @@ func (p *progress) event() {
 }
 
 func (p *progress) line(read, total int64, took time.Duration) string {
-	rest := fmt.Sprintf("%d/s  %s", int64(float64(p.events)/took.Seconds()), count(int(p.alerts), "alert"))
+	rest := fmt.Sprintf("%d/s  %s", int64(float64(p.n)/took.Seconds()), count(int(p.alerts), "alert"))
 	if total <= 0 {
 		return fmt.Sprintf("%s  %s", amount(read), rest)
 	}

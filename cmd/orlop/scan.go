@@ -155,9 +155,8 @@ many partial sequences it gave up for want of them.`
 		}
 		replay.Ended = seqs.expect(engine, replay.Inputs, emit)
 		replay.Literals = engine.Literals
-		err = replay.Run(cmd.Context(), func(e *event.Event) error {
-			engine.Process(e, emit)
-			bar.event()
+		err = replay.Detect(cmd.Context(), engine, emit, func(events int) error {
+			bar.events(events)
 			if out.err != nil {
 				return out.err
 			}

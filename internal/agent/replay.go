@@ -10,6 +10,7 @@ import (
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/source"
 	"github.com/orlop/orlop/source/audit"
+	"github.com/orlop/orlop/source/ecs"
 )
 
 // A Replay runs recorded inputs, one after the other, the one with the earliest
@@ -36,6 +37,11 @@ type Replay struct {
 // Run calls emit for each event of each input. What cannot be read is counted
 // and rejected, and the run goes on; an error is that of ctx or of emit.
 func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
+	return p.run(ctx, emit, nil)
+}
+
+// run is Run, with a crew for inputs that can do with one; nil is that there is none.
+func (p *Replay) run(ctx context.Context, emit func(*event.Event) error, c *crew) error {
 	o := source.Options{Schema: p.Schema, Stats: &p.Stats, Reject: p.Reject}
 	if !p.Enrich && p.Reject == nil {
 		o.Literals = p.Literals
@@ -43,12 +49,18 @@ func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
 	next := emit
 	if p.Enrich {
 		x := enrich.New(p.Schema, enrich.Options{})
-		next = func(e *event.Event) error {
+		fill := func(e *event.Event) {
 			x.Apply(e)
 			if p.Tuning != nil {
 				p.Tuning.Apply(e)
 			}
+		}
+		next = func(e *event.Event) error {
+			fill(e)
 			return emit(e)
+		}
+		if c != nil {
+			c.enrich = fill
 		}
 	}
 	inputs := slices.Clone(p.Inputs)
@@ -56,7 +68,7 @@ func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
 		return err
 	}
 	for _, in := range inputs {
-		if err := p.read(ctx, in, o, next); err != nil {
+		if err := p.read(ctx, in, o, next, c); err != nil {
 			return err
 		}
 		if p.Ended != nil {
@@ -66,7 +78,7 @@ func (p *Replay) Run(ctx context.Context, emit func(*event.Event) error) error {
 	return nil
 }
 
-func (p *Replay) read(ctx context.Context, in *source.Input, o source.Options, emit func(*event.Event) error) (err error) {
+func (p *Replay) read(ctx context.Context, in *source.Input, o source.Options, emit func(*event.Event) error, c *crew) (err error) {
 	defer func() {
 		if e := in.Close(); err == nil {
 			err = e
@@ -86,6 +98,10 @@ func (p *Replay) read(ctx context.Context, in *source.Input, o source.Options, e
 	for _, r := range readers {
 		if r.format == format {
 			src := r.open(in, o)
+			// What comes through a pipe may be all there is for now.
+			if docs, ok := src.(*ecs.Reader); ok && c != nil && in.Size() >= 0 {
+				return c.run(ctx, docs, emit)
+			}
 			if a, ok := src.(*audit.Reader); ok {
 				defer func() { p.count(a.Counts()) }()
 			}

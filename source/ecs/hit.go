@@ -19,8 +19,9 @@ func firstKey(b []byte) []byte {
 }
 
 // unwrap returns the document of a hit: its _source or else its fields, with
-// its _id and _index. What is not a hit is returned as it is.
-func (r *Reader) unwrap(b []byte) []byte {
+// its _id and _index, put together at the end of mem if need be. What is not a hit is
+// returned as it is.
+func unwrap(mem, b []byte) (doc, after []byte) {
 	var id, index, source, fields []byte
 	ok := members(b, func(k, v []byte) bool {
 		switch string(k) {
@@ -36,15 +37,15 @@ func (r *Reader) unwrap(b []byte) []byte {
 		return true
 	})
 	if !ok {
-		return b
+		return b, mem
 	}
 	if !hasMembers(source) {
 		source = fields
 	}
 	if !hasMembers(source) {
-		return b
+		return b, mem
 	}
-	return r.withID(source, id, index)
+	return withID(mem, source, id, index)
 }
 
 func hasMembers(b []byte) bool {
@@ -52,10 +53,10 @@ func hasMembers(b []byte) bool {
 }
 
 // withID returns doc with _id and _index, which are JSON or nil, unless it has
-// its own.
-func (r *Reader) withID(doc, id, index []byte) []byte {
+// its own: put together at the end of mem if need be.
+func withID(mem, doc, id, index []byte) (with, after []byte) {
 	if id == nil && index == nil || len(doc) == 0 || doc[0] != '{' {
-		return doc
+		return doc, mem
 	}
 	empty := true
 	members(doc, func(k, _ []byte) bool {
@@ -68,23 +69,24 @@ func (r *Reader) withID(doc, id, index []byte) []byte {
 		}
 		return true
 	})
-	m := append(r.mem[:0], '{')
+	n := len(mem)
+	m := append(mem, '{')
 	add := func(k string, v []byte) {
 		if len(v) == 0 {
 			return
 		}
-		if len(m) > 1 {
+		if len(m) > n+1 {
 			m = append(m, ',')
 		}
 		m = append(append(m, k...), v...)
 	}
 	add(`"_id":`, id)
 	add(`"_index":`, index)
-	if len(m) > 1 && !empty {
+	if len(m) > n+1 && !empty {
 		m = append(m, ',')
 	}
-	r.mem = append(m, doc[1:]...)
-	return r.mem
+	m = append(m, doc[1:]...)
+	return m[n:], m
 }
 
 // An action is the line of a bulk request that says what to do with the

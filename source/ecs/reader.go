@@ -52,38 +52,49 @@ func New(in *source.Input, o source.Options) *Reader {
 // stream goes on with the next line, or the next element of an array.
 func (r *Reader) Run(ctx context.Context, emit func(*event.Event) error) error {
 	defer r.in.Close()
-	r.w, r.emit, r.indent = r.in.Window(ctx), emit, -1
-	r.w.Count(r.o.Stats)
+	r.begin(ctx, emit)
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		b := r.w.Bytes()
-		n := 0
-		for n < len(b) && space(b[n]) {
-			n++
-		}
-		if i := bytes.LastIndexByte(b[:n], '\n'); i >= 0 && n < len(b) && b[n] == '{' {
-			r.indent = n - i - 1
-		}
-		r.w.Discard(n)
-		if n == len(b) {
-			if r.w.More(r.max + 1) {
-				continue
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if len(r.around) > 0 && r.w.Err() == nil {
-				r.refuse(nil, source.ClassSyntax, "array does not end")
-			}
-			r.broken()
-			return nil
-		}
-		if err := r.next(b[n]); err != nil {
+		if more, err := r.step(ctx); !more {
 			return err
 		}
 	}
+}
+
+func (r *Reader) begin(ctx context.Context, emit func(*event.Event) error) {
+	r.w, r.emit, r.indent = r.in.Window(ctx), emit, -1
+	r.w.Count(r.o.Stats)
+}
+
+// step reads what is between documents, or the next one, and reports whether there may
+// be more.
+func (r *Reader) step(ctx context.Context) (more bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	b := r.w.Bytes()
+	n := 0
+	for n < len(b) && space(b[n]) {
+		n++
+	}
+	if i := bytes.LastIndexByte(b[:n], '\n'); i >= 0 && n < len(b) && b[n] == '{' {
+		r.indent = n - i - 1
+	}
+	r.w.Discard(n)
+	if n < len(b) {
+		err := r.next(b[n])
+		return err == nil, err
+	}
+	if r.w.More(r.max + 1) {
+		return true, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if len(r.around) > 0 && r.w.Err() == nil {
+		r.refuse(nil, source.ClassSyntax, "array does not end")
+	}
+	r.broken()
+	return false, nil
 }
 
 // space reports whether a byte may stand between documents; 0x1e does in JSON
@@ -384,9 +395,9 @@ func (r *Reader) document(b []byte) (used bool, err error) {
 		r.refuse(b, source.ClassSyntax, "part of a document, for a bulk update")
 		return true, nil
 	case r.action.verb != 0:
-		doc = r.withID(b, r.action.id, r.action.index)
+		doc, r.mem = withID(r.mem[:0], b, r.action.id, r.action.index)
 	case len(key) > 0 && key[0] == '_':
-		doc = r.unwrap(b)
+		doc, r.mem = unwrap(r.mem[:0], b)
 	}
 	if err := r.dec.Decode(doc, &r.ev); err != nil {
 		r.reason = err.Error()
