@@ -6,10 +6,8 @@ import (
 	"testing"
 
 	"github.com/orlop/orlop/detect"
-	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/rule"
-	"github.com/orlop/orlop/rules"
 )
 
 // A sequence makes a building block of each event and one alert for all, which
@@ -146,34 +144,6 @@ func FuzzAlert(f *testing.F) {
 			}
 		}
 	})
-}
-
-// Every rule of ours matches the events that it says it must, and no others.
-func TestEmbeddedRules(t *testing.T) {
-	p := rule.LoadFS(rules.FS, "rules")
-	tests := 0
-	for _, r := range p.Rules {
-		for _, test := range r.Tests {
-			tests++
-			b := newBench(t, detect.Options{Lateness: -1}, r)
-			x := enrich.New(b.schema, enrich.Options{})
-			for _, d := range test.Events {
-				var e event.Event
-				if err := b.decoder.Decode(d, &e); err != nil {
-					t.Fatalf("%s: %q: %v", r.File, test.Name, err)
-				}
-				x.Apply(&e)
-				b.Process(&e, b.emit)
-			}
-			b.Flush(b.emit)
-			if got := len(b.alerts) > 0; got != test.Match {
-				t.Errorf("%s: %q: matches: %v, want %v", r.File, test.Name, got, test.Match)
-			}
-		}
-	}
-	if tests == 0 {
-		t.Error("no tests")
-	}
 }
 
 // Reads lists what an index template, or a source, has to have.

@@ -139,7 +139,9 @@ func detected(t *testing.T, cores int, rules []*rule.Rule, files []string, enric
 	p := agent.Replay{Schema: schema, Enrich: enrich, Inputs: inputs, Reject: func(r source.Rejection) {
 		fmt.Fprintf(&out, "%s %s %.80q\n", &r, r.Class, r.Data)
 	}}
-	p.Ended = func(in *source.Input) { g.Ended(in.Name(), func(a *alert.Alert) { out.Write(append(a.AppendJSON(nil), '\n')) }) }
+	p.Ended = func(in *source.Input) {
+		g.Ended(in.Name(), func(a *alert.Alert) { out.Write(append(a.AppendJSON(nil), '\n')) })
+	}
 	events := 0
 	err = p.Detect(context.Background(), g, func(a *alert.Alert) { out.Write(append(a.AppendJSON(nil), '\n')) }, func(n int) error {
 		events += n
