@@ -20,6 +20,10 @@
 //
 //	orlop.runtime.*         of a process that is a container runtime's client:
 //	                        what its command line means, see runtimecli.Call
+//	orlop.runtime.removed   of a removal, the containers that a client entered in the last
+//	                        hour and that are removed, as they were named then: by the
+//	                        same name or a part of the same id, with all there are, or,
+//	                        by prune, once a client has stopped them
 //	orlop.process.ancestor  of these, of connects to a runtime's socket and of what reads
 //	                        secrets: the programs above, nearest first. Of an orphan whose
 //	                        fork was shown, also those above its first parent

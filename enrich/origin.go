@@ -115,6 +115,9 @@ func (x *Enricher) forget(h *host) {
 	for i := range h.calls {
 		n += h.calls[i].size()
 	}
+	for i := range h.visits {
+		n += h.visits[i].size()
+	}
 	for i := range h.sockets {
 		n += h.sockets[i].size()
 	}

@@ -18,6 +18,7 @@ type runtimeFields struct {
 	container, pod, image, namespace  event.Field
 	address, target, payload, via     event.Field
 	payloadProgram                    event.Field // the first word of payload
+	scope, removed                    event.Field
 	files, confidence, unknown, again event.Field
 	internal, ancestor, readsNetwork  event.Field
 	content                           event.Field // the tool that the file's build information names
@@ -35,6 +36,7 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		behaviour: f("behaviour"), hostAccess: f("host_access"), mounts: f("mount"),
 		container: f("container"), pod: f("pod"), image: f("image"), namespace: f("namespace"),
 		address: f("address"), target: f("target"), payload: f("payload"), payloadProgram: f("payload_program"), via: f("via"),
+		scope: f("scope"), removed: f("removed"),
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
 		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
 		content: f("content_tool"), readsNetwork: f("reads_network"),
@@ -105,9 +107,10 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	list(f.behaviour, call.Behaviours)
 	list(f.hostAccess, call.HostAccess)
 	list(f.mounts, call.Mounts)
-	text(f.container, call.Container)
-	text(f.pod, call.Pod)
-	text(f.image, call.Image)
+	list(f.container, call.Containers())
+	list(f.pod, call.Pods())
+	list(f.image, call.Images())
+	text(f.scope, call.Scope.String())
 	text(f.namespace, call.Namespace)
 	text(f.address, call.Address)
 	text(f.target, call.Target)
@@ -131,6 +134,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		x.fill(e, f.internal, event.Bool(true))
 	} else {
 		x.called(s.host, &call, x.args, s.t)
+		x.removal(s, &call)
 	}
 	x.ancestors(e, c, p)
 	id := callID(&call)
@@ -274,6 +278,9 @@ func callID(c *runtimecli.Call) uint64 {
 	add(handed.Replace(c.Command))
 	add(c.Container)
 	add(c.Image)
+	for _, name := range c.More {
+		add(name)
+	}
 	add(c.Namespace)
 	for _, p := range c.Payload {
 		add(p)

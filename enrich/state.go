@@ -65,6 +65,7 @@ type HostState struct {
 	Kubernetes bool
 	Containers []ContainerState
 	Calls      []ClientState
+	Visits     []VisitState
 }
 
 // A ContainerState is what is known of a container.
@@ -87,6 +88,13 @@ type ClientState struct {
 	Exact, Enter bool
 	ExecID       string
 	At           int64
+}
+
+// A VisitState is a container that somebody has entered.
+type VisitState struct {
+	Container, Engine, Namespace string
+	At                           int64
+	Ended                        bool
 }
 
 // A SocketState is a file that a container runtime listens at.
@@ -206,6 +214,9 @@ func (x *Enricher) State() *State {
 		for _, c := range h.calls {
 			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.execID, c.at})
 		}
+		for _, v := range h.visits {
+			hs.Visits = append(hs.Visits, VisitState{v.container, v.engine, v.namespace, v.at, v.ended})
+		}
 		s.Hosts = append(s.Hosts, hs)
 	}
 	return s
@@ -274,6 +285,10 @@ func (x *Enricher) Restore(s *State) error {
 		for _, c := range hs.Calls {
 			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.ExecID, c.At})
 			x.hold(h, h.calls[len(h.calls)-1].size())
+		}
+		for _, v := range hs.Visits {
+			h.visits = append(h.visits, visit{v.Container, v.Engine, v.Namespace, v.At, v.Ended})
+			x.hold(h, h.visits[len(h.visits)-1].size())
 		}
 		hosts[hs.Num] = h
 		x.nextHost = max(x.nextHost, hs.Num+1)

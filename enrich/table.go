@@ -30,7 +30,8 @@ type host struct {
 	kubernetes        bool // it is a node of a cluster
 	containers, older map[string]*container
 	calls             []clientCall // the newest last
-	kept              int          // bytes that sockets, containers and calls take
+	visits            []visit      // the newest last
+	kept              int          // bytes that sockets, containers, calls and visits take
 }
 
 type key struct{ host, pid uint32 }
@@ -124,7 +125,7 @@ func (x *Enricher) drop(h *host) {
 	if x.hosts[h.name] == h {
 		delete(x.hosts, h.name)
 	}
-	h.sockets, h.containers, h.older, h.calls = nil, nil, nil, nil
+	h.sockets, h.containers, h.older, h.calls, h.visits = nil, nil, nil, nil, nil
 	x.hold(h, -h.kept)
 }
 

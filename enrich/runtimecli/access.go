@@ -21,6 +21,7 @@ const (
 	roleSelector
 	roleTarget // a name that stands for the argument
 	roleImage
+	roleRepository
 	roleUnshare // what the command shares else
 	// Booleans that grant; the last one given counts.
 	rolePrivileged
@@ -61,7 +62,7 @@ const (
 
 var roles = map[string]role{
 	"address": roleAddress, "namespace": roleNamespace, "snapshotter": roleSnapshotter, "configfile": roleConfigFile,
-	"root": roleRoot, "name": roleName, "file": roleFile, "selector": roleSelector, "target": roleTarget, "image": roleImage, "unshare": roleUnshare,
+	"root": roleRoot, "name": roleName, "file": roleFile, "selector": roleSelector, "target": roleTarget, "image": roleImage, "repository": roleRepository, "unshare": roleUnshare,
 	"privileged": rolePrivileged, "nodevices": roleNoDevices, "newprivs": roleNewPrivs, "nethost": roleNetHost,
 	"rootfs": roleRootfs, "apisocket": roleAPISocket,
 	"net": roleNet, "pid": rolePID, "ipc": roleIPC, "uts": roleUTS, "userns": roleUser, "cgroupns": roleCgroup,

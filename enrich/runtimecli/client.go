@@ -92,6 +92,14 @@ func client(c *Command, by string) (Call, bool) {
 	if class := apiCall(method, url); class != "" {
 		call.Behaviours = append(call.Behaviours, class)
 	}
+	if parts := apiPath(url); len(parts) > 1 {
+		switch {
+		case parts[1] == "prune":
+			call.Scope = Unused
+		case parts[0] == "containers" && parts[1] != "create" && parts[1] != "json":
+			call.Container = parts[1]
+		}
+	}
 	return call, true
 }
 
@@ -156,7 +164,7 @@ func apiCall(method, url string) string {
 			return "task-kill"
 		case last == "stop":
 			return "container-stop"
-		case del:
+		case del, post && last == "prune":
 			return "container-delete"
 		}
 		return "read"
@@ -175,7 +183,7 @@ func apiCall(method, url string) string {
 			return "image-push"
 		case last == "get":
 			return "image-export"
-		case del:
+		case del, post && last == "prune":
 			return "image-delete"
 		}
 		return "read"

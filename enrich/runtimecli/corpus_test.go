@@ -129,9 +129,10 @@ func describe(c runtimecli.Call) string {
 	if strings.Join(c.Mounts, " ") != mountsOf(c.HostAccess) {
 		list("mounts", c.Mounts)
 	}
-	one("image", c.Image)
-	one("container", c.Container)
-	one("pod", c.Pod)
+	list("image", c.Images())
+	list("container", c.Containers())
+	list("pod", c.Pods())
+	one("scope", c.Scope.String())
 	one("target", c.Target)
 	list("files", c.Files)
 	one("namespace", c.Namespace)

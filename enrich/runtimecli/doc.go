@@ -95,6 +95,10 @@
 // A bind of data (/srv, /mnt, /data, /home/user/project, /tmp, /var/tmp, …) is
 // listed in Call.Mounts alone.
 //
+// Call.Image, and the images of Call.More, are whole references where the tool is one
+// that completes them as Docker does: docker.io/library/nginx:latest; with a digest
+// there is no tag. Of an image-import --base-name gives the repository alone.
+//
 // # Limits
 //
 // What a file says is not read: crictl's pod and container files, Compose files

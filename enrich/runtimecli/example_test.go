@@ -15,7 +15,7 @@ func ExampleParse() {
 	fmt.Println(call.Namespace, call.HostAccess, call.Image, call.Payload)
 	// Output:
 	// true [sudo] nerdctl run [container-run host-mount]
-	// k8s.io [mount:/ host-pid] alpine [sh]
+	// k8s.io [mount:/ host-pid] docker.io/library/alpine:latest [sh]
 }
 
 func ExampleSocket() {

@@ -45,6 +45,7 @@ type tool struct {
 	name   string
 	joined bool // short flags join: -it
 	oci    bool // it is a low-level runtime
+	docker bool // its images are called as Docker calls them
 	short  bool // one dash means short flags only, with values attached
 	root   *verb
 }
@@ -57,6 +58,10 @@ type verb struct {
 	bare    bool     // it does without them
 	grants  []string // host access that it always has
 	reads   bool     // a file that is not read here says what it makes
+	several bool     // it acts on as many as are named
+	whole   bool     // or on all, with --all
+	unused  bool     // it acts on what nothing uses
+	all     bool     // it acts on all there are
 	subs    map[string]*verb
 	names   []string // its own name and aliases
 	flags   map[string]*flagSpec
@@ -80,14 +85,31 @@ func (v *verb) flag(name string) *flagSpec {
 	return nil
 }
 
-// mark finds the commands that make what a file says.
-func (v *verb) mark() {
+// mark finds the commands that make what a file says, and those that act on several
+// things or on all. A low-level runtime acts on one, and a signal may follow its name.
+func (v *verb) mark(lowLevel bool) {
+	switch v.classes[0] {
+	case "container-start", "container-stop", "container-delete", "container-pause", "container-resume", "task-kill", "pod-stop", "pod-delete",
+		"image-pull", "image-export", "image-tag", "image-delete", "checkpoint-delete":
+		if n := len(v.args); n > 0 && !lowLevel {
+			last := v.args[n-1]
+			v.several = last == "container" || last == "pod" || last == "image"
+			v.whole = v.several
+		}
+	}
+	switch name := v.names; {
+	case len(name) == 0:
+	case name[0] == "prune":
+		v.unused = true
+	case name[0] == "reset" && v.classes[0] == "container-delete":
+		v.all = true
+	}
 	switch v.classes[0] {
 	case "container-run", "container-create", "container-start":
 		v.reads = strings.Contains(v.path, " compose") || v.path == "docker stack deploy" || strings.Contains(v.path, " kube ") || strings.HasSuffix(v.path, " assemble create")
 	}
 	for _, sub := range v.subs {
-		sub.mark()
+		sub.mark(lowLevel)
 	}
 }
 
@@ -130,7 +152,8 @@ func load(fsys fs.FS) (map[string]*tool, error) {
 	}
 	for _, t := range tools {
 		t.fold()
-		t.root.mark()
+		t.root.mark(strings.Contains(" runc crun runsc youki kata-runtime ", t.name))
+		t.docker = strings.Contains(" ctr crictl nerdctl docker podman buildah ", t.name)
 	}
 	return tools, nil
 }

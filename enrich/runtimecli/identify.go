@@ -179,6 +179,9 @@ func identify(c *Command, env []string, onlyStrong bool) (Call, bool) {
 			continue
 		}
 		if n >= need && n > top {
+			if t.docker {
+				p.references()
+			}
 			top, best = n, p.call
 		}
 	}

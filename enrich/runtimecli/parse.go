@@ -9,6 +9,9 @@ import (
 // maxArgs bounds the work on one line. The kernel passes on less.
 const maxArgs = 1 << 20
 
+// maxMore bounds what one command names of a kind.
+const maxMore = 1024
+
 // A parser reads the arguments of one tool.
 type parser struct {
 	call      Call
@@ -18,6 +21,9 @@ type parser struct {
 	hostMount bool
 	selected  bool // the container is chosen by flags
 	stands    bool // a flag stands for the argument: --all
+	all       bool // and it is that
+	unused    bool // or says what nothing uses
+	untagged  bool // the image is any of a repository
 	key       string
 	unshared  []string // flags
 	help      bool     // the tool prints its help, whatever else is asked
@@ -93,8 +99,12 @@ func (p *parser) argument(v *verb, a string) bool {
 	p.n++
 	if n >= len(v.args) {
 		// More of the same: ids to delete, references to tag.
-		if n > 0 && len(v.args) > 0 && v.args[len(v.args)-1] == "option" {
+		switch {
+		case len(v.args) == 0:
+		case v.args[len(v.args)-1] == "option":
 			p.option(a)
+		case v.several:
+			p.another(a)
 		}
 		return false
 	}
@@ -133,6 +143,15 @@ func (p *parser) argument(v *verb, a string) bool {
 		}
 	}
 	return false
+}
+
+// another takes one more of what the command acts on.
+func (p *parser) another(name string) {
+	if len(p.call.More) == maxMore {
+		p.call.Confidence = Partial
+		return
+	}
+	p.call.More = append(p.call.More, name)
 }
 
 func (p *parser) file(name string) {
@@ -299,6 +318,8 @@ func (p *parser) boolean(f *flagSpec, value string) {
 	}
 	if on && f.stands {
 		p.stands = true
+		p.all = p.all || f.name == "all"
+		p.unused = p.unused || f.name == "prune"
 	}
 	if p.strict && on {
 		p.evidence(f.name, "")
@@ -328,7 +349,13 @@ func (p *parser) set(f *flagSpec, value string) {
 	case roleTarget:
 		p.call.Container, p.selected = value, true
 	case roleImage:
-		p.call.Image = value
+		if p.call.Image != "" {
+			p.another(value) // build --tag A --tag B
+		} else {
+			p.call.Image = value
+		}
+	case roleRepository:
+		p.call.Image, p.untagged = value, true
 	case roleUnshare:
 		p.unshared = append(p.unshared, f.name)
 	case roleRoot:
@@ -396,7 +423,31 @@ func (p *parser) finish(t *tool, v *verb) {
 	if p.hostMount {
 		c.Behaviours = append(c.Behaviours, "host-mount")
 	}
+	if v.unused || p.unused {
+		c.Scope = Unused
+	} else if v.all || p.all && v.whole && p.n == 0 {
+		c.Scope = All
+	}
+	if t.docker && !p.strict {
+		p.references()
+	}
 	p.environment(t)
+}
+
+// references writes the images of the call in full.
+func (p *parser) references() {
+	c := &p.call
+	if c.Image == "" {
+		return
+	}
+	if c.Image = reference(c.Image); p.untagged {
+		c.Image = strings.TrimSuffix(c.Image, ":latest")
+	}
+	if c.ofImages() {
+		for i, image := range c.More {
+			c.More[i] = reference(image)
+		}
+	}
 }
 
 // environment takes what the line left to the environment, and to the working directory.

@@ -27,6 +27,17 @@ func (c Confidence) String() string {
 	return "complete"
 }
 
+// A Scope is what a command acts on beside what it names.
+type Scope uint8
+
+const (
+	Named  Scope = iota
+	Unused       // all that nothing uses: prune
+	All          // all there are: --all
+)
+
+func (s Scope) String() string { return [...]string{"", "unused", "all"}[s] }
+
 // A Call is what a command line asks of a container runtime. Its slices may share
 // memory with the Command and with the package; read them only.
 type Call struct {
@@ -39,9 +50,11 @@ type Call struct {
 	Files        []string // files that decide what happens, and are not read here
 	Container    string   // name or id
 	Pod          string
-	Image        string
-	Namespace    string // the runtime's: k8s.io, moby
-	Address      string // socket or URL, "unix://" taken off
+	Image        string   // the whole reference: docker.io/library/nginx:latest
+	More         []string // further ones of the last of these, which a command takes several of
+	Scope        Scope    // what it takes without naming any
+	Namespace    string   // the runtime's: k8s.io, moby
+	Address      string   // socket or URL, "unix://" taken off
 	Snapshotter  string
 	Config       string   // the tool's configuration file, if it was chosen
 	Target       string   // process whose namespaces are entered (nsenter),
@@ -120,6 +133,26 @@ func parseOne(c *Command, k kind, by string, more bool) (Call, bool) {
 		}
 	}
 	return p.call, true
+}
+
+// Containers, Pods and Images are all that the call names of each.
+func (c *Call) Containers() []string { return c.with(c.Container, c.Pod == "" && !c.ofImages()) }
+func (c *Call) Pods() []string       { return c.with(c.Pod, !c.ofImages()) }
+func (c *Call) Images() []string     { return c.with(c.Image, c.ofImages()) }
+
+func (c *Call) with(first string, more bool) []string {
+	if first == "" {
+		return nil
+	}
+	if !more {
+		return []string{first}
+	}
+	return append([]string{first}, c.More...)
+}
+
+// ofImages reports whether what there may be more of is an image.
+func (c *Call) ofImages() bool {
+	return len(c.Behaviours) > 0 && strings.HasPrefix(c.Behaviours[0], "image-")
 }
 
 // weight orders calls by how much they matter.
