@@ -13,7 +13,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -81,9 +83,43 @@ type Written struct {
 	Time        time.Time `json:"time,omitzero"`
 }
 
-// magic is the first line of a checkpoint, before its SHA-256. Its number changes
-// with the meaning of any State in it.
-const magic = "orlop checkpoint 1 "
+// magic is the first line of a checkpoint, before its shape and its SHA-256. Its number
+// changes with the meaning of any State in it.
+const magic = "orlop checkpoint 2 "
+
+// shape tells the layout of a Checkpoint: the names and kinds of all that is in it. gob
+// would leave out what the one build knows and the other does not, and so read half.
+var shape = sync.OnceValue(func() string {
+	var text strings.Builder
+	layout(&text, reflect.TypeFor[Checkpoint](), map[reflect.Type]bool{})
+	return digest([]byte(text.String()))[:16]
+})
+
+func layout(to *strings.Builder, t reflect.Type, seen map[reflect.Type]bool) {
+	fmt.Fprintf(to, "%s %s", t.Kind(), t.Name())
+	if seen[t] {
+		return
+	}
+	seen[t] = true
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		if t.Kind() == reflect.Array {
+			fmt.Fprint(to, t.Len())
+		}
+		if t.Kind() == reflect.Map {
+			layout(to, t.Key(), seen)
+		}
+		layout(to, t.Elem(), seen)
+	case reflect.Struct:
+		for f := range t.NumField() {
+			if field := t.Field(f); field.IsExported() { // gob takes no other
+				fmt.Fprintf(to, "{%s ", field.Name)
+				layout(to, field.Type, seen)
+				to.WriteByte('}')
+			}
+		}
+	}
+}
 
 // OpenState takes a directory into use, and makes it if it is not there. What an
 // earlier run left is read; what cannot be is told to log, and nothing is restored.
@@ -169,12 +205,15 @@ func (s *State) read() (*Checkpoint, error) {
 		return nil, err
 	}
 	head, body, ok := bytes.Cut(b, []byte("\n"))
-	sum, ours := strings.CutPrefix(string(head), magic)
+	rest, ours := strings.CutPrefix(string(head), magic)
+	like, sum, _ := strings.Cut(rest, " ")
 	switch {
 	case !ok || !strings.HasPrefix(string(head), "orlop checkpoint "):
 		return nil, errors.New("it is not a checkpoint")
 	case !ours:
 		return nil, fmt.Errorf("it is %q, this program reads %q", strings.TrimSpace(string(head[:min(len(head), 24)])), strings.TrimSpace(magic))
+	case like != shape():
+		return nil, errors.New("it is of another build, whose state has other parts")
 	case sum != digest(body):
 		return nil, errors.New("it is damaged: its checksum differs")
 	}
@@ -300,7 +339,7 @@ func (s *State) write(c *Checkpoint) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = fmt.Fprintf(f, "%s%s\n", magic, digest(body.Bytes()))
+	_, err = fmt.Fprintf(f, "%s%s %s\n", magic, shape(), digest(body.Bytes()))
 	if err == nil {
 		_, err = f.Write(body.Bytes())
 	}

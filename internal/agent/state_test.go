@@ -248,13 +248,19 @@ func TestBadCheckpoint(t *testing.T) {
 	f("it is not a checkpoint", func(string) string { return "\x7fELF\n" })
 	f("its checksum differs", func(s string) string { return s[:len(s)-1] })
 	f("its checksum differs", func(s string) string { return s[:len(s)/2] + "?" + s[len(s)/2+1:] })
-	f("this program reads", func(s string) string { return strings.Replace(s, "checkpoint 1 ", "checkpoint 7 ", 1) })
-	f("EOF", func(s string) string {
-		return fmt.Sprintf("orlop checkpoint 1 %x\n", sha256.Sum256(nil))
+	f("this program reads", func(s string) string { return strings.Replace(s, "checkpoint 2 ", "checkpoint 1 ", 1) })
+	f("it is of another build, whose state has other parts", func(s string) string {
+		head, body, _ := strings.Cut(s, "\n")
+		f := strings.Fields(head) // orlop checkpoint 2 SHAPE SUM
+		return fmt.Sprintf("orlop checkpoint 2 %s %s\n%s", strings.Repeat("0", len(f[3])), f[4], body)
 	})
+	again := func(s string, body []byte) string {
+		head, _, _ := strings.Cut(s, "\n")
+		return fmt.Sprintf("orlop checkpoint 2 %s %x\n%s", strings.Fields(head)[3], sha256.Sum256(body), body)
+	}
+	f("EOF", func(s string) string { return again(s, nil) })
 	f("it is of another host", func(s string) string {
-		body := encode(t, agent.Checkpoint{Host: "elsewhere", Engine: &detect.State{}})
-		return fmt.Sprintf("orlop checkpoint 1 %x\n%s", sha256.Sum256(body), body)
+		return again(s, encode(t, agent.Checkpoint{Host: "elsewhere", Engine: &detect.State{}}))
 	})
 }
 
