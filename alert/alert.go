@@ -186,6 +186,7 @@ func (mk *Maker) Sequence(r *rule.Rule, events []*event.Event, m Match) (all *Al
 		b.Group = all.ID
 		mk.write(b, text, hits[i], Match{Now: m.Now})
 	}
+	all.Reason = all.sequenceReason(hits)
 	mk.write(all, text, shell, m)
 	return all, blocks, nil
 }

@@ -241,6 +241,38 @@ func TestReason(t *testing.T) {
 		"event with process "+strings.Repeat("x", 256)+"…, created medium alert ctr runs.")
 }
 
+// The reason of a sequence is what was done, step by step.
+func TestReasonOfSequence(t *testing.T) {
+	f := func(want string, docs ...string) {
+		t.Helper()
+		s := event.NewSchema()
+		var events []*event.Event
+		for _, doc := range docs {
+			events = append(events, decode(t, s, doc))
+		}
+		all, _, err := alert.NewMaker(s).Sequence(testRule(t, ""), events, alert.Match{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all.Reason != want {
+			t.Errorf("got  %s\nwant %s", all.Reason, want)
+		}
+	}
+	const on = `"user": {"name": "root"}, "host": {"name": "worker-1"}`
+	f(`"ctr t exec web1 sh", then "ctr c rm web1", by root on worker-1 created medium alert ctr runs.`,
+		`{"event": {"action": "exec"}, "process": {"command_line": "ctr t exec web1 sh", "name": "ctr"}, `+on+`}`,
+		`{"event": {"action": "exec"}, "process": {"args": ["ctr", "c", "rm", "web1"], "executable": "/usr/bin/ctr"}, `+on+`}`)
+	f(`"/tmp/x" connected /run/containerd/containerd.sock, then creation /etc/cron.d/x, then 10.0.0.1, then network event, by root, alice on worker-1 created medium alert ctr runs.`,
+		`{"event": {"action": "connected"}, "process": {"executable": "/tmp/x"}, "destination": {"path": "/run/containerd/containerd.sock"}, `+on+`}`,
+		`{"event": {"action": "creation"}, "file": {"path": "/etc/cron.d/x"}, "user": {"name": "alice"}}`,
+		`{"destination": {"ip": "10.0.0.1"}}`, `{"event": {"category": "network"}}`)
+	// It is bounded, and does nothing to a terminal.
+	long := `"` + strings.Repeat("x", 120) + `…"`
+	f(long+`, then "a�[31m", then "c", then "d", then "e", then 2 more created medium alert ctr runs.`,
+		`{"process": {"args": ["`+strings.Repeat("x", 1<<16)+`", "y"]}}`, `{"process": {"command_line": "a\u001b[31m"}}`,
+		`{"process": {"name": "c"}}`, `{"process": {"name": "d"}}`, `{"process": {"name": "e"}}`, `{"process": {"name": "f"}}`, `{"process": {"name": "g"}}`)
+}
+
 func TestDescends(t *testing.T) {
 	r := testRule(t, "")
 	other := testRule(t, "")
@@ -388,8 +420,11 @@ severity_mapping = [{field = "x.y", operator = "equals", value = "1", severity =
 			if err != nil || len(blocks) != 2 {
 				t.Fatalf("%d blocks, %v", len(blocks), err)
 			}
-			if want := "event with process ctr, created medium alert ctr runs."; all.Reason != want || blocks[0].Reason != want {
-				t.Errorf("got %q and %q, want %q", all.Reason, blocks[0].Reason, want)
+			if want := `"ctr", then "ctr" created medium alert ctr runs.`; all.Reason != want {
+				t.Errorf("got %q, want %q", all.Reason, want)
+			}
+			if want := "event with process ctr, created medium alert ctr runs."; blocks[0].Reason != want {
+				t.Errorf("got %q, want %q", blocks[0].Reason, want)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package alert
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -72,6 +73,8 @@ func matches(m rule.SeverityMapping, v event.Value) bool {
 var reasonFields = []string{
 	"event.category", "process.name", "process.parent.name", "file.name", "source.ip", "source.port",
 	"destination.ip", "destination.port", "user.name", "host.name",
+	// of a sequence
+	"process.command_line", "process.args", "process.executable", "file.path", "destination.path", "event.action",
 }
 
 // reason is the sentence that Kibana makes.
@@ -104,6 +107,89 @@ func (a *Alert) reason(h *hit) string {
 	return b.String()
 }
 
+const (
+	maxSteps = 6   // that a sentence tells of
+	maxStep  = 120 // characters of each
+)
+
+// sequenceReason is a sentence of our own: what the steps were, in order, by whom and where.
+func (a *Alert) sequenceReason(hits []*hit) string {
+	var b strings.Builder
+	for i, h := range hits {
+		if i > 0 {
+			b.WriteString(", then ")
+		}
+		if i == maxSteps-1 && len(hits) > maxSteps {
+			fmt.Fprintf(&b, "%d more", len(hits)-i)
+			break
+		}
+		b.WriteString(h.step())
+	}
+	some := func(before, field string) {
+		var texts []string
+		for _, h := range hits {
+			if text := readable(h.get(field)); text != "" && !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
+		}
+		if len(texts) > maxSteps {
+			texts = append(texts[:maxSteps], "…")
+		}
+		if len(texts) > 0 {
+			b.WriteString(before + strings.Join(texts, ", "))
+		}
+	}
+	some(", by ", "user.name")
+	some(" on ", "host.name")
+	b.WriteString(" created " + a.Severity + " alert " + printable(a.RuleName) + ".")
+	return b.String()
+}
+
+// step says what one event of a sequence was: the command, else what it was about.
+func (h *hit) step() string {
+	text := readable(h.get("process.command_line"))
+	if args := h.get("process.args"); text == "" {
+		for i := range min(args.Len(), 32) {
+			text += " " + cut(printable(args.At(i).Text()), maxStep)
+		}
+		text = strings.TrimPrefix(text, " ")
+	}
+	action := readable(h.get("event.action"))
+	for _, field := range [...]string{"process.executable", "process.name"} {
+		if text == "" {
+			text = readable(h.get(field))
+		}
+	}
+	if text != "" && (action == "exec" || action == "executed") {
+		action = "" // the command says it
+	}
+	if text = cut(text, maxStep); text != "" {
+		text = `"` + text + `"`
+	}
+	about := ""
+	for _, field := range [...]string{"file.path", "destination.path", "destination.ip"} {
+		if about = cut(readable(h.get(field)), maxStep); about != "" {
+			break
+		}
+	}
+	parts := slices.DeleteFunc([]string{text, cut(action, maxStep), about}, func(s string) bool { return s == "" })
+	if len(parts) == 0 {
+		return strings.TrimSpace(readable(h.get("event.category")) + " event")
+	}
+	return strings.Join(parts, " ")
+}
+
+// cut shortens a text to so many characters.
+func cut(s string, most int) string {
+	n := 0
+	for i := range s {
+		if n++; n > most {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
 // readable is the text of a field for a sentence, or "" if it has none.
 func readable(v event.Value) string {
 	var texts []string
@@ -122,20 +208,12 @@ func readable(v event.Value) string {
 
 // printable keeps a value from acting on a terminal, and from being all of the sentence.
 func printable(s string) string {
-	const most = 256
-	n := 0
-	for i := range s {
-		if n++; n > most {
-			s = s[:i] + "…"
-			break
-		}
-	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return unicode.ReplacementChar
-	}, s)
+	}, cut(s, 256))
 }
 
 // kinds of rule as Kibana calls them.
@@ -242,7 +320,9 @@ const maxBuffer = 1 << 20
 
 // write makes the document of a out of the hit's.
 func (mk *Maker) write(a *Alert, r *about, h *hit, m Match) {
-	a.Reason = a.reason(h)
+	if a.Reason == "" {
+		a.Reason = a.reason(h)
+	}
 	d := h.doc
 	for _, key := range slices.Clone(d.keys) {
 		if rest, ok := strings.CutPrefix(key, "event."); ok {
