@@ -433,6 +433,7 @@ low: Image or Runtime State Changed Below the Kubernetes API: ctr images import
 medium: Container Created or Started Below the Kubernetes API: ctr run
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
+medium: Images or Unused Containers Removed After a Container Was Entered Below the Kubernetes API
 `)
 	f("kubelet.sh", "")
 
