@@ -439,6 +439,7 @@ medium: Images or Unused Containers Removed After a Container Was Entered Below 
 
 	for _, a := range f("ghosts.sh", `high: Ghost Container on a Kubernetes Node
 high: Ghost Container on a Kubernetes Node
+high: Ghost Container on a Kubernetes Node
 high: Pod Entered Past the CRI by an Unknown Client
 `) {
 		// The pod is the one that the CRI has on record.

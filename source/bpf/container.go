@@ -25,11 +25,14 @@ type containers struct {
 	known, older map[containerKey]note // two generations
 	looks        looks
 	missed       atomic.Int64
+	host         uint32 // mount namespace
+	searches     int    // since the second began
+	second       uint64
 }
 
 // A containerKey is one life of a container, whose name may be given again.
 type containerKey struct {
-	id  string
+	id  string // that the cgroup names; "" is none
 	mnt uint32 // its mount namespace
 }
 
@@ -42,29 +45,48 @@ type note struct {
 const (
 	maxContainers = 1024
 	maxBundle     = 1 << 20 // bytes of a configuration
+	// maxSearches is how many mount namespaces are looked for in a second among all
+	// containers: anybody may make as many as they like.
+	maxSearches = 20
 )
 
 func (c *containers) init() {
 	c.looks.init()
 	c.known = map[containerKey]note{}
+	c.host = inode("/proc/1/ns/mnt")
 }
 
-// note returns what is on record of the container that a program is started in.
+// note returns what is on record of the container that a program is started in. It is
+// the one whose first program has the same mount namespace: the name of a cgroup is
+// whatever the maker of the container says.
 func (c *containers) note(r *record) (n note) {
-	if r.flags&cgroupCut != 0 {
-		return n
+	id := ""
+	if r.flags&cgroupCut == 0 {
+		id, _ = enrich.ContainerOf(string(appendPath(nil, r.parts[partCgroup])))
 	}
-	id, ok := enrich.ContainerOf(string(appendPath(nil, r.parts[partCgroup])))
-	if !ok || strings.HasPrefix(id, ".") || len(id) > 255 {
-		return n
+	if strings.HasPrefix(id, ".") || len(id) > 255 {
+		id = ""
+	}
+	if id == "" && (r.nsMnt == c.host || r.nsMnt == 0) {
+		return n // Fast path: a program of the host.
 	}
 	key := containerKey{id, r.nsMnt}
-	if n, ok = c.known[key]; ok {
+	n, ok := c.known[key]
+	if ok {
 		return n
 	}
 	if n, ok = c.older[key]; !ok {
-		ppid := r.ppid
-		if n, ok = within(&c.looks, func() (note, bool) { return readBundle(roots(ppid, id), id), true }); !ok {
+		if now := r.time / 1e9; now != c.second {
+			c.second, c.searches = now, 0
+		}
+		search := c.searches < maxSearches
+		if id == "" && !search {
+			c.missed.Add(1)
+			return n
+		}
+		c.searches++
+		pid, ppid, mnt := r.pid, r.ppid, r.nsMnt
+		if n, ok = within(&c.looks, func() (note, bool) { return recordOf(roots(ppid, id), id, pid, mnt, search), true }); !ok {
 			c.missed.Add(1) // The next program may have more luck.
 			return n
 		}
@@ -76,16 +98,17 @@ func (c *containers) note(r *record) (n note) {
 	return n
 }
 
-// bundles are where runtimes keep the bundle of a container: in a directory for each
-// namespace or storage driver, and there below the id.
-var bundles = [...]struct{ dir, below string }{
-	{"/run/containerd/io.containerd.runtime.v2.task", ""},
-	{"/run/k3s/containerd/io.containerd.runtime.v2.task", ""},
-	{"/run/k0s/containerd/io.containerd.runtime.v2.task", ""},
-	{"/var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task", ""},
-	{"/run/docker/containerd/daemon/io.containerd.runtime.v2.task", ""},
-	{"/run/containers/storage", "userdata"},
-	{"/var/lib/containers/storage", "userdata"},
+// bundles are where runtimes keep the bundle of a container, in a directory for each
+// namespace or storage driver, and there below the id; and the file that has the pid of
+// its first program.
+var bundles = [...]struct{ dir, below, pidDir, pidFile string }{
+	{dir: "/run/containerd/io.containerd.runtime.v2.task", pidFile: "init.pid"},
+	{dir: "/run/k3s/containerd/io.containerd.runtime.v2.task", pidFile: "init.pid"},
+	{dir: "/run/k0s/containerd/io.containerd.runtime.v2.task", pidFile: "init.pid"},
+	{dir: "/var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task", pidFile: "init.pid"},
+	{dir: "/run/docker/containerd/daemon/io.containerd.runtime.v2.task", pidFile: "init.pid"},
+	{dir: "/run/containers/storage", below: "userdata", pidFile: "pidfile"},
+	{dir: "/var/lib/containers/storage", below: "userdata", pidDir: "/run/containers/storage", pidFile: "pidfile"},
 }
 
 // roots are where the record of a container is looked for: our own files and those of
@@ -105,18 +128,139 @@ func outside(cgroup, id string) bool {
 	return cgroup != "" && !strings.Contains(cgroup, id)
 }
 
-// readBundle reads the record of a container below the first of the roots that has it.
-func readBundle(roots []string, id string) note {
-	for _, root := range roots {
-		for _, at := range bundles {
-			for _, dir := range entries(root + at.dir) {
-				if b, err := readFile(filepath.Join(root+at.dir, dir, id, at.below, "config.json")); err == nil {
-					return noteOf(b)
+// recordOf reads the record of the container of a program with that pid and mount
+// namespace, whose cgroup names id, or "", below the first of the roots that has it. The
+// one that the cgroup names is it, unless its first program is seen to be elsewhere; with
+// search the others are asked, too.
+func recordOf(roots []string, id string, pid, mnt uint32, search bool) note {
+	var claimed *note
+	if id != "" {
+		for i, root := range roots {
+			pid := pidIn(i, pid)
+			for _, at := range bundles {
+				for _, dir := range entries(root + at.dir) {
+					b, err := readFile(filepath.Join(root+at.dir, dir, id, at.below, "config.json"))
+					if err != nil {
+						continue
+					}
+					n := noteOf(b, "")
+					if ours, known := firstIs(root, pidFile(root, at.dir, at.pidDir, dir, id, at.below, at.pidFile), pid, mnt); ours || !known {
+						return n
+					}
+					if claimed == nil {
+						claimed = &n
+					}
 				}
 			}
 		}
 	}
+	if search {
+		for i, root := range roots {
+			if n, ok := searched(root, pidIn(i, pid), mnt); ok {
+				return n
+			}
+		}
+	}
+	if claimed != nil {
+		return *claimed
+	}
 	return note{}
+}
+
+// pidIn is the pid as those who write below a root count it, or 0 if that is not known:
+// a runtime in a container counts otherwise.
+func pidIn(root int, pid uint32) uint32 {
+	if root > 1 {
+		return 0
+	}
+	return pid
+}
+
+// searched looks for the container of a program among all that are below root.
+func searched(root string, pid, mnt uint32) (note, bool) {
+	for _, at := range bundles {
+		for _, dir := range entries(root + at.dir) {
+			for _, id := range entries(filepath.Join(root+at.dir, dir)) {
+				if ours, _ := firstIs(root, pidFile(root, at.dir, at.pidDir, dir, id, at.below, at.pidFile), pid, mnt); !ours {
+					continue
+				}
+				if b, err := readFile(filepath.Join(root+at.dir, dir, id, at.below, "config.json")); err == nil {
+					return noteOf(b, id), true
+				}
+			}
+		}
+	}
+	// What runc and crun were told to run by themselves has its state alone.
+	for _, id := range entries(root + "/run/runc") {
+		var state struct {
+			Pid    uint32 `json:"init_process_pid"`
+			Config struct {
+				Labels []string `json:"labels"`
+			} `json:"config"`
+		}
+		if b, err := readFile(filepath.Join(root, "/run/runc", id, "state.json")); err != nil || json.Unmarshal(b, &state) != nil || !same(root, state.Pid, pid, mnt) {
+			continue
+		}
+		of := map[string]string{}
+		for _, label := range state.Config.Labels { // the annotations are among them
+			k, v, _ := strings.Cut(label, "=")
+			of[k] = v
+		}
+		return annotated(of, id), true
+	}
+	for _, id := range entries(root + "/run/crun") {
+		var state struct {
+			Pid    uint32 `json:"pid"`
+			Bundle string `json:"bundle"`
+		}
+		if b, err := readFile(filepath.Join(root, "/run/crun", id, "status")); err != nil || json.Unmarshal(b, &state) != nil || !same(root, state.Pid, pid, mnt) {
+			continue
+		}
+		b, _ := readFile(filepath.Join(root, state.Bundle, "config.json"))
+		if n := noteOf(b, id); len(n.own) > 0 {
+			return n, true
+		}
+		return annotated(nil, id), true
+	}
+	return note{}, false
+}
+
+func pidFile(root, dir, pidDir, of, id, below, name string) string {
+	if pidDir != "" {
+		dir = pidDir
+	}
+	return filepath.Join(root+dir, of, id, below, name)
+}
+
+// firstIs reports whether the program whose pid is in a file is pid, or in the mount
+// namespace, and whether that can be told.
+func firstIs(root, file string, pid, mnt uint32) (yes, known bool) {
+	b, err := readFile(file)
+	if err != nil {
+		return false, false
+	}
+	first, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	if err != nil {
+		return false, false
+	}
+	if pid != 0 && uint32(first) == pid {
+		return true, true
+	}
+	ns := inode(root + "/proc/" + strconv.FormatUint(first, 10) + "/ns/mnt")
+	return ns != 0 && ns == mnt, ns != 0
+}
+
+func same(root string, first, pid, mnt uint32) bool {
+	return first != 0 && (first == pid || inode(root+"/proc/"+strconv.FormatUint(uint64(first), 10)+"/ns/mnt") == mnt)
+}
+
+// inode is the number of a namespace's file, or 0.
+func inode(file string) uint32 {
+	var st unix.Stat_t
+	if unix.Stat(file, &st) != nil {
+		return 0
+	}
+	return uint32(st.Ino)
 }
 
 // entries returns what is in a directory.
@@ -126,7 +270,7 @@ func entries(path string) []string {
 		return nil
 	}
 	defer dir.Close()
-	list, _ := dir.Readdirnames(64)
+	list, _ := dir.Readdirnames(maxContainers)
 	return list
 }
 
@@ -139,18 +283,24 @@ func readFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxBundle))
 }
 
-// noteOf reads an OCI configuration. containerd's annotations are those of
-// pkg/cri/annotations (io.kubernetes.cri.*), CRI-O's those of its package annotations.
-func noteOf(config []byte) (n note) {
+// noteOf reads an OCI configuration, of a container whose id the cgroup does not say, or
+// does with "".
+func noteOf(config []byte, id string) (n note) {
 	var c struct {
 		Annotations map[string]string `json:"annotations"`
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
 		return n
 	}
+	return annotated(c.Annotations, id)
+}
+
+// annotated notes what annotations say. containerd's are those of pkg/cri/annotations
+// (io.kubernetes.cri.*), CRI-O's those of its package annotations.
+func annotated(annotations map[string]string, id string) (n note) {
 	get := func(names ...string) string {
 		for _, name := range names {
-			if v := c.Annotations[name]; v != "" && len(v) <= 1024 {
+			if v := annotations[name]; v != "" && len(v) <= 1024 {
 				return v
 			}
 		}
@@ -158,6 +308,9 @@ func noteOf(config []byte) (n note) {
 	}
 	if get("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType") == "" {
 		n.own = []byte(`"record":"other"`)
+		if id != "" {
+			n.top = append(event.AppendQuoted([]byte(`,"container":{"id":`), id), '}')
+		}
 		return n
 	}
 	n.own = []byte(`"record":"cri"`)
@@ -174,6 +327,7 @@ func noteOf(config []byte) (n note) {
 		}
 		of = event.AppendQuoted(append(append(of, name...), ':'), v)
 	}
+	member(`"id"`, id)
 	member(`"name"`, get("io.kubernetes.cri.container-name", "io.kubernetes.container.name"))
 	if image := get("io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"); image != "" {
 		member(`"image":{"name"`, image)

@@ -40,7 +40,9 @@
 //	orlop.container.record  of a program in a container, what its runtime has on record:
 //	                        cri, if the CRI made it, or other; then also orchestrator.*,
 //	                        container.name, container.image.name and
-//	                        orlop.container.pod_uid
+//	                        orlop.container.pod_uid. The record is that of the container
+//	                        whose first program has the same mount namespace; where the
+//	                        cgroup does not name it, container.id does
 //	orlop.runtime.content_tool
 //	                        the container runtime client that the program is by its
 //	                        content, whatever its name: Go's build information, or the

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/orlop/orlop/event"
@@ -68,12 +69,88 @@ func TestARecordIsNotTheContainersOwn(t *testing.T) {
 	}
 	made := root(`{"annotations":{}}`)
 	forged := root(`{"annotations":{"io.kubernetes.cri.container-type":"container"}}`)
-	if n := readBundle([]string{t.TempDir(), made, forged}, id); string(n.own) != `"record":"other"` {
+	if n := recordOf([]string{t.TempDir(), made, forged}, id, 1, 1, true); string(n.own) != `"record":"other"` {
 		t.Errorf("the note is %s", n.own)
 	}
 	got := roots(uint32(os.Getpid()), id)
 	if want := fmt.Sprintf("/proc/%d/root", os.Getpid()); len(got) != 3 || got[0] != "" || got[1] != "/proc/1/root" || got[2] != want {
 		t.Errorf("looked for in %q", got)
+	}
+}
+
+// Whoever makes a container chooses its cgroup, and so its name: the container is the one
+// whose first program has the mount namespace of what is started.
+func TestARecordIsOfWhoHasTheNamespace(t *testing.T) {
+	const pod = "5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b"
+	const mine, others, gone = 4001, 4002, 4003 // pids
+	root := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ns := func(pid int) uint32 {
+		name := fmt.Sprintf("proc/%d/ns/mnt", pid)
+		put(name, "")
+		return inode(filepath.Join(root, name))
+	}
+	bundle := func(dir, id, config string, pid int) {
+		put(filepath.Join(dir, id, "config.json"), config)
+		put(filepath.Join(dir, id, "init.pid"), fmt.Sprint(pid))
+	}
+	const cri = `{"annotations":{"io.kubernetes.cri.container-type":"container","io.kubernetes.cri.sandbox-name":"web-0","io.kubernetes.cri.sandbox-namespace":"shop"}}`
+	tasks := bundles[0].dir
+	bundle(tasks+"/k8s.io", pod, cri, others)
+	bundle(tasks+"/default", "ghost", `{}`, mine)
+	bundle(tasks+"/k8s.io", strings.Repeat("a", 64), cri, gone)
+	put("/run/runc/bare/state.json", `{"init_process_pid":4004,"config":{"labels":["bundle=/tmp/b"]}}`)
+	put("/run/crun/small/status", `{"pid":4005,"bundle":"/tmp/b"}`)
+	put("/var/lib/containers/storage/overlay-containers/pod1/userdata/config.json", `{}`)
+	put("/run/containers/storage/overlay-containers/pod1/userdata/pidfile", "4006\n")
+	first, second := ns(mine), ns(others)
+
+	f := func(what, id string, pid, mnt uint32, search bool, own, top string) {
+		t.Helper()
+		n := recordOf([]string{filepath.Join(root, "nowhere"), root}, id, pid, mnt, search)
+		if string(n.own) != own || string(n.top) != top {
+			t.Errorf("%s: got %s %s, want %s %s", what, n.own, n.top, own, top)
+		}
+	}
+	const record, pods = `"record":"cri"`, `,"orchestrator":{"type":"kubernetes","namespace":"shop","resource":{"type":"pod","name":"web-0"}}`
+	f("the pod's own", pod, 7, second, true, record, pods)
+	f("a cgroup of any name", "", 7, first, true, `"record":"other"`, `,"container":{"id":"ghost"}`)
+	f("the cgroup of a pod", pod, 7, first, true, `"record":"other"`, `,"container":{"id":"ghost"}`)
+	f("the first program, which is gone by now", "", gone, 99, true, record, `,"container":{"id":"`+strings.Repeat("a", 64)+`"}`+pods)
+	f("a namespace of its own in a pod", pod, 7, 99, true, record, pods)
+	f("a pod's first program is gone", strings.Repeat("a", 64), 7, 99, false, record, pods)
+	f("nobody's", "", 7, 99, true, "", "")
+	f("no search", "", 7, first, false, "", "")
+	f("runc alone", "", 4004, 98, true, `"record":"other"`, `,"container":{"id":"bare"}`)
+	f("runc alone, by the namespace", "", 7, ns(4004), true, `"record":"other"`, `,"container":{"id":"bare"}`)
+	f("crun alone", "", 7, ns(4005), true, `"record":"other"`, `,"container":{"id":"small"}`)
+	f("podman's", "", 7, ns(4006), true, `"record":"other"`, `,"container":{"id":"pod1"}`)
+}
+
+// Searches are bounded: anybody may make as many mount namespaces as they like.
+func TestSearchesAreBounded(t *testing.T) {
+	var c containers
+	c.init()
+	for i := range uint32(3 * maxSearches) {
+		c.note(&record{time: 5e9, pid: 1 << 30, nsMnt: 1 + i})
+	}
+	if n := c.missed.Load(); n != 2*maxSearches {
+		t.Errorf("%d namespaces were not looked for, want %d", n, 2*maxSearches)
+	}
+	c.note(&record{time: 6e9, pid: 1 << 30, nsMnt: 1})
+	c.note(&record{time: 6e9, pid: 1 << 30, nsMnt: 1 << 30})
+	c.note(&record{time: 6e9, pid: 1 << 30, nsMnt: c.host})
+	if n := c.missed.Load(); n != 2*maxSearches || len(c.known) != maxSearches+1 {
+		t.Errorf("a second later %d were not looked for and %d are known, want %d and %d", n, len(c.known), 2*maxSearches, maxSearches+1)
 	}
 }
 
