@@ -43,7 +43,8 @@ var names = map[string]struct {
 	"toolbox": {kindTool, "toolbox"}, "distrobox": {kindTool, "distrobox"}, "distrobox-create": {kindTool, "distrobox create"}, "distrobox-enter": {kindTool, "distrobox enter"},
 	"distrobox-ephemeral": {kindTool, "distrobox ephemeral"}, "distrobox-rm": {kindTool, "distrobox rm"}, "distrobox-stop": {kindTool, "distrobox stop"}, "distrobox-list": {kindTool, "distrobox list"},
 	"machinectl": {kindTool, "machinectl"}, "systemd-nspawn": {kindTool, "systemd-nspawn"},
-	"lxc": {kindTool, "lxc"}, "incus": {kindTool, "incus"}, "lxc-attach": {kindTool, "lxc-attach"}, "lxc-execute": {kindTool, "lxc-execute"}, "lxc-create": {kindTool, "lxc-create"},
+	"lxc": {kindTool, "lxc"}, "incus": {kindTool, "incus"}, "lxc-attach": {kindTool, "lxc-attach"}, "lxc-autostart": {kindTool, "lxc-autostart"}, "lxc-checkpoint": {kindTool, "lxc-checkpoint"}, "lxc-console": {kindTool, "lxc-console"},
+	"lxc-copy": {kindTool, "lxc-copy"}, "lxc-device": {kindTool, "lxc-device"}, "lxc-freeze": {kindTool, "lxc-freeze"}, "lxc-unfreeze": {kindTool, "lxc-unfreeze"}, "lxc-snapshot": {kindTool, "lxc-snapshot"}, "lxc-execute": {kindTool, "lxc-execute"}, "lxc-create": {kindTool, "lxc-create"},
 	"lxc-start": {kindTool, "lxc-start"}, "lxc-stop": {kindTool, "lxc-stop"}, "lxc-destroy": {kindTool, "lxc-destroy"},
 
 	"k3s": {kindLauncher, ""}, "k3s-server": {kindLauncher, ""}, "k3s-agent": {kindLauncher, ""}, "rke2": {kindLauncher, ""}, "k0s": {kindLauncher, ""}, "microk8s": {kindLauncher, ""},
