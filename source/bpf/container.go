@@ -86,7 +86,7 @@ func (c *containers) note(r *record) (n note) {
 		}
 		c.searches++
 		pid, ppid, mnt := r.pid, r.ppid, r.nsMnt
-		if n, ok = within(&c.looks, func() (note, bool) { return recordOf(roots(ppid, id), id, pid, mnt, search), true }); !ok {
+		if n, ok = within(&c.looks, func() (note, bool) { return recordOf(roots(ppid, pid, mnt, id), id, mnt, search), true }); !ok {
 			c.missed.Add(1) // The next program may have more luck.
 			return n
 		}
@@ -98,10 +98,12 @@ func (c *containers) note(r *record) (n note) {
 	return n
 }
 
-// bundles are where runtimes keep the bundle of a container, in a directory for each
+// A store is where a runtime keeps the bundle of a container, in a directory for each
 // namespace or storage driver, and there below the id; and the file that has the pid of
 // its first program.
-var bundles = [...]struct{ dir, below, pidDir, pidFile string }{
+type store struct{ dir, below, pidDir, pidFile string }
+
+var bundles = [...]store{
 	{dir: "/run/containerd/io.containerd.runtime.v2.task", pidFile: "init.pid"},
 	{dir: "/run/k3s/containerd/io.containerd.runtime.v2.task", pidFile: "init.pid"},
 	{dir: "/run/k0s/containerd/io.containerd.runtime.v2.task", pidFile: "init.pid"},
@@ -111,15 +113,35 @@ var bundles = [...]struct{ dir, below, pidDir, pidFile string }{
 	{dir: "/var/lib/containers/storage", below: "userdata", pidDir: "/run/containers/storage", pidFile: "pidfile"},
 }
 
-// roots are where the record of a container is looked for: our own files and those of
-// the host, if we are in a container, and last those of the process that started the
-// program, which is the shim of a runtime that is in a container itself.
-func roots(ppid uint32, id string) []string {
-	dirs := []string{"", "/proc/1/root"}
-	if outside(procfs.Cgroup(ppid), id) {
-		dirs = append(dirs, "/proc/"+strconv.FormatUint(uint64(ppid), 10)+"/root")
+// first is the file with the pid of a container's first program.
+func (s *store) first(dir, id string) string {
+	if s.pidDir != "" {
+		return filepath.Join(s.pidDir, dir, id, s.below, s.pidFile)
 	}
-	return dirs
+	return filepath.Join(s.dir, dir, id, s.below, s.pidFile)
+}
+
+// A root is where the record of a container is looked for.
+type root struct {
+	dir   string
+	pid   uint32 // of the program, as those who write there count; 0 is unknown
+	ours  bool   // nobody in a container writes there
+	names bool   // the record of a container that the cgroup names is looked for
+}
+
+// roots are our own files and those of the host, if we are in a container, and last those
+// of the process that started the program, which is the shim of a runtime that is in a
+// container itself, or in a mount namespace of its own.
+func roots(ppid, pid, mnt uint32, id string) []root {
+	list := []root{{"", pid, true, true}, {"/proc/1/root", pid, true, true}}
+	proc := "/proc/" + strconv.FormatUint(uint64(ppid), 10)
+	if ns := inode(proc + "/ns/mnt"); ns == 0 || ns == mnt {
+		return list // It is in the container, too.
+	}
+	if inode(proc+"/ns/pid") != inode("/proc/self/ns/pid") {
+		pid = 0
+	}
+	return append(list, root{proc + "/root", pid, false, id != "" && outside(procfs.Cgroup(ppid), id)})
 }
 
 // outside reports whether a process in a cgroup is not in the container. What is in it
@@ -128,37 +150,43 @@ func outside(cgroup, id string) bool {
 	return cgroup != "" && !strings.Contains(cgroup, id)
 }
 
-// recordOf reads the record of the container of a program with that pid and mount
-// namespace, whose cgroup names id, or "", below the first of the roots that has it. The
-// one that the cgroup names is it, unless its first program is seen to be elsewhere; with
-// search the others are asked, too.
-func recordOf(roots []string, id string, pid, mnt uint32, search bool) note {
+// recordOf reads the record of the container of a program in that mount namespace, whose
+// cgroup names id, or "", below the first of the roots that has it. The one that the
+// cgroup names is it, unless its first program is seen to be elsewhere; with search the
+// others are asked, too. Who can write below a root may say that nobody but he made it,
+// and nothing else.
+func recordOf(roots []root, id string, mnt uint32, search bool) note {
 	var claimed *note
-	if id != "" {
-		for i, root := range roots {
-			pid := pidIn(i, pid)
-			for _, at := range bundles {
-				for _, dir := range entries(root + at.dir) {
-					b, err := readFile(filepath.Join(root+at.dir, dir, id, at.below, "config.json"))
-					if err != nil {
-						continue
-					}
-					n := noteOf(b, "")
-					if ours, known := firstIs(root, pidFile(root, at.dir, at.pidDir, dir, id, at.below, at.pidFile), pid, mnt); ours || !known {
-						return n
-					}
-					if claimed == nil {
-						claimed = &n
-					}
+	for _, at := range roots {
+		if id == "" || !at.names {
+			continue
+		}
+		for _, in := range bundles {
+			for _, dir := range entries(at.dir + in.dir) {
+				b, err := readFile(filepath.Join(at.dir+in.dir, dir, id, in.below, "config.json"))
+				if err != nil {
+					continue
+				}
+				n := noteOf(b, "")
+				if here, known := at.firstIs(in.first(dir, id), mnt); here || !known {
+					return n
+				}
+				if claimed == nil {
+					claimed = &n
 				}
 			}
 		}
 	}
-	if search {
-		for i, root := range roots {
-			if n, ok := searched(root, pidIn(i, pid), mnt); ok {
-				return n
-			}
+	for _, at := range roots {
+		if !search {
+			break
+		}
+		n, ok := at.searched(mnt)
+		if ok && at.ours {
+			return n
+		}
+		if ok && string(n.own) == other {
+			return note{own: n.own}
 		}
 	}
 	if claimed != nil {
@@ -167,38 +195,33 @@ func recordOf(roots []string, id string, pid, mnt uint32, search bool) note {
 	return note{}
 }
 
-// pidIn is the pid as those who write below a root count it, or 0 if that is not known:
-// a runtime in a container counts otherwise.
-func pidIn(root int, pid uint32) uint32 {
-	if root > 1 {
-		return 0
-	}
-	return pid
-}
-
-// searched looks for the container of a program among all that are below root.
-func searched(root string, pid, mnt uint32) (note, bool) {
-	for _, at := range bundles {
-		for _, dir := range entries(root + at.dir) {
-			for _, id := range entries(filepath.Join(root+at.dir, dir)) {
-				if ours, _ := firstIs(root, pidFile(root, at.dir, at.pidDir, dir, id, at.below, at.pidFile), pid, mnt); !ours {
+// searched looks for the container of a program among all that are below the root.
+func (at root) searched(mnt uint32) (note, bool) {
+	for _, in := range bundles {
+		for _, dir := range entries(at.dir + in.dir) {
+			for _, id := range entries(filepath.Join(at.dir+in.dir, dir)) {
+				if here, _ := at.firstIs(in.first(dir, id), mnt); !here {
 					continue
 				}
-				if b, err := readFile(filepath.Join(root+at.dir, dir, id, at.below, "config.json")); err == nil {
+				if b, err := readFile(filepath.Join(at.dir+in.dir, dir, id, in.below, "config.json")); err == nil {
 					return noteOf(b, id), true
 				}
 			}
 		}
 	}
 	// What runc and crun were told to run by themselves has its state alone.
-	for _, id := range entries(root + "/run/runc") {
+	for _, id := range entries(at.dir + "/run/runc") {
 		var state struct {
 			Pid    uint32 `json:"init_process_pid"`
 			Config struct {
 				Labels []string `json:"labels"`
 			} `json:"config"`
 		}
-		if b, err := readFile(filepath.Join(root, "/run/runc", id, "state.json")); err != nil || json.Unmarshal(b, &state) != nil || !same(root, state.Pid, pid, mnt) {
+		b, err := readFile(filepath.Join(at.dir, "/run/runc", id, "state.json"))
+		if err != nil || json.Unmarshal(b, &state) != nil {
+			continue
+		}
+		if here, _ := at.is(state.Pid, mnt); !here {
 			continue
 		}
 		of := map[string]string{}
@@ -208,34 +231,30 @@ func searched(root string, pid, mnt uint32) (note, bool) {
 		}
 		return annotated(of, id), true
 	}
-	for _, id := range entries(root + "/run/crun") {
+	for _, id := range entries(at.dir + "/run/crun") {
 		var state struct {
 			Pid    uint32 `json:"pid"`
 			Bundle string `json:"bundle"`
 		}
-		if b, err := readFile(filepath.Join(root, "/run/crun", id, "status")); err != nil || json.Unmarshal(b, &state) != nil || !same(root, state.Pid, pid, mnt) {
+		b, err := readFile(filepath.Join(at.dir, "/run/crun", id, "status"))
+		if err != nil || json.Unmarshal(b, &state) != nil {
 			continue
 		}
-		b, _ := readFile(filepath.Join(root, state.Bundle, "config.json"))
-		if n := noteOf(b, id); len(n.own) > 0 {
-			return n, true
+		if here, _ := at.is(state.Pid, mnt); !here {
+			continue
+		}
+		if b, err := readFile(filepath.Join(at.dir, state.Bundle, "config.json")); err == nil {
+			return noteOf(b, id), true
 		}
 		return annotated(nil, id), true
 	}
 	return note{}, false
 }
 
-func pidFile(root, dir, pidDir, of, id, below, name string) string {
-	if pidDir != "" {
-		dir = pidDir
-	}
-	return filepath.Join(root+dir, of, id, below, name)
-}
-
-// firstIs reports whether the program whose pid is in a file is pid, or in the mount
-// namespace, and whether that can be told.
-func firstIs(root, file string, pid, mnt uint32) (yes, known bool) {
-	b, err := readFile(file)
+// firstIs reports whether the program whose pid is in a file is the one that is started,
+// or in the mount namespace, and whether that can be told.
+func (at root) firstIs(file string, mnt uint32) (yes, known bool) {
+	b, err := readFile(at.dir + file)
 	if err != nil {
 		return false, false
 	}
@@ -243,15 +262,15 @@ func firstIs(root, file string, pid, mnt uint32) (yes, known bool) {
 	if err != nil {
 		return false, false
 	}
-	if pid != 0 && uint32(first) == pid {
-		return true, true
-	}
-	ns := inode(root + "/proc/" + strconv.FormatUint(first, 10) + "/ns/mnt")
-	return ns != 0 && ns == mnt, ns != 0
+	return at.is(uint32(first), mnt)
 }
 
-func same(root string, first, pid, mnt uint32) bool {
-	return first != 0 && (first == pid || inode(root+"/proc/"+strconv.FormatUint(uint64(first), 10)+"/ns/mnt") == mnt)
+func (at root) is(first, mnt uint32) (yes, known bool) {
+	if first == 0 || first == at.pid {
+		return first != 0, first != 0
+	}
+	ns := inode(at.dir + "/proc/" + strconv.FormatUint(uint64(first), 10) + "/ns/mnt")
+	return ns != 0 && ns == mnt, ns != 0
 }
 
 // inode is the number of a namespace's file, or 0.
@@ -283,6 +302,8 @@ func readFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxBundle))
 }
 
+const other = `"record":"other"`
+
 // noteOf reads an OCI configuration, of a container whose id the cgroup does not say, or
 // does with "".
 func noteOf(config []byte, id string) (n note) {
@@ -307,7 +328,7 @@ func annotated(annotations map[string]string, id string) (n note) {
 		return ""
 	}
 	if get("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType") == "" {
-		n.own = []byte(`"record":"other"`)
+		n.own = []byte(other)
 		if id != "" {
 			n.top = append(event.AppendQuoted([]byte(`,"container":{"id":`), id), '}')
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func TestARecordIsNotTheContainersOwn(t *testing.T) {
 	f("/system.slice/containerd.service", true)
 	f("/docker/0a1b/system.slice/containerd.service", true)
 
-	root := func(config string) string {
+	below := func(config string) string {
 		dir := t.TempDir()
 		bundle := filepath.Join(dir, bundles[0].dir, "k8s.io", id)
 		if err := os.MkdirAll(bundle, 0o700); err != nil {
@@ -67,14 +68,34 @@ func TestARecordIsNotTheContainersOwn(t *testing.T) {
 		}
 		return dir
 	}
-	made := root(`{"annotations":{}}`)
-	forged := root(`{"annotations":{"io.kubernetes.cri.container-type":"container"}}`)
-	if n := recordOf([]string{t.TempDir(), made, forged}, id, 1, 1, true); string(n.own) != `"record":"other"` {
+	made := below(`{"annotations":{}}`)
+	forged := below(`{"annotations":{"io.kubernetes.cri.container-type":"container"}}`)
+	if n := recordOf([]root{{t.TempDir(), 0, true, true}, {made, 0, true, true}, {forged, 0, false, true}}, id, 1, true); string(n.own) != `"record":"other"` {
 		t.Errorf("the note is %s", n.own)
 	}
-	got := roots(uint32(os.Getpid()), id)
-	if want := fmt.Sprintf("/proc/%d/root", os.Getpid()); len(got) != 3 || got[0] != "" || got[1] != "/proc/1/root" || got[2] != want {
-		t.Errorf("looked for in %q", got)
+	self := uint32(os.Getpid())
+	own := inode("/proc/self/ns/mnt")
+	if got, want := roots(self, 7, own, id), []root{{"", 7, true, true}, {"/proc/1/root", 7, true, true}}; !slices.Equal(got, want) {
+		t.Errorf("of one whose parent is in the container, looked for in %v", got)
+	}
+	got := roots(self, 7, own+1, id)
+	if want := (root{fmt.Sprintf("/proc/%d/root", self), 7, false, true}); len(got) != 3 || got[2] != want {
+		t.Errorf("looked for in %v, want %v at last", got, want)
+	}
+	// Without a name, whoever can write there may only say that no CRI made it.
+	first := filepath.Join(forged, bundles[0].first("k8s.io", id))
+	if err := os.WriteFile(first, []byte("7"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := recordOf([]root{{forged, 7, false, false}}, "", 1, true); n.own != nil || n.top != nil {
+		t.Errorf("the note of a forged record is %s %s", n.own, n.top)
+	}
+	first = filepath.Join(made, bundles[0].first("k8s.io", id))
+	if err := os.WriteFile(first, []byte("7"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n := recordOf([]root{{made, 7, false, false}}, "", 1, true); string(n.own) != other || n.top != nil {
+		t.Errorf("the note is %s %s", n.own, n.top)
 	}
 }
 
@@ -83,10 +104,10 @@ func TestARecordIsNotTheContainersOwn(t *testing.T) {
 func TestARecordIsOfWhoHasTheNamespace(t *testing.T) {
 	const pod = "5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b"
 	const mine, others, gone = 4001, 4002, 4003 // pids
-	root := t.TempDir()
+	dir := t.TempDir()
 	put := func(name, text string) {
 		t.Helper()
-		name = filepath.Join(root, name)
+		name = filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -97,11 +118,11 @@ func TestARecordIsOfWhoHasTheNamespace(t *testing.T) {
 	ns := func(pid int) uint32 {
 		name := fmt.Sprintf("proc/%d/ns/mnt", pid)
 		put(name, "")
-		return inode(filepath.Join(root, name))
+		return inode(filepath.Join(dir, name))
 	}
-	bundle := func(dir, id, config string, pid int) {
-		put(filepath.Join(dir, id, "config.json"), config)
-		put(filepath.Join(dir, id, "init.pid"), fmt.Sprint(pid))
+	bundle := func(in, id, config string, pid int) {
+		put(filepath.Join(in, id, "config.json"), config)
+		put(filepath.Join(in, id, "init.pid"), fmt.Sprint(pid))
 	}
 	const cri = `{"annotations":{"io.kubernetes.cri.container-type":"container","io.kubernetes.cri.sandbox-name":"web-0","io.kubernetes.cri.sandbox-namespace":"shop"}}`
 	tasks := bundles[0].dir
@@ -116,7 +137,7 @@ func TestARecordIsOfWhoHasTheNamespace(t *testing.T) {
 
 	f := func(what, id string, pid, mnt uint32, search bool, own, top string) {
 		t.Helper()
-		n := recordOf([]string{filepath.Join(root, "nowhere"), root}, id, pid, mnt, search)
+		n := recordOf([]root{{filepath.Join(dir, "nowhere"), pid, true, true}, {dir, pid, true, true}}, id, mnt, search)
 		if string(n.own) != own || string(n.top) != top {
 			t.Errorf("%s: got %s %s, want %s %s", what, n.own, n.top, own, top)
 		}
