@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -58,7 +59,9 @@ func (x *Enricher) removal(s *sight, call *runtimecli.Call) {
 	case "container-delete", "pod-delete":
 		var list []event.Value
 		for i := range h.visits {
-			if v := &h.visits[i]; v.meant(call, s.t) {
+			v := &h.visits[i]
+			same := func(other event.Value) bool { return other.Str() == v.container } // in another namespace, or unknown
+			if v.meant(call, s.t) && !slices.ContainsFunc(list, same) {
 				list = append(list, event.String(v.container))
 			}
 		}
