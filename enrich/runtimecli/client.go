@@ -27,7 +27,7 @@ func client(c *Command, by string) (Call, bool) {
 			next = args[i+1]
 		}
 		switch name {
-		case "curl", "http":
+		case "curl", "http", "https", "xh", "xhs", "wget":
 			if dockerURL(a) {
 				tcp = a
 			}
@@ -44,7 +44,9 @@ func client(c *Command, by string) (Call, bool) {
 				method = a[2:]
 			case strings.HasPrefix(a, "--request="):
 				method = a[len("--request="):]
-			case strings.HasPrefix(a, "-d") || strings.HasPrefix(a, "--data") || a == "--json":
+			case strings.HasPrefix(a, "--method="):
+				method = a[len("--method="):]
+			case strings.HasPrefix(a, "-d") || strings.HasPrefix(a, "--data") || strings.HasPrefix(a, "--post-") || a == "--json":
 				if method == "" {
 					method = "POST"
 				}
@@ -70,11 +72,17 @@ func client(c *Command, by string) (Call, bool) {
 			if strings.HasPrefix(a, "/") {
 				take(a)
 			}
+		case "go", "openssl":
+			// Most of what these do is none of ours.
+			if sub := args[0]; sub == "run" || sub == "s_client" {
+				take(a)
+			}
 		default: // nc, ncat, grpcurl, websocat
 			take(a)
 			for _, scheme := range [...]string{"local:", "unix-connect:", "ws-c:unix:"} {
-				if strings.HasPrefix(a, scheme) {
-					take(a[len(scheme):])
+				if at, ok := strings.CutPrefix(a, scheme); ok {
+					at, _, _ = strings.Cut(at, ":") // what is asked for there
+					take(at)
 				}
 			}
 		}

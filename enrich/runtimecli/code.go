@@ -9,6 +9,10 @@ import (
 // maxCall bounds how far back the name of the call is looked for that a string stands in.
 const maxCall = 512
 
+// libraries are what the clients of a runtime's API are called in other languages:
+// docker-py and podman-py, dockerode, docker-api.
+var libraries = []string{"docker.from_env(", "docker.DockerClient(", "docker.APIClient(", "PodmanClient(", "'dockerode'", `"dockerode"`, "Docker::Container", "Docker::Image"}
+
 // interpreter takes the code that an interpreter is given on its line or to read, or a
 // tool that is a script of its language.
 func (u *unwrapper) interpreter(name string, args []string, depth int) {
@@ -83,6 +87,12 @@ func (u *unwrapper) code(lang, s string, depth int) {
 		u.script(s, nil, depth) // its commands are words
 		return
 	}
+	before := len(u.calls)
+	defer func() {
+		if len(u.calls) == before && containsAny(s, libraries...) {
+			u.speaks(lang, "")
+		}
+	}()
 	var list []string // strings in a row
 	var start, end int
 	flush := func() {
@@ -215,11 +225,16 @@ func (u *unwrapper) socketIn(lang, w string) {
 	}
 	w = w[:end]
 	if runtime, sure := Socket(w, u.cwd); runtime != "" && sure > Guess {
-		via := u.via
-		u.via = via[:max(0, len(via)-1)] // it is the tool here, not a wrapper
-		u.add(Call{Tool: lang, IdentifiedBy: "name", Command: lang, Behaviours: []string{"socket-client"}, Address: strings.TrimPrefix(w, "unix://")})
-		u.via = via
+		u.speaks(lang, strings.TrimPrefix(w, "unix://"))
 	}
+}
+
+// speaks adds the last of the wrappers as what it is then, a client on a runtime's socket.
+func (u *unwrapper) speaks(name, address string) {
+	via := u.via
+	u.via = via[:max(0, len(via)-1)]
+	u.add(Call{Tool: name, IdentifiedBy: "name", Command: name, Behaviours: []string{"socket-client"}, Address: address})
+	u.via = via
 }
 
 // literal returns the string that begins at s[i], and the index of its last byte.

@@ -56,7 +56,8 @@ var names = map[string]struct {
 	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""}, "bun": {kindInterpreter, ""}, "deno": {kindInterpreter, ""}, "php": {kindInterpreter, ""}, "lua": {kindInterpreter, ""},
 	"awk": {kindInterpreter, ""}, "gawk": {kindInterpreter, ""}, "mawk": {kindInterpreter, ""}, "nawk": {kindInterpreter, ""}, "tclsh": {kindInterpreter, ""}, "expect": {kindInterpreter, ""},
 	"curl": {kindClient, ""}, "socat": {kindClient, ""}, "nc": {kindClient, ""}, "ncat": {kindClient, ""}, "netcat": {kindClient, ""}, "nc.openbsd": {kindClient, ""}, "nc.traditional": {kindClient, ""},
-	"grpcurl": {kindClient, ""}, "http": {kindClient, ""}, "websocat": {kindClient, ""},
+	"grpcurl": {kindClient, ""}, "http": {kindClient, ""}, "https": {kindClient, ""}, "xh": {kindClient, ""}, "xhs": {kindClient, ""}, "wget": {kindClient, ""}, "websocat": {kindClient, ""},
+	"grpc_cli": {kindClient, ""}, "evans": {kindClient, ""}, "ghz": {kindClient, ""}, "buf": {kindClient, ""}, "openssl": {kindClient, ""}, "go": {kindClient, ""},
 	"nsenter": {kindEnter, ""},
 }
 
@@ -75,6 +76,9 @@ var lowLevels = sync.OnceValue(func() map[string]bool {
 // low-level container runtime, such as runc: one that implements the OCI runtime
 // specification, and that others have make their containers.
 func LowLevel(name string) bool { return lowLevels()[name] }
+
+// emulated are the machines whose programs QEMU runs, as its user mode names itself.
+var emulated = newWordSet(strings.Fields("x86_64 i386 aarch64 aarch64_be arm armeb riscv32 riscv64 ppc ppc64 ppc64le s390x mips mipsel mips64 mips64el loongarch64 sparc sparc64 alpha m68k")...)
 
 // A wordSet answers "is this one of ours?" for every process of a host. The answer
 // is no nearly always, and then costs one or two looks at a bit.
@@ -142,7 +146,7 @@ func classify(name string) kind {
 		return kindWrapper
 	}
 	// ctr-1.7.2, crictl_v1.30, python3.11, .ctr, -bash, "ctr (deleted)"
-	if c := name[len(name)-1]; c >= '0' && c <= '9' || name[0] == '.' || name[0] == '-' || c == ')' {
+	if c := name[len(name)-1]; c >= '0' && c <= '9' || name[0] == '.' || name[0] == '-' || c == ')' || strings.HasPrefix(name, "qemu-") {
 		if s := plain(name); s != name {
 			return classify(s)
 		}
@@ -164,6 +168,9 @@ func plain(name string) string {
 	}
 	if name == "" {
 		return name
+	}
+	if arch, ok := strings.CutPrefix(name, "qemu-"); ok && emulated.has(strings.TrimSuffix(arch, "-static")) {
+		return "qemu-user"
 	}
 	if strings.HasPrefix(name, "ld") && strings.Contains(name, ".so") { // ld-linux-armhf.so.3, ld64.so.2
 		return "ld.so"
@@ -284,11 +291,11 @@ func worth(c *Command) bool {
 	case kindInterpreter:
 		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one or a socket.
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(16, len(c.Args))], func(a string) bool {
-			return namesTool(a) || strings.Contains(a, ".sock") || len(a) > 20 && containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`) // put together
+			return namesTool(a) || strings.Contains(a, ".sock") || len(a) > 20 && (containsAny(a, libraries...) || containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`)) // put together
 		})
 	}
-	if k == kindWrapper && slices.ContainsFunc(c.Args, machineFlag) {
-		return true // systemd-run --machine
+	if k == kindWrapper && slices.ContainsFunc(c.Args, func(a string) bool { return machineFlag(a) || strings.HasSuffix(a, ".sock") }) {
+		return true // systemd-run --machine, ssh -R PORT:SOCKET
 	}
 	budget, letter, filter, shell := maxScript, false, false, false
 	for _, arg := range c.Args[min(1, len(c.Args)):] {

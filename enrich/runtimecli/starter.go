@@ -17,9 +17,17 @@ func (u *unwrapper) ssh(w wrapper, args []string, depth int) {
 			continue
 		}
 		if len(a) > 1 && a[0] == '-' {
+			value := ""
+			if j := strings.IndexByte(a, 'R'); j > 0 {
+				value = a[j+1:]
+			}
 			if takes(w, a) {
 				i++
+				if i < len(args) && strings.HasSuffix(a, "R") {
+					value = args[i]
+				}
 			}
+			u.forwarded(value)
 			continue
 		}
 		host := strings.Trim(a[strings.LastIndexByte(a, '@')+1:], "[]")
@@ -33,6 +41,71 @@ func (u *unwrapper) ssh(w wrapper, args []string, depth int) {
 		u.script(strings.Join(rest, " "), nil, depth)
 		return
 	}
+}
+
+// forwarded takes what ssh -R lets others reach: [BIND:]PORT:SOCKET, of this host.
+func (u *unwrapper) forwarded(value string) {
+	at := value[strings.LastIndexByte(value, ':')+1:]
+	if runtime, sure := Socket(at, u.cwd); at == value || runtime == "" || sure == Guess {
+		return
+	}
+	u.speaks("ssh", at)
+}
+
+// git takes the commands that its configuration or its own commands are given: -c
+// core.pager=…, -c alias.x='!…', rebase --exec …, bisect run ….
+func (u *unwrapper) git(args []string, depth int) {
+	for i, a := range args {
+		next := ""
+		if i+1 < len(args) {
+			next = args[i+1]
+		}
+		switch {
+		case a == "-c":
+			if key, value, ok := strings.Cut(next, "="); ok && !strings.HasPrefix(key, "user.") {
+				u.script(strings.TrimPrefix(value, "!"), nil, depth)
+			}
+		case a == "--exec" || a == "-x":
+			u.script(next, nil, depth)
+		case strings.HasPrefix(a, "--exec="):
+			u.script(a[len("--exec="):], nil, depth)
+		case a == "bisect" && next == "run":
+			u.words(args[i+2:], depth)
+			return
+		}
+	}
+}
+
+// ansible takes what it runs on this host: ansible localhost -m shell -a '…'.
+func (u *unwrapper) ansible(args []string, depth int) {
+	here, command := false, ""
+	for i, a := range args {
+		switch {
+		case a == "localhost" || strings.HasPrefix(a, "127."):
+			here = true
+		case (a == "-a" || a == "--args") && i+1 < len(args):
+			command = args[i+1]
+		case strings.HasPrefix(a, "--args="):
+			command = a[len("--args="):]
+		}
+	}
+	if here && command != "" {
+		u.script(command, nil, depth)
+	}
+}
+
+// afterEmulator skips the options of QEMU's user mode.
+func afterEmulator(args []string) []string {
+	for i := 0; i < len(args); i++ {
+		if len(args[i]) < 2 || args[i][0] != '-' {
+			return args[i:]
+		}
+		switch strings.TrimLeft(args[i], "-") {
+		case "L", "g", "s", "cpu", "E", "U", "0", "r", "B", "R", "d", "dfilter", "D", "p", "plugin", "seed", "trace":
+			i++
+		}
+	}
+	return nil
 }
 
 // tmux takes the commands that start a shell's command in a pane, or type one.

@@ -101,6 +101,14 @@ var wrappers = map[string]wrapper{
 	"at":                  {},
 	"batch":               {},
 	"crontab":             {},
+	"sshpass":             {short: "fdpP"},
+	"watchexec":           {short: "ewWfioEdrs", long: "exts watch watch-non-recursive filter ignore on-busy-update restart signal debounce env shell workdir"},
+	"nodemon":             {script: "x exec"},
+	"man":                 {short: "CLrRmMSseEpHTXZ", long: "config-file locale recode systems manpath sections extension encoding preprocessor", script: "P pager"},
+	"ansible":             {},
+	"git":                 {},
+	"qemu-user":           {},
+	"less":                {},
 	"vi":                  {},
 	"vim":                 {},
 	"nvim":                {},
@@ -336,7 +344,22 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 	case "tmux":
 		u.tmux(w, args, depth)
 		return
-	case "vi", "vim", "nvim", "ex":
+	case "git":
+		u.git(args, depth)
+		return
+	case "ansible":
+		u.ansible(args, depth)
+		return
+	case "qemu-user":
+		u.words(afterEmulator(args), depth)
+		return
+	case "setarch":
+		// Options come before or after the architecture, which may be left out.
+		if len(args) > 0 && args[0] != "" && args[0][0] != '-' && classify(base(args[0])) == kindNone {
+			args = args[1:]
+		}
+		w.skip = 0
+	case "vi", "vim", "nvim", "ex", "less":
 		u.editor(args, depth)
 		return
 	case "at", "batch", "crontab":
@@ -438,6 +461,7 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 				if !eq && i+1 < len(args) {
 					value = args[i+1]
 				}
+				u.more = u.more || name == "rsync"
 				if opt == "checkpoint-action" {
 					value = strings.TrimPrefix(value, "exec=")
 				}
@@ -474,6 +498,7 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 				if rest == "" && i+1 < len(args) {
 					rest = args[i+1]
 				}
+				u.more = u.more || name == "rsync" // the host, which may be a container
 				u.script(rest, nil, depth)
 				return
 			}
