@@ -52,8 +52,13 @@ func (p *parser) evidence(name, value string) {
 			n = 60
 		}
 	case "exec-id", "net-host", "null-io", "with-ns", "snapshotter-label", "fifo-dir", "privileged-without-host-devices", "runtime-config-path", "runc-binary",
-		"runc-root", "runc-systemd-cgroup", "remap-labels", "apparmor-default-profile":
+		"runc-root", "runc-systemd-cgroup", "remap-labels", "apparmor-default-profile", "selinux-enabled":
 		n = 100
+	case "annotation":
+		n = 10
+		if strings.HasPrefix(value, "nerdctl/") {
+			n = 100
+		}
 	case "snapshotter", "storage-driver":
 		n = 100
 	case "runtime":
@@ -126,7 +131,7 @@ func (p *parser) evidence(name, value string) {
 		if strings.Contains(value, "containerd") {
 			n = 100
 		}
-	case "name", "hostname", "workdir", "env", "env-file", "annotation", "label", "user", "detach", "export", "all-platforms", "plain-http", "skip-verify", "pull":
+	case "name", "hostname", "workdir", "env", "env-file", "label", "user", "detach", "export", "all-platforms", "plain-http", "skip-verify", "pull":
 		n = 10
 	}
 	p.points += n
@@ -218,6 +223,9 @@ func (p *parser) score(args []string) (int, bool) {
 		if strings.HasSuffix(c.Command, "create") {
 			n -= 20 // other programs make other things of images
 		}
+		if c.Tool == "nerdctl" && strings.HasPrefix(c.Image, "ipfs://") && imageScore(c.Image) > 0 {
+			n, p.mark = n+30, true // no other program takes its images from there
+		}
 	case "ctr tasks exec":
 		if c.Container == "" || len(c.Payload) == 0 {
 			return 0, false
@@ -238,10 +246,7 @@ func (p *parser) score(args []string) (int, bool) {
 		if len(c.Files) == 0 {
 			return 0, false
 		}
-		n += 70
-		if config(c.Files[0]) {
-			n, p.mark = n+30, true
-		}
+		n, p.mark = n+100, true // no other program has such a command
 	case "crictl run", "crictl create":
 		if len(c.Files) < 2 {
 			return 0, false
@@ -299,7 +304,7 @@ func hint(args []string) bool {
 			}
 			continue
 		}
-		if tellingWords.has(a) || len(a) >= 12 && hexIDs(a) {
+		if tellingWords.has(a) || strings.HasPrefix(a, "nerdctl/") || len(a) >= 12 && hexIDs(a) {
 			return true
 		}
 		// Everything else that tells has a dot or a colon in it.
@@ -327,7 +332,7 @@ var (
 	tellingWords = newWordSet("k8s.io", "moby", "runp", "websocket", "spdy")
 	telling      = newWordSet(strings.Fields("exec-id net-host null-io with-ns snapshotter-label fifo-dir privileged-without-host-devices runtime-config-path runc-binary runc-root snapshotter " +
 		"storage-driver runtime log-driver log-uri mount volume bundle address runtime-endpoint root transport host url runc-systemd-cgroup image-endpoint remap-labels " +
-		"apparmor-default-profile")...)
+		"apparmor-default-profile selinux-enabled")...)
 )
 
 // neighbors are programs with commands of the same names. Under their own name,

@@ -297,6 +297,11 @@ func worth(c *Command) bool {
 	if k == kindWrapper && slices.ContainsFunc(c.Args, func(a string) bool { return machineFlag(a) || strings.HasSuffix(a, ".sock") }) {
 		return true // systemd-run --machine, ssh -R PORT:SOCKET
 	}
+	if k == kindWrapper && len(c.Args) > 0 && base(c.Args[0]) == "git" && !slices.ContainsFunc(c.Args, func(a string) bool {
+		return a == "-c" || a == "-x" || a == "bisect" || strings.HasPrefix(a, "--exec")
+	}) {
+		return false // Fast path: git is run often.
+	}
 	budget, letter, filter, shell := maxScript, false, false, false
 	for _, arg := range c.Args[min(1, len(c.Args)):] {
 		if budget -= len(arg) + 1; budget < 0 {
