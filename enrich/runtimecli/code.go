@@ -47,12 +47,12 @@ func (u *unwrapper) interpreter(name string, args []string, depth int) {
 			return
 		}
 		opt, value, eq := strings.Cut(strings.TrimLeft(a, "-"), "=")
-		long := strings.HasPrefix(a, "--")
+		long := strings.HasPrefix(a, "--") || opt == "eval" || strings.EqualFold(opt, "command") // as erl and pwsh have them
 		last := opt[max(0, len(opt)-1):]
 		switch {
 		case opt == "m" && name == "python":
 			return // a module
-		case long && (opt == "eval" || opt == "print" || opt == "run"), !long && (last == "c" && name != "perl" && name != "ruby" || last == "e" || last == "E" || last == "r" && name == "php" || opt == "p" && name == "node"):
+		case long && (opt == "eval" || opt == "print" || opt == "run" || strings.EqualFold(opt, "command")), !long && (last == "c" && name != "perl" && name != "ruby" && name != "ghc" && name != "elixir" || last == "e" || last == "E" || last == "r" && name == "php" || opt == "p" && name == "node"):
 			if !eq || !long {
 				if i+1 >= len(args) {
 					return
@@ -83,8 +83,8 @@ func (u *unwrapper) code(lang, s string, depth int) {
 	if len(s) > maxScript {
 		s = s[:maxScript]
 	}
-	if lang == "expect" || lang == "tclsh" {
-		u.script(s, nil, depth) // its commands are words
+	if lang == "expect" || lang == "tclsh" || lang == "pwsh" || lang == "powershell" {
+		u.script(strings.TrimLeft(s, "& "), nil, depth) // its commands are words
 		return
 	}
 	before := len(u.calls)
@@ -116,7 +116,7 @@ func (u *unwrapper) code(lang, s string, depth int) {
 			}
 		}
 		after := strings.TrimLeft(s[end:], " \t\n")
-		runs, looks := false, false
+		runs, looks := strings.HasPrefix(after, ".execute(") || strings.HasPrefix(after, ".!"), false // Groovy's and Scala's
 		for _, name := range callers(s[max(0, start-maxCall):start]) {
 			if containsAny(name, "b64decode", "base64_decode", "decode64", "atob") {
 				for i, w := range words {
@@ -162,7 +162,7 @@ func (u *unwrapper) code(lang, s string, depth int) {
 			u.words(words, depth)
 		}
 	}
-	shellish := lang == "perl" || lang == "ruby" || lang == "php"
+	shellish := lang == "perl" || lang == "ruby" || lang == "php" || lang == "julia"
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '\'' || c == '"' || c == '`':
@@ -306,7 +306,7 @@ func lastNameOf(s string) string {
 
 // starts reports whether a function of this name starts a process.
 func starts(name string) bool {
-	return containsAny(name, "system", "exec", "popen", "spawn", "run", "call", "check_", "output", "passthru", "shell", "command")
+	return name == "cmd" || containsAny(name, "system", "exec", "popen", "spawn", "run", "call", "check_", "output", "passthru", "shell", "command")
 }
 
 // assigned returns the name that a string at the end of s is assigned to.

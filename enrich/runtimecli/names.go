@@ -50,11 +50,13 @@ var names = map[string]struct {
 	"k3s": {kindLauncher, ""}, "k3s-server": {kindLauncher, ""}, "k3s-agent": {kindLauncher, ""}, "rke2": {kindLauncher, ""}, "k0s": {kindLauncher, ""}, "microk8s": {kindLauncher, ""},
 	"lima": {kindLauncher, ""}, "limactl": {kindLauncher, ""}, "colima": {kindLauncher, ""},
 
-	"sh": {kindShell, ""}, "bash": {kindShell, ""}, "dash": {kindShell, ""}, "ash": {kindShell, ""}, "zsh": {kindShell, ""}, "ksh": {kindShell, ""}, "mksh": {kindShell, ""}, "rbash": {kindShell, ""}, "csh": {kindShell, ""}, "tcsh": {kindShell, ""}, "yash": {kindShell, ""}, "fish": {kindShell, ""},
+	"sh": {kindShell, ""}, "bash": {kindShell, ""}, "dash": {kindShell, ""}, "ash": {kindShell, ""}, "zsh": {kindShell, ""}, "ksh": {kindShell, ""}, "mksh": {kindShell, ""}, "rbash": {kindShell, ""}, "csh": {kindShell, ""}, "tcsh": {kindShell, ""}, "yash": {kindShell, ""}, "osh": {kindShell, ""}, "fish": {kindShell, ""},
 	"source": {kindShell, ""}, ".": {kindShell, ""}, // words of a shell
 	"busybox": {kindMulticall, ""}, "toybox": {kindMulticall, ""},
 	"python": {kindInterpreter, ""}, "perl": {kindInterpreter, ""}, "ruby": {kindInterpreter, ""}, "node": {kindInterpreter, ""}, "bun": {kindInterpreter, ""}, "deno": {kindInterpreter, ""}, "php": {kindInterpreter, ""}, "lua": {kindInterpreter, ""},
 	"awk": {kindInterpreter, ""}, "gawk": {kindInterpreter, ""}, "mawk": {kindInterpreter, ""}, "nawk": {kindInterpreter, ""}, "tclsh": {kindInterpreter, ""}, "expect": {kindInterpreter, ""},
+	"Rscript": {kindInterpreter, ""}, "julia": {kindInterpreter, ""}, "groovy": {kindInterpreter, ""}, "elixir": {kindInterpreter, ""}, "erl": {kindInterpreter, ""}, "scala": {kindInterpreter, ""},
+	"ghc": {kindInterpreter, ""}, "emacs": {kindInterpreter, ""}, "pwsh": {kindInterpreter, ""}, "powershell": {kindInterpreter, ""},
 	"curl": {kindClient, ""}, "socat": {kindClient, ""}, "nc": {kindClient, ""}, "ncat": {kindClient, ""}, "netcat": {kindClient, ""}, "nc.openbsd": {kindClient, ""}, "nc.traditional": {kindClient, ""},
 	"grpcurl": {kindClient, ""}, "http": {kindClient, ""}, "https": {kindClient, ""}, "xh": {kindClient, ""}, "xhs": {kindClient, ""}, "wget": {kindClient, ""}, "websocat": {kindClient, ""},
 	"grpc_cli": {kindClient, ""}, "evans": {kindClient, ""}, "ghz": {kindClient, ""}, "buf": {kindClient, ""}, "openssl": {kindClient, ""}, "go": {kindClient, ""},
