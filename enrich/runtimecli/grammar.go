@@ -152,7 +152,7 @@ func load(fsys fs.FS) (map[string]*tool, error) {
 	}
 	for _, t := range tools {
 		t.fold()
-		t.root.mark(strings.Contains(" runc crun runsc youki kata-runtime ", t.name))
+		t.root.mark(t.oci)
 		t.docker = strings.Contains(" ctr crictl nerdctl docker podman buildah ", t.name)
 	}
 	return tools, nil

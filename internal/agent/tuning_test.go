@@ -178,7 +178,7 @@ func TestTuningSaysWhatItSilences(t *testing.T) {
 	const worker = "[[role]]\nname = \"worker\"\nhost = [\"*\"]\n"
 	const everyHost = `role "worker" matches every host, whatever its name is`
 	f(worker+"[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\nlogin = [\"kim\"]\n", everyHost)
-	f(worker+"[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\nwhere = 'process where orlop.runtime.behaviour == \"image-delete\" or orlop.runtime.behaviour == \"container-delete\"'\n",
+	f(worker+"[[exempt]]\nname = \"x\"\nrole = [\"worker\"]\nwhere = 'process where orlop.runtime.behaviour == \"image-delete\" or orlop.runtime.behaviour in (\"container-delete\", \"pod-delete\")'\n",
 		everyHost, `exempt "x" exempts anybody, on every host (role "worker" matches every host), from "Container Removed After It Was Entered Below the Kubernetes API"`)
 	f("[[role]]\nname = \"lab\"\nhost = [\"lab-*\"]\n[[exempt]]\nname = \"x\"\nrole = [\"lab\"]\n",
 		`exempt "x" exempts everything that anybody does, on hosts of role lab`)
