@@ -13,6 +13,7 @@ build:
 
 test: deps check
 	$(GO) test ./...
+	$(GO) test -tags purego ./event
 	ORLOP_DRAWS=100000 $(GO) test -run Oracle ./eql
 	$(MAKE) --no-print-directory race
 

@@ -37,8 +37,8 @@ type Decoder struct {
 	err   SyntaxError
 
 	// The next backslash and the next control character at or behind where a
-	// string was last read, so that most strings need a look for quotes only:
-	// before clear, which is the nearer one, there is neither.
+	// string was last read, so that most strings need a look for quotes only: up to
+	// clear there is neither, nor the end of the document.
 	slash, control, clear int
 	quotes                []uint64 // see scan
 
@@ -84,7 +84,7 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
 	d.log, d.recording, d.way = d.log[:0], 0, 0
 	has := d.scan(doc)
-	d.slash, d.control, d.clear = len(doc), len(doc), len(doc)
+	d.slash, d.control, d.clear = len(doc), len(doc), len(doc)-1
 	if has&hasSlash != 0 {
 		d.slash, d.clear = -1, -1
 	}
@@ -178,8 +178,8 @@ func at(b []byte, i int) byte {
 	return 0
 }
 
-// object reads the object at i, in which somebody wants something, and whose layout
-// is l; nil if it is not known.
+// object reads the object at i, whose layout is l, for those who want something in it: for
+// nobody if n is nil, and then a key may be there twice. Without a layout, l is nil.
 func (d *Decoder) object(n *node, l *layout, i int) int {
 	b := d.doc
 	if d.depth++; d.depth > MaxDepth {
@@ -209,11 +209,12 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 				return -1
 			}
 			if q = d.learn(n, l, p, key, h, b[i:v]); q == nil {
+				d.slash, d.clear = -1, -1 // The key is read again.
 				return d.wide(n, l, seen, i)
 			}
 			p, i = q, v
 		}
-		if seen&p.bit != 0 {
+		if seen&p.bit != 0 && n != nil {
 			return d.fail(begin, "duplicate key")
 		}
 		seen |= p.bit
@@ -313,7 +314,15 @@ func (d *Decoder) wide(n *node, l *layout, seen uint64, i int) int {
 		if v < 0 {
 			return -1
 		}
-		if i = v; many == nil {
+		i = v
+		switch {
+		case n == nil: // A key may be there twice.
+		case many != nil:
+			if _, dup := many[str(key)]; dup {
+				return d.fail(begin, "duplicate key")
+			}
+			many[str(key)] = struct{}{}
+		default:
 			for k, old := range d.hashes[base:] {
 				if old == h && string(d.keys[base+k]) == string(key) {
 					return d.fail(begin, "duplicate key")
@@ -326,11 +335,6 @@ func (d *Decoder) wide(n *node, l *layout, seen uint64, i int) int {
 					many[str(k)] = struct{}{}
 				}
 			}
-		} else {
-			if _, dup := many[str(key)]; dup {
-				return d.fail(begin, "duplicate key")
-			}
-			many[str(key)] = struct{}{}
 		}
 		if kid := n.kid(key, h); kid != nil {
 			i = d.value(kid, nil, i)
@@ -635,7 +639,7 @@ func (d *Decoder) str(start int) (end int, escaped bool) {
 				d.slash = i + n
 			}
 		}
-		d.clear = min(d.slash, d.control)
+		d.clear = min(d.slash, d.control, len(b)-1)
 		end = d.quote(i)
 		if d.slash < end {
 			escaped = true

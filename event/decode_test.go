@@ -115,7 +115,7 @@ func TestDecodeErrors(t *testing.T) {
 	f(`  `, `empty document at byte 2`)
 	f(`[1]`, `not a JSON object at byte 0`)
 	f(`{"a":1`, `document ends early at byte 6`)
-	f(`{"a":"x`, `document ends early at byte 8`)
+	f(`{"a":"x`, `document ends early at byte 7`)
 	f(`{"a":1}}`, `data after the document at byte 7`)
 	f(`{"a":1}{"a":2}`, `data after the document at byte 7`)
 	f(`{a:1}`, `expected a key at byte 1`)

@@ -57,13 +57,14 @@ const (
 // scanBlocksGo notes the quotes of whole blocks of 64 bytes, a word for each, and returns
 // which bytes they have.
 func scanBlocksGo(b []byte, quotes []uint64) (has int) {
-	low, high, slash := uint64(highs), uint64(0), uint64(0)
+	high, slash, control := uint64(0), uint64(0), uint64(0)
 	for len(b) >= 64 {
 		q := uint64(0)
 		for k := 0; k < 64; k += 8 {
 			x := binary.LittleEndian.Uint64(b[k:])
 			high |= x
-			low &= x + ones*0x60 // of a byte below 0x80, sets the high bit unless it is below 0x20
+			c := x & (ones * 0xe0) // of a control character, zero
+			control |= (c - ones) &^ c
 			s := x ^ ones*'\\'
 			slash |= (s - ones) &^ s
 			y := x ^ ones*'"'
@@ -76,7 +77,7 @@ func scanBlocksGo(b []byte, quotes []uint64) (has int) {
 	if high&highs != 0 {
 		has |= hasHigh
 	}
-	if low&highs != highs {
+	if control&highs != 0 {
 		has |= hasControl
 	}
 	if slash&highs != 0 {
