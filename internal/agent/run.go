@@ -73,7 +73,7 @@ type Live struct {
 	// Checkpoint is how much time passes between checkpoints in State.
 	Checkpoint time.Duration
 	State      *State              // what outlives the run; nil is nothing
-	Outbox     *sink.Outbox        // gets every alert before emit does; nil is none
+	Outbox     *sink.Outbox        // gets every alert but building blocks, before emit does; nil is none
 	Notify     func(now time.Time) // called at each tick, once events can be judged; may be nil
 	Log        *slog.Logger        // nil is none
 
@@ -93,7 +93,7 @@ type Live struct {
 		done, refused int64
 		why           string // the last one was refused
 	}
-	repeated int64 // alerts that an earlier run had raised
+	repeated int64 // alerts that an earlier run had raised, building blocks not counted
 	steps    int64 // times that the clock was set back
 	failed   error // of emit
 }
@@ -228,12 +228,14 @@ func (l *Live) raise(emit func(*alert.Alert) error) func(*alert.Alert) {
 		switch {
 		case l.failed != nil:
 		case l.State != nil && l.State.Raised(a.ID):
-			l.repeated++
+			if !a.BuildingBlock {
+				l.repeated++
+			}
 		default:
 			// What the outbox cannot keep it has logged. What is only in memory there
 			// is raised again after a kill; what is too long never gets further.
 			kept := true
-			if l.Outbox != nil {
+			if l.Outbox != nil && !a.BuildingBlock {
 				err := l.Outbox.Append(a)
 				kept = err == nil || errors.Is(err, sink.ErrTooLong)
 			}

@@ -159,6 +159,28 @@ func TestSinksAreCounted(t *testing.T) {
 	}
 }
 
+// Building blocks are printed, and are nothing that a sink gets, counts or waits for.
+func TestSinksGetNoBuildingBlocks(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "alerts.ndjson")
+	r := startWithSinks(t, t.TempDir(), out)
+	r.send(process("10:00:00", "a"))
+	r.tick(clock("10:00:13"))
+	raised := r.stop()
+	if len(raised) != 2 || !raised[0].BuildingBlock || raised[1].BuildingBlock {
+		t.Fatalf("%d alerts, want a building block and a sequence", len(raised))
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Outbox.Run(ended)
+	if got := idsIn(t, out); !slices.Equal(got, []string{raised[1].ID}) {
+		t.Errorf("the sink got %q, want %q", got, raised[1].ID)
+	}
+	s := r.Status()
+	if k := s.Outbox.Sinks[0]; s.Alerts != 1 || s.Outbox.Appended != 1 || k.Delivered != 1 || k.Waiting != 0 {
+		t.Errorf("%d alerts, %d in the outbox, %+v; want 1 of each", s.Alerts, s.Outbox.Appended, k)
+	}
+}
+
 // A secret that stands in the configuration itself, by mistake, does not get into a log.
 func TestMistakesQuoteNoSecret(t *testing.T) {
 	for _, key := range []string{"secret: hush", "authorization: [hush]", "url_secret: {evn: hush}", "secret: {hush: x}", "secret: |\n      hush", "secret: {env: [hush]}"} {

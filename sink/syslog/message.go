@@ -117,9 +117,6 @@ func short(a *alert.Alert, texts []string, most int) []byte {
 	if !a.Time.IsZero() {
 		doc["@timestamp"] = a.Time.UTC().Format(time.RFC3339Nano)
 	}
-	if a.BuildingBlock {
-		doc["kibana.alert.building_block_type"] = "default"
-	}
 	for i, text := range texts {
 		if text != "" {
 			doc[mainFields[i]] = sink.Plain(text, most)

@@ -44,9 +44,6 @@ const (
 // which Slack sees no mention, no link and no markup. The text for notifications has
 // its three signs escaped, and links are not fetched.
 func slack(a *alert.Alert) ([]byte, error) {
-	if a.BuildingBlock {
-		return nil, nil
-	}
 	plain := func(s string, most int) object {
 		s = sink.Plain(s, most-1)
 		if strings.TrimSpace(s) == "" {
@@ -84,9 +81,6 @@ func slack(a *alert.Alert) ([]byte, error) {
 // alertmanager is the body of Alertmanager's POST /api/v2/alerts. The id is a label,
 // so that no alert takes the place of another; group by the others.
 func alertmanager(a *alert.Alert) ([]byte, error) {
-	if a.BuildingBlock {
-		return nil, nil
-	}
 	labels, annotations := object{}, object{}
 	put := func(to object, name, value string, most int) {
 		if value = sink.Plain(value, most); value != "" {
@@ -130,8 +124,7 @@ type document string
 type facts struct {
 	ID, RuleID, RuleName, Severity, Reason text
 	RiskScore                              float64
-	Time, OriginalTime                     text // RFC 3339, or empty
-	BuildingBlock                          bool
+	Time, OriginalTime                     text     // RFC 3339, or empty
 	Document                               document // the whole alert
 
 	doc []byte // the same, for Field
@@ -160,7 +153,7 @@ func templated(src string) (body, error) {
 		w := &bounded{most: mostTemplated}
 		err := t.Execute(w, facts{
 			ID: text(a.ID), RuleID: text(a.RuleID), RuleName: text(a.RuleName), Severity: text(a.Severity), Reason: text(a.Reason),
-			RiskScore: a.RiskScore, Time: stamp(a.Time), OriginalTime: stamp(a.OriginalTime), BuildingBlock: a.BuildingBlock,
+			RiskScore: a.RiskScore, Time: stamp(a.Time), OriginalTime: stamp(a.OriginalTime),
 			Document: document(doc), doc: doc,
 		})
 		if err != nil {

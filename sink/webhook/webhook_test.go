@@ -406,22 +406,6 @@ func TestTemplate(t *testing.T) {
 	f(`["{{range .Reason | len}}{{$.Reason}}{{end}}"]`, strings.Repeat("x", 10000), "alert 0 refused: it makes too much")
 }
 
-// Slack and Alertmanager are for people: a building block is not for them.
-func TestBuildingBlocks(t *testing.T) {
-	n := 0
-	url := answer(t, func(http.ResponseWriter, *http.Request) { n++ })
-	a, err := alert.Parse([]byte(`{"kibana.alert.uuid":"b","kibana.alert.rule.rule_id":"r","kibana.alert.building_block_type":"default"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for format, want := range map[string]int{"json": 1, "slack": 0, "alertmanager": 0} {
-		n = 0
-		if err := open(t, webhook.Options{URL: url, Format: format}).Write(t.Context(), []*alert.Alert{a}); err != nil || n != want {
-			t.Errorf("%s: %d requests, %v; want %d", format, n, err, want)
-		}
-	}
-}
-
 func Example() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
