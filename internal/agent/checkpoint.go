@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"slices"
 	"time"
-
-	"github.com/orlop/orlop/enrich"
 )
 
 // Restore makes l, which has its rules and streams and has not run, go on from the
@@ -16,7 +14,8 @@ func (l *Live) Restore() {
 		return
 	}
 	c := l.State.at
-	table := enrich.New(l.Schema, enrich.Options{})
+	defer func() { c.Engine, c.Table, c.Raised = nil, nil, nil }() // nobody asks for them again
+	table := newTable(l.Schema)
 	if err := table.Restore(c.Table); err != nil {
 		l.log(slog.LevelError, "the checkpoint is not used, the run begins anew", "reason", err)
 		return

@@ -108,10 +108,19 @@ const DefaultLateness = 10 * time.Second
 // reportEvery is how often the account is logged.
 const reportEvery = time.Minute
 
+// tableBytes is what the process table may take. A run shares the host with what it
+// watches, and a checkpoint has a copy of the table: 12 MiB are some sixteen thousand
+// processes, and keep a run below 80 MB when hosts do nothing but start programs.
+const tableBytes = 12 << 20
+
+func newTable(s *event.Schema) *enrich.Enricher {
+	return enrich.New(s, enrich.Options{MaxBytes: tableBytes})
+}
+
 // NewLive returns a Live without streams, whose engine has no rules yet. Of the
 // options, lateness and evidence are its own.
 func NewLive(o detect.Options) *Live {
-	l := &Live{Schema: o.Schema, started: time.Now(), Checkpoint: DefaultCheckpoint, enricher: enrich.New(o.Schema, enrich.Options{})}
+	l := &Live{Schema: o.Schema, started: time.Now(), Checkpoint: DefaultCheckpoint, enricher: newTable(o.Schema)}
 	o.Lateness, o.Evidence = DefaultLateness, l.evidence
 	l.Engine = detect.New(o)
 	l.f.truncated = o.Schema.Field("orlop.evidence.truncated")

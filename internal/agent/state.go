@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,9 +85,10 @@ type Written struct {
 	Time        time.Time `json:"time,omitzero"`
 }
 
-// magic is the first line of a checkpoint, before its shape and its SHA-256. Its number
-// changes with the meaning of any State in it.
-const magic = "orlop checkpoint 2 "
+// magic is the first line of a checkpoint, before its shape and the SHA-256 of what
+// follows: a Checkpoint without the processes of its table, then those, a part after the
+// other. Its number changes with the meaning of any State in it.
+const magic = "orlop checkpoint 3 "
 
 // shape tells the layout of a Checkpoint: the names and kinds of all that is in it. gob
 // would leave out what the one build knows and the other does not, and so read half.
@@ -120,6 +123,10 @@ func layout(to *strings.Builder, t reflect.Type, seen map[reflect.Type]bool) {
 		}
 	}
 }
+
+// processesAtOnce is how many processes are a part, so that the memory for a
+// checkpoint's text does not grow with the table.
+const processesAtOnce = 256
 
 // OpenState takes a directory into use, and makes it if it is not there. What an
 // earlier run left is read; what cannot be is told to log, and nothing is restored.
@@ -218,8 +225,20 @@ func (s *State) read() (*Checkpoint, error) {
 		return nil, errors.New("it is damaged: its checksum differs")
 	}
 	c := &Checkpoint{}
-	if err := gob.NewDecoder(bytes.NewReader(body)).Decode(c); err != nil {
+	d := gob.NewDecoder(bytes.NewReader(body))
+	if err := d.Decode(c); err != nil {
 		return nil, err
+	}
+	for c.Table != nil {
+		var part []enrich.ProcessState
+		err := d.Decode(&part)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.Table.Processes = append(c.Table.Processes, part...)
 	}
 	if c.Host != machine() {
 		return nil, errors.New("it is of another host")
@@ -330,19 +349,12 @@ func (s *State) finished(c *Checkpoint, bytes int64, err error) {
 }
 
 func (s *State) write(c *Checkpoint) (int64, error) {
-	var body bytes.Buffer
-	if err := gob.NewEncoder(&body).Encode(c); err != nil {
-		return 0, fmt.Errorf("bug: %w", err)
-	}
 	name := s.path("checkpoint.new")
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return 0, err
 	}
-	_, err = fmt.Fprintf(f, "%s%s %s\n", magic, shape(), digest(body.Bytes()))
-	if err == nil {
-		_, err = f.Write(body.Bytes())
-	}
+	n, err := writeCheckpoint(f, c)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -360,7 +372,42 @@ func (s *State) write(c *Checkpoint) (int64, error) {
 		d.Sync()
 		d.Close()
 	}
-	return int64(body.Len()), nil
+	return n, nil
+}
+
+// writeCheckpoint writes a checkpoint's text, and returns how long it is without its
+// first line. That is written last: until then it is none.
+func writeCheckpoint(f *os.File, c *Checkpoint) (bytes int64, err error) {
+	head := int64(len(magic) + len(shape()) + 1 + 2*sha256.Size + 1)
+	if _, err := f.Seek(head, io.SeekStart); err != nil {
+		return 0, err
+	}
+	sum := sha256.New()
+	to := bufio.NewWriterSize(io.MultiWriter(f, sum), 64<<10)
+	g := gob.NewEncoder(to)
+	rest, processes := *c, []enrich.ProcessState(nil)
+	if c.Table != nil {
+		table := *c.Table
+		processes, table.Processes = table.Processes, nil
+		rest.Table = &table
+	}
+	if err := g.Encode(&rest); err != nil {
+		return 0, err
+	}
+	for part := range slices.Chunk(processes, processesAtOnce) {
+		if err := g.Encode(part); err != nil {
+			return 0, err
+		}
+	}
+	if err := to.Flush(); err != nil {
+		return 0, err
+	}
+	end, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, err
+	}
+	_, err = f.WriteAt(fmt.Appendf(nil, "%s%s %x\n", magic, shape(), sum.Sum(nil)), 0)
+	return end - head, err
 }
 
 // fail notes that something could not be written. The run goes on: what a crash

@@ -248,20 +248,49 @@ func TestBadCheckpoint(t *testing.T) {
 	f("it is not a checkpoint", func(string) string { return "\x7fELF\n" })
 	f("its checksum differs", func(s string) string { return s[:len(s)-1] })
 	f("its checksum differs", func(s string) string { return s[:len(s)/2] + "?" + s[len(s)/2+1:] })
-	f("this program reads", func(s string) string { return strings.Replace(s, "checkpoint 2 ", "checkpoint 1 ", 1) })
+	f("this program reads", func(s string) string { return strings.Replace(s, "checkpoint 3 ", "checkpoint 1 ", 1) })
 	f("it is of another build, whose state has other parts", func(s string) string {
 		head, body, _ := strings.Cut(s, "\n")
-		f := strings.Fields(head) // orlop checkpoint 2 SHAPE SUM
-		return fmt.Sprintf("orlop checkpoint 2 %s %s\n%s", strings.Repeat("0", len(f[3])), f[4], body)
+		f := strings.Fields(head) // orlop checkpoint 3 SHAPE SUM
+		return fmt.Sprintf("orlop checkpoint 3 %s %s\n%s", strings.Repeat("0", len(f[3])), f[4], body)
 	})
 	again := func(s string, body []byte) string {
 		head, _, _ := strings.Cut(s, "\n")
-		return fmt.Sprintf("orlop checkpoint 2 %s %x\n%s", strings.Fields(head)[3], sha256.Sum256(body), body)
+		return fmt.Sprintf("orlop checkpoint 3 %s %x\n%s", strings.Fields(head)[3], sha256.Sum256(body), body)
 	}
 	f("EOF", func(s string) string { return again(s, nil) })
 	f("it is of another host", func(s string) string {
 		return again(s, encode(t, agent.Checkpoint{Host: "elsewhere", Engine: &detect.State{}}))
 	})
+}
+
+// A table of processes that is written in parts is whole when it is read.
+func TestCheckpointHasEveryProcess(t *testing.T) {
+	const n = 1000
+	dir := t.TempDir()
+	begin := func() *running {
+		st, err := agent.OpenState(dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		return start(t, func(l *agent.Live) {
+			l.State, l.Checkpoint = st, time.Hour
+			l.Restore()
+		})
+	}
+	r := begin()
+	for i := range n {
+		r.send(strings.Replace(process("10:00:09", "x"), `"pid":9`, fmt.Sprintf(`"pid":%d`, 100+i), 1))
+	}
+	was := r.Counts().Table
+	r.stop()
+	r.State.Close()
+	again := begin()
+	got := again.Counts().Table
+	if again.stop(); was.Processes != n || got.Processes != n || got.Bytes != was.Bytes {
+		t.Errorf("%d processes in %d bytes, and then %d in %d; want %d", was.Processes, was.Bytes, got.Processes, got.Bytes, n)
+	}
 }
 
 func encode(t *testing.T, v any) []byte {
