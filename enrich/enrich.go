@@ -42,7 +42,9 @@ type Enricher struct {
 	nextHost uint32
 
 	procs map[key]*proc
-	lru   proc // ring; next is the newest
+	lru   proc // ring of processes that run, for all that is known; next is the newest
+	over  proc // ring of those that have ended
+	ended int  // how many those are
 	free  *proc
 	bytes int
 	kept  int // by hosts, of what is no process
@@ -130,6 +132,7 @@ func New(s *event.Schema, o Options) *Enricher {
 		},
 	}
 	x.lru.next, x.lru.prev = &x.lru, &x.lru
+	x.over.next, x.over.prev = &x.over, &x.over
 	return x
 }
 
@@ -227,6 +230,6 @@ func (x *Enricher) Apply(e *event.Event) {
 	x.reads(&s, c, p)
 	for len(x.procs) > x.o.MaxProcesses || x.bytes+x.kept+x.known > x.o.MaxBytes && len(x.procs) > 1 {
 		x.stats.Evicted++
-		x.remove(x.lru.prev)
+		x.remove(x.stale())
 	}
 }

@@ -100,6 +100,44 @@ func TestMemoryIsBounded(t *testing.T) {
 	f("hosts", enrich.Options{MaxProcesses: 5000, MaxBytes: 1 << 30}, 50_000, func(i int) string { return exec(i, fmt.Sprint("host", i)) })
 }
 
+// However many processes come and go, those that still run are remembered where the
+// source tells of ends, and where it does not, those that were seen last.
+func TestTableKeepsWhatRuns(t *testing.T) {
+	f := func(ends bool, want string) {
+		t.Helper()
+		s := event.NewSchema()
+		name := s.Field("process.parent.executable")
+		x := enrich.New(s, enrich.Options{MaxProcesses: 100})
+		d := event.NewDecoder(s)
+		var e event.Event
+		at := 1795382411000
+		send := func(format string, args ...any) {
+			if err := d.Decode(fmt.Appendf(nil, `{"@timestamp":%d,`+format, append([]any{at}, args...)...), &e); err != nil {
+				t.Fatal(err)
+			}
+			x.Apply(&e)
+		}
+		for i := range 20 {
+			send(`"event":{"action":"exec","type":["start"]},"process":{"pid":%d,"executable":"/bin/daemon"}}`, 10+i)
+		}
+		for i := range 5000 {
+			at += 10
+			send(`"event":{"action":"exec","type":["start"]},"process":{"pid":%d,"parent":{"pid":1},"executable":"/bin/true"}}`, 1000+i)
+			if ends {
+				send(`"event":{"action":"end","type":["end"]},"process":{"pid":%d}}`, 1000+i)
+			}
+		}
+		for i := range 20 {
+			send(`"event":{"action":"exec","type":["start"]},"process":{"pid":%d,"parent":{"pid":%d},"executable":"/bin/sh"}}`, 9000+i, 10+i)
+			if got := e.Get(name).Str(); got != want {
+				t.Errorf("ends %v: the parent of child %d is %q, want %q", ends, i, got, want)
+			}
+		}
+	}
+	f(true, "/bin/daemon")
+	f(false, "")
+}
+
 // Steady state: events of known processes allocate nothing.
 // What is no client of a runtime costs no memory but what the table keeps.
 func TestNoAllocation(t *testing.T) {

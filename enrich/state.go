@@ -16,7 +16,7 @@ type State struct {
 	Forgotten int64
 	Behind    bool
 	Pods      []PodState
-	Processes []ProcessState // the one touched longest ago first
+	Processes []ProcessState // the one touched longest ago first, but those that have ended before all others
 }
 
 // A RequestState is a request of the Kubernetes API for an exec.
@@ -172,7 +172,7 @@ func (x *Enricher) State() *State {
 		s.Pods = append(s.Pods, p.state(id, true))
 	}
 	hosts := map[*host]bool{}
-	for c := x.lru.prev; c != &x.lru; c = c.prev {
+	for c := range x.all {
 		hosts[c.host] = true // also one that a reboot has replaced
 		p := ProcessState{
 			Host: c.key.host, Pid: c.key.pid, Parent: c.ppid, Lap: c.at.lap, Boots: c.at.boot, Place: c.at.pid,
@@ -220,6 +220,17 @@ func (x *Enricher) State() *State {
 		s.Hosts = append(s.Hosts, hs)
 	}
 	return s
+}
+
+// all yields the processes, the one that is missed the least first.
+func (x *Enricher) all(yield func(*proc) bool) {
+	for _, ring := range []*proc{&x.over, &x.lru} {
+		for c := ring.prev; c != ring; c = c.prev {
+			if !yield(c) {
+				return
+			}
+		}
+	}
 }
 
 func (k *container) state(recent bool) ContainerState {

@@ -157,7 +157,7 @@ func (x *Enricher) find(s *sight) (c *proc, fresh bool) {
 			return nil, false
 		case unsure:
 			if s.kind&ended != 0 { // Either way, this process is over.
-				c.ended, c.end = true, s.t
+				x.end(c, s.t)
 			}
 			return nil, false
 		}
@@ -383,9 +383,32 @@ func (x *Enricher) confirm(h *host, pid uint32) {
 	}
 }
 
+// end notes that the process of c has ended.
+func (x *Enricher) end(c *proc, t int64) {
+	if c.end = t; c.ended {
+		return
+	}
+	c.prev.next, c.next.prev = c.next, c.prev
+	c.ended = true
+	x.link(c)
+}
+
+// stale is the entry that is missed the least: of those that have ended, the one touched
+// longest ago. Where they are few, it is one of the others: no source may tell of ends,
+// or some were lost.
+func (x *Enricher) stale() *proc {
+	if x.over.prev == &x.over || x.ended < len(x.procs)/4 && x.lru.prev != &x.lru {
+		return x.lru.prev
+	}
+	return x.over.prev
+}
+
 func (x *Enricher) remove(c *proc) {
 	delete(x.procs, c.key)
 	c.prev.next, c.next.prev = c.next, c.prev
+	if c.ended {
+		x.ended--
+	}
 	x.bytes -= c.bytes
 	c.host.procs--
 	x.drop(c.host)
@@ -393,17 +416,33 @@ func (x *Enricher) remove(c *proc) {
 	x.free = c
 }
 
+// link puts c into the ring that it belongs to, as the newest.
 func (x *Enricher) link(c *proc) {
-	c.prev, c.next = &x.lru, x.lru.next
+	x.insert(c)
+	if c.ended {
+		x.ended++
+	}
+}
+
+func (x *Enricher) insert(c *proc) {
+	c.prev = x.ring(c)
+	c.next = c.prev.next
 	c.prev.next, c.next.prev = c, c
 }
 
-// touch makes c the newest of the ring.
+func (x *Enricher) ring(c *proc) *proc {
+	if c.ended {
+		return &x.over
+	}
+	return &x.lru
+}
+
+// touch makes c the newest of its ring.
 func (x *Enricher) touch(c *proc, t int64) {
 	c.seen = max(c.seen, t)
-	if x.lru.next != c {
+	if x.ring(c).next != c {
 		c.prev.next, c.next.prev = c.next, c.prev
-		x.link(c)
+		x.insert(c)
 	}
 }
 
@@ -461,7 +500,7 @@ func (x *Enricher) update(s *sight, c, p *proc, fresh bool) {
 		changed = true
 	}
 	if s.kind&ended != 0 && !c.ended {
-		c.ended, c.end = true, s.t
+		x.end(c, s.t)
 	}
 	if changed {
 		x.enters(s, c, p)

@@ -109,9 +109,10 @@ const DefaultLateness = 10 * time.Second
 const reportEvery = time.Minute
 
 // tableBytes is what the process table may take. A run shares the host with what it
-// watches, and a checkpoint has a copy of the table: 12 MiB are some sixteen thousand
-// processes, and keep a run below 80 MB when hosts do nothing but start programs.
-const tableBytes = 12 << 20
+// watches, and a checkpoint has a copy of the table: 8 MiB are some twelve thousand
+// processes, those that run before those that have ended, and keep a run below 80 MB
+// on a host that does nothing but start programs.
+const tableBytes = 8 << 20
 
 func newTable(s *event.Schema) *enrich.Enricher {
 	return enrich.New(s, enrich.Options{MaxBytes: tableBytes})
