@@ -9,17 +9,17 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sync"
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/config"
 )
 
 // OutboxOptions say where an outbox is and how much it keeps.
 type OutboxOptions struct {
-	MaxBytes int64         `yaml:"max_bytes" doc:"Most that is kept on disk for sinks that are behind, in bytes. 0 is the default."`
-	MaxAge   time.Duration `yaml:"max_age" doc:"Longest that it is kept. 0 is the default."`
+	MaxBytes int64         `yaml:"max_bytes" min:"65536" zero:"true" doc:"Most that is kept on disk for sinks that are behind, in bytes. 0 is the default."`
+	MaxAge   time.Duration `yaml:"max_age" min:"1m" zero:"true" doc:"Longest that it is kept. 0 is the default."`
 	Sync     bool          `yaml:"sync" doc:"Whether each alert waits for the disk; without it the disk is told once a second."`
 
 	Dir string `yaml:"-"` // is made if it is not there; no two outboxes share it
@@ -41,24 +41,16 @@ type Route struct {
 	Sink Sink
 }
 
-var routeName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
-
 // ValidName reports whether a Route may have that name.
-func ValidName(name string) bool { return routeName.MatchString(name) }
-
-// Check says which option is wrong, why, and what would be right; "" if none is.
-func (o *OutboxOptions) Check() (key, msg, hint string) {
-	switch {
-	case o.MaxBytes != 0 && o.MaxBytes < leastBytes:
-		return "max_bytes", fmt.Sprintf("max_bytes: expected at least %d", leastBytes), ""
-	case o.MaxAge != 0 && o.MaxAge < time.Minute:
-		return "max_age", "max_age: expected at least 1m", ""
-	}
-	return "", "", ""
+func ValidName(name string) bool {
+	msg, _ := config.Wrong("sink", name)
+	return msg == ""
 }
 
+// Check says which option is wrong, why, and what would be right; "" if none is.
+func (o *OutboxOptions) Check() (key, msg, hint string) { return config.Check(o) }
+
 const (
-	leastBytes  = 64 << 10
 	memoryBytes = 8 << 20 // most that is kept in memory while the disk takes nothing
 	housekeep   = time.Second
 	drain       = 5 * time.Second

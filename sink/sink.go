@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/config"
 )
 
 // A Sink is a way out for alerts. It is used by one goroutine at a time.
@@ -86,16 +87,20 @@ func Document(a *alert.Alert) []byte {
 // trailing newline is not part of it. It is never in the configuration itself.
 type Secret struct {
 	Env  string `yaml:"env" doc:"Name of the environment variable that holds it."`
-	File string `yaml:"file" doc:"Path of the file that holds it; a newline at its end is not part of it."`
+	File string `yaml:"file" file:"true" doc:"Path of the file that holds it; a newline at its end is not part of it."`
+}
+
+// Conditions are those of both options together.
+func (s *Secret) Conditions() []config.Condition {
+	env, file := config.Has("env"), config.Has("file")
+	return []config.Condition{{
+		Then: config.All(config.Any(env, file), config.Not(config.All(env, file))),
+		At:   "file", Msg: "expected one of env and file", Hint: "env is the name of an environment variable, file the path of a file",
+	}}
 }
 
 // Check says which option is wrong, why, and what would be right; "" if none is.
-func (s *Secret) Check() (key, msg, hint string) {
-	if (s.Env == "") == (s.File == "") {
-		return "file", "expected one of env and file", "env is the name of an environment variable, file the path of a file"
-	}
-	return "", "", ""
-}
+func (s *Secret) Check() (key, msg, hint string) { return config.Check(s) }
 
 // RefersToSecret says to a configuration that what stands in place of one may be the
 // secret itself.

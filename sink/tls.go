@@ -6,24 +6,28 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/orlop/orlop/internal/config"
 )
 
 // TLS is how a sink knows its peer, and the peer the sink. The zero value trusts
 // the host's authorities and shows no certificate. There is no way to trust anybody.
 type TLS struct {
-	CA         string `yaml:"ca" doc:"PEM file of the authorities to trust instead of the host's."`
-	Cert       string `yaml:"cert" doc:"PEM file of our certificate, for a peer that asks for one."`
-	Key        string `yaml:"key" doc:"PEM file of its private key."`
+	CA         string `yaml:"ca" file:"true" doc:"PEM file of the authorities to trust instead of the host's."`
+	Cert       string `yaml:"cert" file:"true" doc:"PEM file of our certificate, for a peer that asks for one."`
+	Key        string `yaml:"key" file:"true" doc:"PEM file of its private key."`
 	ServerName string `yaml:"server_name" doc:"The name in the peer's certificate, if it is not that of the address."`
 }
 
-// Check says which option is wrong, why, and what would be right; "" if none is.
-func (t *TLS) Check() (key, msg, hint string) {
-	if (t.Cert == "") != (t.Key == "") {
-		return "", "expected cert and key, or neither", ""
-	}
-	return "", "", ""
+// Conditions are those of several options together.
+func (t *TLS) Conditions() []config.Condition {
+	cert, key := config.Has("cert"), config.Has("key")
+	const msg = "expected cert and key, or neither"
+	return []config.Condition{{If: cert, Then: key, Msg: msg}, {If: key, Then: cert, Msg: msg}}
 }
+
+// Check says which option is wrong, why, and what would be right; "" if none is.
+func (t *TLS) Check() (key, msg, hint string) { return config.Check(t) }
 
 // Config reads the files. The version is at least TLS 1.2.
 func (t TLS) Config() (*tls.Config, error) {

@@ -26,13 +26,20 @@ variable of the environment.
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "check FILE",
-		Short: "Check a configuration, its filters, rules and tuning",
-		Long:  "Check reads a configuration and all that it names, and opens nothing.\n\n" + exitCodes,
-		Args:  cobra.ExactArgs(1),
+		Short: "Check a configuration and all that it names",
+		Long: `Check reads a configuration and all that it names: filters, rules, tuning, secrets and
+certificates. It connects to nobody and writes nothing. Secrets and variables are those
+of the environment that it runs in.
+
+` + exitCodes,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := loadConfig(args[0], "")
+			c, err := loadConfig(args[0], "", true)
 			if err != nil {
 				return err
+			}
+			if err := agent.CheckSinks(c); err != nil {
+				return &failure{exitUsage, err}
 			}
 			if _, err := goodRules(c.Rules); err != nil {
 				return &failure{exitUsage, err}
@@ -54,7 +61,7 @@ variable of the environment.
 			c := agent.NewConfig()
 			if len(args) > 0 {
 				var err error
-				if c, err = loadConfig(args[0], ""); err != nil {
+				if c, err = loadConfig(args[0], "", false); err != nil {
 					return err
 				}
 			}
@@ -85,12 +92,12 @@ func remark(w io.Writer, t *agent.Tuning) {
 	}
 }
 
-// loadConfig reads a configuration. The state directory is that of a flag, if one is
-// given.
-func loadConfig(name, state string) (*agent.Config, error) {
+// loadConfig reads a configuration, and with files looks whether those it names can be
+// read. The state directory is that of a flag, if one is given.
+func loadConfig(name, state string, files bool) (*agent.Config, error) {
 	c := agent.NewConfig()
 	c.State = state
-	err := agent.LoadConfig(name, c)
+	err := agent.LoadConfig(name, files, c)
 	if err == nil {
 		return c, nil
 	}

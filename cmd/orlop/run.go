@@ -125,13 +125,13 @@ account for every event.`
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c := agent.NewConfig()
+		given := cmd.Flags().Changed
 		if file != "" {
 			var err error
-			if c, err = loadConfig(file, state); err != nil {
+			if c, err = loadConfig(file, state, !given("rules") && !given("tuning")); err != nil {
 				return err
 			}
 		}
-		given := cmd.Flags().Changed
 		if given("source") || given("loginuid") || len(c.Sources) == 0 {
 			s, err := in.config()
 			if err != nil {
@@ -501,7 +501,7 @@ func (d *service) reread() *agent.Config {
 	if d.file == "" {
 		return d.c
 	}
-	c, err := loadConfig(d.file, d.c.State)
+	c, err := loadConfig(d.file, d.c.State, !d.flags("rules") && !d.flags("tuning"))
 	if err != nil {
 		d.live.Refuse(err)
 		d.log.Error("the configuration is refused; what runs stays", "reason", err)

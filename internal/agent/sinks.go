@@ -13,7 +13,7 @@ import (
 // A SinkConfig is one sink: its kind, and what that kind wants to know.
 type SinkConfig struct {
 	Kind string `yaml:"kind" doc:"What kind of sink it is: docs/sinks.md has the keys of each."`
-	Name string `yaml:"name" doc:"Its name in counters, log and outbox; without it, its kind."`
+	Name string `yaml:"name" format:"sink" doc:"Its name in counters, log and outbox; without it, its kind."`
 
 	of      string // the kind that options is of
 	options any
@@ -44,14 +44,6 @@ func (c *SinkConfig) Label() string {
 	return c.Kind
 }
 
-// Check implements [config.Checker].
-func (c *SinkConfig) Check() (key, msg, hint string) {
-	if !sink.ValidName(c.Label()) {
-		return "name", "name: expected lower case letters, digits, dashes and underscores, 64 at most", ""
-	}
-	return "", "", ""
-}
-
 // checkSinks says what is wrong with all sinks together.
 func (c *Config) checkSinks() (key, msg, hint string) {
 	seen := map[string]bool{}
@@ -61,9 +53,6 @@ func (c *Config) checkSinks() (key, msg, hint string) {
 			return "sinks", "two sinks have the name " + name, "give one of them another name"
 		}
 		seen[name] = true
-	}
-	if len(c.Sinks) > 0 && c.State == "" {
-		return "sinks", "without a state directory there is no place for alerts that wait for a sink", "for example state: /var/lib/orlop"
 	}
 	return "", "", ""
 }
@@ -94,32 +83,50 @@ func sinkKindOf(name string) sinkKind {
 	panic("agent: bug: no sink of kind " + name)
 }
 
+// openSinks opens the sinks of a configuration: their secrets and certificates are read,
+// and nothing is connected or written yet.
+func openSinks(c *Config, log *slog.Logger) (routes []sink.Route, err error) {
+	for i := range c.Sinks {
+		s := &c.Sinks[i]
+		opened, err := sinkKindOf(s.Kind).open(s.Options(s.Kind), log.With("sink", s.Label()))
+		if err != nil {
+			closeSinks(routes)
+			return nil, fmt.Errorf("sink %s: %w", s.Label(), err)
+		}
+		routes = append(routes, sink.Route{Name: s.Label(), Sink: opened})
+	}
+	return routes, nil
+}
+
+func closeSinks(routes []sink.Route) {
+	for _, r := range routes {
+		r.Sink.Close()
+	}
+}
+
+// CheckSinks says why one of the sinks could not be opened.
+func CheckSinks(c *Config) error {
+	routes, err := openSinks(c, slog.New(slog.DiscardHandler))
+	closeSinks(routes)
+	return err
+}
+
 // OpenOutbox opens the sinks of a configuration and the outbox before them, which is
 // in the state directory that this process has locked. Without sinks it is nil.
 func OpenOutbox(c *Config, log *slog.Logger) (*sink.Outbox, error) {
 	if len(c.Sinks) == 0 {
 		return nil, nil
 	}
-	var routes []sink.Route
-	fail := func(err error) (*sink.Outbox, error) {
-		for _, r := range routes {
-			r.Sink.Close()
-		}
+	routes, err := openSinks(c, log)
+	if err != nil {
 		return nil, err
-	}
-	for i := range c.Sinks {
-		s := &c.Sinks[i]
-		opened, err := sinkKindOf(s.Kind).open(s.Options(s.Kind), log.With("sink", s.Label()))
-		if err != nil {
-			return fail(fmt.Errorf("sink %s: %w", s.Label(), err))
-		}
-		routes = append(routes, sink.Route{Name: s.Label(), Sink: opened})
 	}
 	o := c.Outbox
 	o.Dir, o.Log = filepath.Join(c.State, "outbox"), log
 	box, err := sink.OpenOutbox(o, routes...)
 	if err != nil {
-		return fail(err)
+		closeSinks(routes)
+		return nil, err
 	}
 	return box, nil
 }

@@ -28,7 +28,7 @@ func sinkConfig(t *testing.T, state, out string) *agent.Config {
 		t.Fatal(err)
 	}
 	c := agent.NewConfig()
-	if err := agent.LoadConfig(name, c); err != nil {
+	if err := agent.LoadConfig(name, true, c); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -188,7 +188,7 @@ func TestMistakesQuoteNoSecret(t *testing.T) {
 		if err := os.WriteFile(name, []byte("state: /x\nsinks:\n  - kind: webhook\n    "+key+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := agent.LoadConfig(name, agent.NewConfig())
+		err := agent.LoadConfig(name, true, agent.NewConfig())
 		var mistakes syntax.Errors
 		if !errors.As(err, &mistakes) {
 			t.Fatal(err)

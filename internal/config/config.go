@@ -1,23 +1,34 @@
 // Package config reads a configuration file into Go values: strictly, with the place
 // of every mistake.
 //
-//	errs := config.Read("orlop.yaml", text, os.LookupEnv, &c)
+//	errs := config.Read("orlop.yaml", text, config.World{Env: os.LookupEnv}, &c)
 //
 // The file is YAML without anchors and tags. Keys are the yaml tags of structs, and
 // a key that is not there is a mistake. ${NAME} in a value is the variable of that
 // name, ${NAME:-text} the text if there is none or it is empty, and $${ is ${. A
-// value is taken for what its key wants, so a variable may be a number.
+// value has the type that its key wants; one with a variable in it is read as that, so a
+// variable may be a number. One that comes to nothing is as if the key were not there.
 //
 // A struct says with tags what it wants:
 //
-//	yaml    the name of the key; "-" is none
-//	doc     a sentence, for the schema and the manual
-//	enum    the values that there are, with | between
-//	secret  "true" for what [Show] does not show, and no mistake quotes
+//	yaml      the name of the key; "-" is none
+//	doc       a sentence, for the schema and the manual
+//	enum      the values that there are, with | between
+//	min, max  the least and the most that a number or duration may be
+//	zero      "true" if it may be 0 all the same
+//	format    how a text has to look, or those of a list: address, peer, url, node, sink, data stream
+//	required  "true" for a key that has to be there; example is a hint
+//	hint      for a number that is out of its bounds
+//	file      "true" for the path of something that has to be there, or a list of those
+//	secret    "true" for what [Show] does not show, and no mistake quotes
+//
+// What tags do not say, [Ruled] does, of several keys together, and [Checker], of what a
+// [Schema] cannot know.
 package config
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"regexp"
@@ -45,7 +56,7 @@ type Variant interface {
 	Options(kind string) any
 }
 
-// A Checker has something to say about its values beyond their types. The key is the
+// A Checker has something to say about its values beyond their tags. The key is the
 // one that is wrong, or "".
 type Checker interface {
 	Check() (key, msg, hint string)
@@ -58,10 +69,16 @@ type Reference interface{ RefersToSecret() }
 // MaxSize is how many bytes a configuration may have.
 const MaxSize = 1 << 20
 
+// A World is what values may refer to.
+type World struct {
+	Env  func(name string) (string, bool) // variables
+	File func(path string) error          // says why a file cannot be used; nil asks nobody
+}
+
 // Read fills in what to points to, a struct that holds the defaults. The error, if
 // there is one, is a [syntax.Errors] with all mistakes.
-func Read(name string, text []byte, env func(string) (string, bool), to any) error {
-	r := &reader{src: syntax.Source{Name: name, Text: string(text)}, env: env}
+func Read(name string, text []byte, in World, to any) error {
+	r := &reader{src: syntax.Source{Name: name, Text: string(text)}, in: in}
 	r.read(text, reflect.ValueOf(to).Elem())
 	if len(r.errs) == 0 {
 		return nil
@@ -73,7 +90,7 @@ func Read(name string, text []byte, env func(string) (string, bool), to any) err
 
 type reader struct {
 	src  syntax.Source
-	env  func(string) (string, bool)
+	in   World
 	errs syntax.Errors
 
 	hidden []syntax.Range // of the text: they may be secrets
@@ -279,68 +296,113 @@ func (r *reader) value(n ast.Node, path string, to reflect.Value) {
 		if !ok {
 			return
 		}
-		if msg := set(to, text); msg != "" {
-			r.fail(at, "", "%s: expected %s", path, msg)
+		if msg, hint := set(to, n, text); msg != "" {
+			r.fail(at, hint, "%s: expected %s", path, msg)
 		}
 	}
 }
 
-// set reads text as what to is; msg says what was expected instead.
-func set(to reflect.Value, text string) (msg string) {
+// set reads a node as what to is; msg says what was expected instead. Text is that of a
+// string, with its variables: if it has some, it is read as what to is. A text of
+// nothing, as variables may make, leaves the default.
+func set(to reflect.Value, n ast.Node, text string) (msg, hint string) {
+	raw, quoted := stringOf(n)
+	if quoted && text == "" {
+		return "", ""
+	}
 	if to.Type() == durationType {
 		d, err := time.ParseDuration(text)
-		if err != nil {
-			return "a duration such as 500ms, 2s or 1h30m"
+		if msg, _ := Wrong("duration", text); quoted && (msg != "" || err != nil) || !quoted && number(n) != "0" {
+			return "a duration such as 500ms, 2s or 1h30m", ""
 		}
 		to.SetInt(int64(d))
-		return ""
+		return "", ""
+	}
+	if to.Kind() == reflect.String {
+		if !quoted {
+			return "text", "put it into quotes"
+		}
+		to.SetString(text)
+		return "", ""
+	}
+	msg = describe(to.Type())
+	if !quoted {
+		text = number(n)
+	} else if !hasVariable(raw) {
+		if t := n.GetToken().Type; t == token.SingleQuoteType || t == token.DoubleQuoteType {
+			return msg, "without quotes"
+		}
+		return msg, ""
 	}
 	switch to.Kind() {
-	case reflect.String:
-		to.SetString(text)
 	case reflect.Bool:
-		b := text == "true"
-		if !b && text != "false" {
-			return "true or false"
+		if text != "true" && text != "false" {
+			return msg, ""
 		}
-		to.SetBool(b)
+		to.SetBool(text == "true")
 	case reflect.Int, reflect.Int64, reflect.Int32:
-		i, err := strconv.ParseInt(strings.ReplaceAll(text, "_", ""), 10, to.Type().Bits())
+		i, err := strconv.ParseInt(text, 10, to.Type().Bits())
 		if err != nil {
-			return "a whole number"
+			return msg, ""
 		}
 		to.SetInt(i)
 	case reflect.Uint32, reflect.Uint64:
-		i, err := strconv.ParseUint(strings.ReplaceAll(text, "_", ""), 10, to.Type().Bits())
+		i, err := strconv.ParseUint(text, 10, to.Type().Bits())
 		if err != nil {
-			return fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64)>>(64-to.Type().Bits()))
+			return msg, ""
 		}
 		to.SetUint(i)
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return "a number"
+			return msg, ""
 		}
 		to.SetFloat(f)
 	default:
 		panic("config: bug: a field of type " + to.Type().String())
 	}
+	return "", ""
+}
+
+// number is a node's number or boolean in the one way to write it: 0x10 is 16, and 7.0
+// is 7.
+func number(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.BoolNode:
+		return strconv.FormatBool(n.Value)
+	case *ast.IntegerNode:
+		return fmt.Sprint(n.Value)
+	case *ast.FloatNode:
+		return strconv.FormatFloat(n.Value, 'f', -1, 64)
+	}
 	return ""
+}
+
+// stringOf is the text of a node that is a string.
+func stringOf(n ast.Node) (string, bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	}
+	return "", false
 }
 
 // scalar is the text of a scalar with its variables.
 func (r *reader) scalar(n ast.Node, path string) (string, bool) {
 	at := r.place(n.GetToken())
-	var text string
-	switch n := n.(type) {
-	case *ast.StringNode:
-		text = n.Value
-	case *ast.LiteralNode:
-		text = n.Value.Value
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		text = n.GetToken().Value
-	default:
+	text, ok := stringOf(n)
+	if !ok {
+		switch n.(type) {
+		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+			return n.GetToken().Value, true
+		}
 		r.fail(at, "", "%s: expected a single value", path)
+		return "", false
+	}
+	if text == "" {
+		r.fail(at, "leave the key out for its default", "%s has no value", path)
 		return "", false
 	}
 	var b strings.Builder
@@ -370,7 +432,7 @@ func (r *reader) scalar(n ast.Node, path string) (string, bool) {
 			r.fail(at, "letters, digits and _, as in ${NAME} or ${NAME:-default}; write $${ for the two characters", "%s: %s is not the name of a variable", path, what)
 			return "", false
 		}
-		v, ok := r.env(name)
+		v, ok := r.in.Env(name)
 		switch {
 		case has && v == "":
 			v = fallback
@@ -429,9 +491,11 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 		}
 		parts = append(parts, reflect.ValueOf(v.Options(kind)).Elem())
 	}
-	fields, enums, secrets := map[string]reflect.Value{}, map[string][]string{}, map[string]bool{}
+	fields, tags := map[string]reflect.Value{}, map[string]reflect.StructTag{}
 	for _, p := range parts {
-		collect(p, fields, enums, secrets)
+		f, t, _ := collect(p)
+		maps.Copy(fields, f)
+		maps.Copy(tags, t)
 	}
 	failed := len(r.errs)
 	places := map[string]syntax.Range{}
@@ -443,9 +507,9 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 			if r.secret {
 				r.hide(m) // of a Reference
 			}
-			hint := syntax.DidYouMean(name, slices.Sorted(keys(fields)))
+			hint := syntax.DidYouMean(name, slices.Sorted(maps.Keys(fields)))
 			if r.secret && hint == "" {
-				r.fail(at, "expected "+strings.Join(slices.Sorted(keys(fields)), ", "), "unknown key in %s", path)
+				r.fail(at, "expected "+strings.Join(slices.Sorted(maps.Keys(fields)), ", "), "unknown key in %s", path)
 			} else if path != "" {
 				r.fail(at, hint, "unknown key %q in %s", name, path)
 			} else {
@@ -467,25 +531,26 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 		_, object := members(m.Value)
 		_, refers := f.Addr().Interface().(Reference)
 		_, text := m.Value.(*ast.StringNode)
-		if secrets[name] && !(refers && object) || outer && !text {
+		secret := refers || tags[name].Get("secret") != ""
+		if secret && !(refers && object) || outer && !text {
 			r.hide(m.Value)
 		}
-		r.secret = outer || secrets[name]
+		r.secret = outer || secret
 		r.value(m.Value, join(path, name), f)
 		r.secret = outer
-		if enum := enums[name]; enum != nil && len(r.errs) == before && f.Kind() == reflect.String && !slices.Contains(enum, f.String()) {
-			r.fail(r.place(m.Value.GetToken()), syntax.DidYouMean(f.String(), enum), "%s: expected %s", join(path, name), strings.Join(enum, ", "))
+		if len(r.errs) == before {
+			r.judge(m.Value, join(path, name), f, tags[name])
 		}
 	}
 	if len(r.errs) > failed {
 		return
 	}
 	for _, p := range parts {
-		x, ok := p.Addr().Interface().(Checker)
-		if !ok {
-			continue
+		key, msg, hint := Check(p.Addr().Interface())
+		if x, ok := p.Addr().Interface().(Checker); ok && msg == "" {
+			key, msg, hint = x.Check()
 		}
-		if key, msg, hint := x.Check(); msg != "" {
+		if msg != "" {
 			at, ok := places[key]
 			if !ok {
 				at = r.place(n.GetToken())
@@ -509,46 +574,38 @@ func (r *reader) kind(n ast.Node, entries []*ast.MappingValueNode, path string, 
 		if keyOf(m) != "kind" || m.Value == nil {
 			continue
 		}
-		kind, ok := r.scalar(m.Value, join(path, "kind"))
+		kind, ok := stringOf(m.Value)
+		if ok && hasVariable(kind) {
+			r.fail(r.place(m.Value.GetToken()), "it says which other keys there are", "%s.kind: expected no variable", path)
+			return ""
+		}
 		if ok && slices.Contains(all, kind) {
 			return kind
 		}
-		if ok {
-			r.fail(r.place(m.Value.GetToken()), syntax.DidYouMean(kind, all), "%s.kind: expected %s", path, strings.Join(all, ", "))
-		}
+		r.fail(r.place(m.Value.GetToken()), syntax.DidYouMean(kind, all), "%s.kind: expected %s", path, strings.Join(all, ", "))
 		return ""
 	}
 	r.fail(r.place(n.GetToken()), "", "%s has no kind: expected %s", path, strings.Join(all, ", "))
 	return ""
 }
 
-func keys(m map[string]reflect.Value) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
+// judge holds a value against the tags of its key.
+func (r *reader) judge(n ast.Node, path string, v reflect.Value, tag reflect.StructTag) {
+	if list, ok := n.(*ast.SequenceNode); ok {
+		for i, n := range list.Values {
+			r.judge(n, fmt.Sprintf("%s[%d]", path, i), v.Index(i), tag)
 		}
+		return
 	}
-}
-
-// collect adds the fields of a struct, the values that they may have, and whether they
-// may hold secrets, by the names of their keys.
-func collect(to reflect.Value, fields map[string]reflect.Value, enums map[string][]string, secrets map[string]bool) {
-	for i := range to.NumField() {
-		f := to.Type().Field(i)
-		name, inline := keyName(f)
-		switch {
-		case inline:
-			collect(to.Field(i), fields, enums, secrets)
-		case name != "":
-			fields[name] = to.Field(i)
-			_, refers := to.Field(i).Addr().Interface().(Reference)
-			secrets[name] = refers || f.Tag.Get("secret") != ""
-			if enum := f.Tag.Get("enum"); enum != "" {
-				enums[name] = strings.Split(enum, "|")
-			}
-		}
+	if msg, hint := amiss(v, tag); msg != "" {
+		r.fail(r.place(n.GetToken()), hint, "%s: %s", path, msg)
+		return
+	}
+	if tag.Get("file") == "" || r.in.File == nil || v.Kind() != reflect.String || v.Len() == 0 {
+		return
+	}
+	if err := r.in.File(v.String()); err != nil {
+		r.fail(r.place(n.GetToken()), "", "%s: %v", path, err)
 	}
 }
 

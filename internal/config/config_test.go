@@ -110,7 +110,7 @@ func TestCorpus(t *testing.T) {
 				part[f.Name] = string(f.Data)
 			}
 			s := &ship{Masts: 1, Rig: "sloop"}
-			err = config.Read("ship.yaml", []byte(part["in"]), func(name string) (string, bool) { v, ok := env[name]; return v, ok }, s)
+			err = config.Read("ship.yaml", []byte(part["in"]), config.World{Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}, s)
 			got, want := "", part["errors"]
 			if err == nil {
 				got, want = string(config.Show(s)), part["want"]
@@ -143,7 +143,7 @@ func TestCorpus(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var s ship
-		err := config.Read("x", []byte(text), func(string) (string, bool) { return "", false }, &s)
+		err := config.Read("x", []byte(text), config.World{Env: func(string) (string, bool) { return "", false }}, &s)
 		var mistakes syntax.Errors
 		if errors.As(err, &mistakes) {
 			mistakes.Report()

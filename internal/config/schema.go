@@ -14,7 +14,7 @@ import (
 // Schema is the JSON Schema (2020-12) of the struct that of points to, which holds
 // the defaults.
 func Schema(title string, of any) []byte {
-	s := schemaOf(reflect.ValueOf(of).Elem())
+	s := schemaOf(reflect.ValueOf(of).Elem(), "")
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = title
 	b, err := json.MarshalIndent(s, "", "  ")
@@ -24,84 +24,112 @@ func Schema(title string, of any) []byte {
 	return append(b, '\n')
 }
 
-// text is what a value may be besides its own type: a string with a variable.
-var text = map[string]any{"type": "string", "pattern": `\$\{`}
-
-func schemaOf(v reflect.Value) map[string]any {
+// schemaOf is the schema of a value with those tags: Check in other words.
+func schemaOf(v reflect.Value, tag reflect.StructTag) map[string]any {
 	t := v.Type()
-	switch {
-	case t == durationType:
-		return map[string]any{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$|\$\{`}
-	case t.Kind() == reflect.Pointer:
-		return schemaOf(reflect.New(t.Elem()).Elem())
-	case t.Kind() == reflect.Struct:
-		return objectSchema(v)
-	case t.Kind() == reflect.Slice:
-		return map[string]any{"type": "array", "items": schemaOf(reflect.New(t.Elem()).Elem())}
-	case t.Kind() == reflect.Map:
-		return map[string]any{"type": "object", "additionalProperties": schemaOf(reflect.New(t.Elem()).Elem())}
-	}
 	switch t.Kind() {
-	case reflect.Bool:
-		return map[string]any{"anyOf": []any{map[string]any{"type": "boolean"}, text}}
-	case reflect.Int, reflect.Int32, reflect.Int64:
-		return map[string]any{"anyOf": []any{map[string]any{"type": "integer"}, text}}
-	case reflect.Uint32, reflect.Uint64:
-		return map[string]any{"anyOf": []any{map[string]any{"type": "integer", "minimum": 0}, text}}
-	case reflect.Float64:
-		return map[string]any{"anyOf": []any{map[string]any{"type": "number"}, text}}
+	case reflect.Pointer:
+		return schemaOf(reflect.New(t.Elem()).Elem(), tag)
+	case reflect.Struct:
+		return objectSchema(v)
+	case reflect.Slice:
+		return map[string]any{"type": "array", "items": schemaOf(reflect.New(t.Elem()).Elem(), tag)}
+	case reflect.Map:
+		return map[string]any{"type": "object", "additionalProperties": schemaOf(reflect.New(t.Elem()).Elem(), tag)}
+	case reflect.String:
+		return textSchema(tag)
 	}
-	return map[string]any{"type": []string{"string", "number", "boolean"}}
+	if t == durationType {
+		return map[string]any{"anyOf": []any{formats["duration"].schema(), map[string]any{"const": 0}, wellFormed()}}
+	}
+	of := map[string]any{"type": "number"}
+	switch {
+	case t.Kind() == reflect.Bool:
+		of["type"] = "boolean"
+	case v.CanInt():
+		of["type"], of["minimum"], of["maximum"] = "integer", int64(-1)<<(t.Bits()-1), uint64(1)<<(t.Bits()-1)-1
+	case v.CanUint():
+		of["type"], of["minimum"], of["maximum"] = "integer", 0, ^uint64(0)>>(64-t.Bits())
+	}
+	for name, bound := range map[string]string{"minimum": tag.Get("min"), "maximum": tag.Get("max")} {
+		if bound != "" {
+			of[name] = json.Number(bound)
+		}
+	}
+	choice := []any{of, wellFormed()}
+	if tag.Get("zero") != "" {
+		choice = append(choice, map[string]any{"const": 0})
+	}
+	return map[string]any{"anyOf": choice}
+}
+
+func textSchema(tag reflect.StructTag) map[string]any {
+	if enum := tag.Get("enum"); enum != "" {
+		return map[string]any{"anyOf": []any{map[string]any{"enum": strings.Split(enum, "|")}, wellFormed()}}
+	}
+	if name := tag.Get("format"); name != "" {
+		return map[string]any{"anyOf": []any{formats[name].schema(), wellFormed()}}
+	}
+	return map[string]any{"type": "string", "minLength": 1, "pattern": variables}
+}
+
+// wellFormed is a text with a variable, and without mistakes in those that it has.
+func wellFormed() map[string]any {
+	return map[string]any{"allOf": []any{variableText, map[string]any{"pattern": variables}}}
 }
 
 func objectSchema(v reflect.Value) map[string]any {
 	x, ok := v.Addr().Interface().(Variant)
 	if !ok {
-		props := map[string]any{}
-		properties(v, props)
-		return map[string]any{"type": "object", "additionalProperties": false, "properties": props}
+		return keysSchema(v)
 	}
-	var of []any
+	of := []any{}
 	for _, kind := range x.Kinds() {
-		props := map[string]any{}
-		properties(v, props)
-		properties(reflect.ValueOf(x.Options(kind)).Elem(), props)
-		props["kind"] = map[string]any{"const": kind}
-		of = append(of, map[string]any{"type": "object", "additionalProperties": false, "properties": props, "required": []string{"kind"}})
-	}
-	if of == nil {
-		return map[string]any{"not": map[string]any{}} // There are no kinds yet.
+		s := keysSchema(v, reflect.ValueOf(x.Options(kind)).Elem())
+		s["properties"].(map[string]any)["kind"] = map[string]any{"const": kind}
+		s["required"] = append(s["required"].([]string), "kind")
+		of = append(of, s)
 	}
 	return map[string]any{"oneOf": of}
 }
 
-func properties(v reflect.Value, props map[string]any) {
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		name, inline := keyName(f)
-		if inline {
-			properties(v.Field(i), props)
-			continue
-		}
-		if name == "" {
-			continue
-		}
-		s := schemaOf(addressable(v.Field(i)))
-		if doc := f.Tag.Get("doc"); doc != "" {
-			s["description"] = doc
-		}
-		if enum := f.Tag.Get("enum"); enum != "" {
-			s = map[string]any{"anyOf": []any{map[string]any{"enum": strings.Split(enum, "|")}, text}, "description": f.Tag.Get("doc")}
-		}
-		switch v.Field(i).Kind() {
-		case reflect.Struct, reflect.Slice, reflect.Map, reflect.Pointer:
-		default:
-			if !v.Field(i).IsZero() && f.Tag.Get("secret") == "" {
-				s["default"] = plain(v.Field(i), false)
+// keysSchema is the schema of a map with the keys of some structs.
+func keysSchema(parts ...reflect.Value) map[string]any {
+	props, required, conditions := map[string]any{}, []string{}, []any{}
+	for _, v := range parts {
+		fields, tags, names := collect(v)
+		for _, name := range names {
+			f, tag := fields[name], tags[name]
+			s := schemaOf(addressable(f), tag)
+			if doc := tag.Get("doc"); doc != "" {
+				s["description"] = doc
+			}
+			switch f.Kind() {
+			case reflect.Struct, reflect.Slice, reflect.Map, reflect.Pointer:
+			default:
+				if !f.IsZero() && tag.Get("secret") == "" {
+					s["default"] = plain(f, false)
+				}
+			}
+			props[name] = s
+			if tag.Get("required") != "" && f.IsZero() {
+				required = append(required, name)
+				if f.Kind() == reflect.Slice {
+					s["minItems"] = 1
+				}
 			}
 		}
-		props[name] = s
+		if r, ok := v.Addr().Interface().(Ruled); ok {
+			for _, c := range r.Conditions() {
+				conditions = append(conditions, c.schema())
+			}
+		}
 	}
+	s := map[string]any{"type": "object", "additionalProperties": false, "properties": props, "required": required}
+	if len(conditions) > 0 {
+		s["allOf"] = conditions
+	}
+	return s
 }
 
 func addressable(v reflect.Value) reflect.Value {

@@ -31,6 +31,7 @@ import (
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/config"
 	"github.com/orlop/orlop/sink"
 )
 
@@ -39,13 +40,13 @@ const Kind = "elastic"
 
 // Options say which cluster and data stream, and who we are.
 type Options struct {
-	URLs       []string      `yaml:"urls" doc:"The nodes of the cluster, http or https; the next one is asked if one does not answer."`
-	DataStream string        `yaml:"data_stream" doc:"Where alerts are created. A name that begins with logs- and has two more parts is made as needed by a template that Elasticsearch brings along."`
+	URLs       []string      `yaml:"urls" required:"true" example:"as in urls: [https://es.example:9200]" format:"node" doc:"The nodes of the cluster, http or https; the next one is asked if one does not answer."`
+	DataStream string        `yaml:"data_stream" format:"data stream" doc:"Where alerts are created. A name that begins with logs- and has two more parts is made as needed by a template that Elasticsearch brings along."`
 	APIKey     sink.Secret   `yaml:"api_key" doc:"API key, encoded: what Elasticsearch calls encoded when it makes one. It needs create_doc and auto_configure on the data stream."`
 	Username   string        `yaml:"username" doc:"User name, instead of an API key."`
 	Password   sink.Secret   `yaml:"password" doc:"The user's password."`
 	TLS        sink.TLS      `yaml:"tls" doc:"How the nodes are known, and we to them."`
-	Timeout    time.Duration `yaml:"timeout" doc:"How long an answer may take. 0 is the default."`
+	Timeout    time.Duration `yaml:"timeout" min:"0s" doc:"How long an answer may take. 0 is the default."`
 
 	Now func() time.Time `yaml:"-"` // for Retry-After; nil is time.Now
 }
@@ -55,42 +56,19 @@ func Defaults() Options {
 	return Options{DataStream: "logs-orlop.alerts-default", Timeout: time.Minute}
 }
 
-// Check says which option is wrong, why, and what would be right; "" if none is.
-func (o *Options) Check() (key, msg, hint string) {
-	switch {
-	case len(o.URLs) == 0:
-		return "urls", "it has no urls", "as in urls: [https://es.example:9200]"
-	case !validName(o.DataStream):
-		return "data_stream", "data_stream: expected lower case letters, digits and -_. in a name that begins with a letter or digit", ""
-	case o.APIKey.Set() && (o.Username != "" || o.Password.Set()):
-		return "api_key", "expected one of api_key and username", ""
-	case (o.Username != "") != o.Password.Set():
-		return "username", "expected username and password, or neither", ""
-	case o.Timeout < 0:
-		return "timeout", "timeout: expected at least 0s", ""
+// Conditions are those of several options together.
+func (o *Options) Conditions() []config.Condition {
+	key, user, password := config.Has("api_key"), config.Has("username"), config.Has("password")
+	return []config.Condition{
+		{If: key, Then: config.Not(config.Any(user, password)), At: "api_key", Msg: "expected one of api_key and username"},
+		{If: user, Then: password, At: "username", Msg: "expected username and password, or neither"},
+		{If: password, Then: user, At: "username", Msg: "expected username and password, or neither"},
+		{If: config.Any(key, password), Then: config.Matches("urls", "sealed"), At: "urls", Msg: "urls: a secret is not sent over a network without TLS", Hint: "use https"},
 	}
-	for _, u := range o.URLs {
-		msg, hint := sink.CheckURL(u, o.APIKey.Set() || o.Password.Set())
-		if msg == "" && strings.Contains(u, "?") {
-			msg = "a URL of a node has no query"
-		}
-		if msg != "" {
-			return "urls", "urls: " + msg, hint
-		}
-	}
-	return "", "", ""
 }
 
-// validName reports whether a data stream may have that name; "" is the default.
-func validName(s string) bool {
-	for i, c := range []byte(s) {
-		letter := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
-		if !letter && (i == 0 || !strings.ContainsRune("-_.", rune(c))) {
-			return false
-		}
-	}
-	return len(s) <= 255
-}
+// Check says which option is wrong, why, and what would be right; "" if none is.
+func (o *Options) Check() (key, msg, hint string) { return config.Check(o) }
 
 // mostAnswer is how much of an answer is read. It has a few hundred bytes for an item.
 const mostAnswer = 32 << 20

@@ -25,6 +25,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/config"
 	"github.com/orlop/orlop/internal/rotate"
 	"github.com/orlop/orlop/sink"
 )
@@ -34,10 +35,10 @@ const Kind = "file"
 
 // Options say where the file is and when it is rotated.
 type Options struct {
-	Path     string        `yaml:"path" doc:"The file. It is made, for its owner alone, in a folder that is there."`
-	MaxBytes int64         `yaml:"max_bytes" doc:"The size at which it is rotated, in bytes. 0 is the default."`
-	MaxAge   time.Duration `yaml:"max_age" doc:"The age of its first alert at which the next one rotates it. 0 is the default."`
-	Keep     int           `yaml:"keep" doc:"How many rotated files are kept. 0 is the default."`
+	Path     string        `yaml:"path" required:"true" doc:"The file. It is made, for its owner alone, in a folder that is there."`
+	MaxBytes int64         `yaml:"max_bytes" min:"0" doc:"The size at which it is rotated, in bytes. 0 is the default."`
+	MaxAge   time.Duration `yaml:"max_age" min:"0s" doc:"The age of its first alert at which the next one rotates it. 0 is the default."`
+	Keep     int           `yaml:"keep" min:"0" doc:"How many rotated files are kept. 0 is the default."`
 	Compress string        `yaml:"compress" enum:"none|gzip|zstd" doc:"How rotated files are compressed."`
 
 	Now func() time.Time `yaml:"-"` // nil is time.Now
@@ -50,23 +51,7 @@ func Defaults() Options {
 }
 
 // Check says which option is wrong, why, and what would be right; "" if none is.
-func (o *Options) Check() (key, msg, hint string) {
-	switch {
-	case o.Path == "":
-		return "path", "it has no path", ""
-	case o.MaxBytes < 0:
-		return "max_bytes", "max_bytes: expected at least 0", ""
-	case o.MaxAge < 0:
-		return "max_age", "max_age: expected at least 0s", ""
-	case o.Keep < 0:
-		return "keep", "keep: expected at least 0", ""
-	}
-	switch o.Compress {
-	case "", "none", "gzip", "zstd":
-		return "", "", ""
-	}
-	return "compress", "compress: expected none, gzip, zstd", ""
-}
+func (o *Options) Check() (key, msg, hint string) { return config.Check(o) }
 
 type output struct {
 	o     Options

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/config"
 	"github.com/orlop/orlop/sink"
 )
 
@@ -32,45 +33,26 @@ const Kind = "syslog"
 
 // Options say which server, and in which form it wants alerts.
 type Options struct {
-	Address   string   `yaml:"address" doc:"Host and port of the server, such as siem.example:6514."`
+	Address   string   `yaml:"address" required:"true" example:"as in siem.example:6514" format:"peer" doc:"Host and port of the server, such as siem.example:6514."`
 	Transport string   `yaml:"transport" enum:"tls|tcp" doc:"TLS, or TCP in the clear."`
 	Format    string   `yaml:"format" enum:"json|cef" doc:"The message: the alert's document, or Common Event Format."`
-	MaxBytes  int      `yaml:"max_bytes" doc:"The longest message that the server takes. Of a document that is longer only the main fields are sent, shortened if need be. 0 is the default."`
+	MaxBytes  int      `yaml:"max_bytes" min:"2048" zero:"true" doc:"The longest message that the server takes. Of a document that is longer only the main fields are sent, shortened if need be. 0 is the default."`
 	TLS       sink.TLS `yaml:"tls" doc:"How the server is known, and we to it."`
 }
 
 // Defaults is what options that are zero stand for.
 func Defaults() Options { return Options{Transport: "tls", Format: "json", MaxBytes: 64 << 10} }
 
-// What every server takes, as RFC 5425 says.
-const leastBytes = 2048
+// Conditions are those of several options together.
+func (o *Options) Conditions() []config.Condition {
+	return []config.Condition{{
+		If: config.Is("transport", "tcp"), Then: config.Not(config.Has("tls")),
+		At: "tls", Msg: "tls: the transport is tcp", Hint: "transport: tls",
+	}}
+}
 
 // Check says which option is wrong, why, and what would be right; "" if none is.
-func (o *Options) Check() (key, msg, hint string) {
-	const example = "as in siem.example:6514"
-	host, port, err := net.SplitHostPort(o.Address)
-	n, notNumber := strconv.ParseUint(port, 10, 16)
-	switch {
-	case o.Address == "":
-		return "address", "it has no address", example
-	case err != nil || host == "" || notNumber != nil || n == 0:
-		return "address", "address: expected a host and a port", example
-	case o.MaxBytes != 0 && o.MaxBytes < leastBytes:
-		return "max_bytes", fmt.Sprintf("max_bytes: expected at least %d", leastBytes), ""
-	case o.Transport == "tcp" && o.TLS != sink.TLS{}:
-		return "tls", "tls: the transport is tcp", "transport: tls"
-	}
-	switch o.Transport {
-	case "", "tls", "tcp":
-	default:
-		return "transport", "transport: expected tls, tcp", ""
-	}
-	switch o.Format {
-	case "", "json", "cef":
-		return "", "", ""
-	}
-	return "format", "format: expected json, cef", ""
-}
+func (o *Options) Check() (key, msg, hint string) { return config.Check(o) }
 
 // patience is how long the server may take: to be reached, and for a Write.
 const patience = 30 * time.Second

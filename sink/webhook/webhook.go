@@ -39,6 +39,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/config"
 	"github.com/orlop/orlop/sink"
 )
 
@@ -47,20 +48,32 @@ const Kind = "webhook"
 
 // Options say where alerts go, and in which form.
 type Options struct {
-	URL           string        `yaml:"url" doc:"Where alerts are sent, http or https."`
+	URL           string        `yaml:"url" format:"url" doc:"Where alerts are sent, http or https."`
 	URLSecret     sink.Secret   `yaml:"url_secret" doc:"Where alerts are sent, if the URL is a secret, as that of Slack is; instead of url."`
 	Format        string        `yaml:"format" enum:"json|slack|alertmanager|template" doc:"The body: the alert's document, a message for Slack, an alert for Alertmanager's /api/v2/alerts, or what the template makes."`
 	Template      string        `yaml:"template" doc:"Go text/template of a JSON body. What it takes from an alert is escaped for JSON strings. An alert that it makes nothing of is not sent."`
 	Secret        sink.Secret   `yaml:"secret" doc:"Key of the signature: that of Standard Webhooks (whsec_ and base64), or any text. Without it, nothing is signed."`
 	Authorization sink.Secret   `yaml:"authorization" doc:"Value of the header Authorization, such as Bearer and a token."`
 	TLS           sink.TLS      `yaml:"tls" doc:"How the server is known, and we to it."`
-	Timeout       time.Duration `yaml:"timeout" doc:"How long an answer may take. 0 is the default."`
+	Timeout       time.Duration `yaml:"timeout" min:"0s" doc:"How long an answer may take. 0 is the default."`
 
 	Now func() time.Time `yaml:"-"` // for signatures and Retry-After; nil is time.Now
 }
 
 // Defaults is what options that are zero stand for.
 func Defaults() Options { return Options{Format: "json", Timeout: 30 * time.Second} }
+
+// Conditions are those of several options together.
+func (o *Options) Conditions() []config.Condition {
+	secret := config.Any(config.Has("secret"), config.Has("authorization"))
+	return []config.Condition{
+		{Then: config.Any(config.Has("url"), config.Has("url_secret")), At: "url", Msg: "it has no url"},
+		{If: config.Has("url"), Then: config.Not(config.Has("url_secret")), At: "url_secret", Msg: "expected one of url and url_secret"},
+		{If: config.Is("format", "template"), Then: config.Has("template"), At: "format", Msg: "format: template without a template"},
+		{If: config.Has("template"), Then: config.Is("format", "template"), At: "template", Msg: "template: the format is not template", Hint: "format: template"},
+		{If: secret, Then: config.Matches("url", "sealed"), At: "url", Msg: "url: a secret is not sent over a network without TLS", Hint: "use https"},
+	}
+}
 
 // Check says which option is wrong, why, and what would be right; "" if none is.
 func (o *Options) Check() (key, msg, hint string) {
@@ -71,22 +84,8 @@ func (o *Options) Check() (key, msg, hint string) {
 // check does so, and returns what makes bodies if none is wrong: a template is parsed
 // and tried once.
 func (o *Options) check() (b body, key, msg, hint string) {
-	switch {
-	case o.URL == "" && !o.URLSecret.Set():
-		return nil, "url", "it has no url", ""
-	case o.URL != "" && o.URLSecret.Set():
-		return nil, "url_secret", "expected one of url and url_secret", ""
-	case o.Timeout < 0:
-		return nil, "timeout", "timeout: expected at least 0s", ""
-	case o.Format == "template" && o.Template == "":
-		return nil, "format", "format: template without a template", ""
-	case o.Format != "template" && o.Template != "":
-		return nil, "template", "template: the format is not template", "format: template"
-	}
-	if o.URL != "" {
-		if msg, hint := sink.CheckURL(o.URL, o.Secret.Set() || o.Authorization.Set()); msg != "" {
-			return nil, "url", "url: " + msg, hint
-		}
+	if key, msg, hint = config.Check(o); msg != "" {
+		return nil, key, msg, hint
 	}
 	b, err := o.body()
 	if err != nil {

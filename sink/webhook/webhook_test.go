@@ -369,7 +369,7 @@ func TestOptions(t *testing.T) {
 	f(webhook.Options{URL: url, URLSecret: env}, "url_secret", "expected one of url and url_secret")
 	f(webhook.Options{URL: "http://siem.example", Secret: env}, "url", "url: a secret is not sent over a network without TLS")
 	f(webhook.Options{URL: url, Timeout: -1}, "timeout", "timeout: expected at least 0s")
-	f(webhook.Options{URL: url, Format: "xml"}, "template", "format: expected json, slack, alertmanager, template")
+	f(webhook.Options{URL: url, Format: "xml"}, "format", "format: expected json, slack, alertmanager, template")
 	f(webhook.Options{URL: url, Format: "template"}, "format", "format: template without a template")
 	f(webhook.Options{URL: url, Template: "{}"}, "template", "template: the format is not template")
 	f(webhook.Options{URL: url, Format: "template", Template: "{{"}, "template", "template:1: unclosed action")
