@@ -1,0 +1,90 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// isPostgres reports whether a store's name is a URL of PostgreSQL.
+func isPostgres(name string) bool {
+	return strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://")
+}
+
+// CheckName says what is wrong with the name of a store, before anything is opened.
+func CheckName(name string) error {
+	if !isPostgres(name) {
+		if scheme, _, ok := strings.Cut(name, "://"); ok {
+			return fmt.Errorf("store %q: expected a path or postgres://…, found %s://", name, scheme)
+		}
+		return nil
+	}
+	_, err := postgresConfig(name)
+	return err
+}
+
+func postgresConfig(name string) (*pgx.ConnConfig, error) {
+	u, err := url.Parse(name)
+	if err != nil {
+		// The error would hold all of it.
+		return nil, errors.New("store: the URL of PostgreSQL is not valid; it has the form postgres://USER@HOST:PORT/DATABASE")
+	}
+	if _, has := u.User.Password(); has || u.Query().Has("password") {
+		return nil, errors.New("store: a password in the URL is seen by everybody who lists processes or reads the configuration: " +
+			"give it as PGPASSWORD, or in the file that PGPASSFILE or passfile=… names")
+	}
+	c, err := pgx.ParseConfig(name)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "orlop"
+	}
+	return c, nil
+}
+
+func openPostgres(name string) (*database, *pgx.ConnConfig, error) {
+	c, err := postgresConfig(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := &database{kind: "postgres", name: name, explain: explainPostgres}
+	d.w = stdlib.OpenDB(*c)
+	d.w.SetMaxOpenConns(8)
+	d.w.SetMaxIdleConns(4)
+	d.r = d.w
+	return d, c, nil
+}
+
+// explainPostgres says what to do about an error.
+func explainPostgres(err error) error {
+	var e *pgconn.PgError
+	hint := ""
+	if errors.As(err, &e) {
+		switch {
+		case e.Code == "53100":
+			hint = "the server's disk is full"
+		case e.Code == "53300":
+			hint = "the server has no connection left: raise its max_connections"
+		case e.Code == "3D000":
+			hint = "there is no such database: createdb makes it"
+		case e.Code == "28P01" || e.Code == "28000":
+			hint = "the server does not let this user in: the password comes from PGPASSWORD or PGPASSFILE"
+		case e.Code == "42501":
+			hint = "this user may not do that: it needs to own the database's schema"
+		case e.Code == "25006":
+			hint = "the server is a read-only replica"
+		case strings.HasPrefix(e.Code, "XX"):
+			hint = "the server's files are damaged"
+		}
+	}
+	if hint == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", hint, err)
+}
