@@ -36,10 +36,10 @@ const insertRows = 32
 // whose id is there already is left as it is. When it has returned they are on disk, to
 // stay there whatever comes.
 func (s *Store) Insert(ctx context.Context, now time.Time, alerts []*alert.Alert) (added int, err error) {
-	var fresh map[[32]byte]int64
+	var fresh *made
 	var head Head
 	err = s.change(ctx, func(t *tx) error {
-		added, fresh = 0, map[[32]byte]int64{}
+		added, fresh = 0, newMade()
 		if head, err = t.lock(alertChain); err != nil {
 			return err
 		}

@@ -85,16 +85,21 @@ func (b *builder) reset() {
 func (b *builder) rows() int { return len(b.core.times) }
 
 // add takes the next alert.
-func (b *builder) add(a *alert.Alert, doc []byte) {
+func (b *builder) add(doc []byte) {
 	row := len(b.core.times)
-	b.core.times = append(b.core.times, stamp(a.Time))
 	doc = readable(doc)
 	whole := b.fields(doc)
 	if b.decoder.Decode(doc, &b.e) != nil {
 		// It is JSON, for alert.Parse has read it, but too deep or with a key twice.
+		at := int64(0)
+		if a, err := alert.Parse(doc); err == nil {
+			at = clampTime(a.Time)
+		}
+		b.core.times = append(b.core.times, at)
 		b.core.rest = append(b.core.rest, uint16(row))
 		return
 	}
+	b.core.times = append(b.core.times, clampTime(b.e.Time))
 	text := 0
 	n := 0
 	for _, f := range b.e.Fields() {
@@ -522,15 +527,11 @@ func (s *Store) sealBlock(ctx context.Context, n int64) error {
 // build adds the alerts above one number up to another.
 func (s *Store) build(ctx context.Context, b *builder, above, upto int64) error {
 	err := s.docs(ctx, above, upto, func(seq int64, doc []byte) error {
-		a, err := alert.Parse(doc)
-		if err != nil {
-			return fmt.Errorf("alert %d: %w", seq, err)
-		}
 		if seq != above+1 {
 			return fmt.Errorf("alert %d is missing: orlop store verify says more", above+1)
 		}
 		above = seq
-		b.add(a, doc)
+		b.add(doc)
 		return nil
 	})
 	if err == nil && above != upto {

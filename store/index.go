@@ -427,6 +427,8 @@ const (
 // clampTime is a time as columns have it, also if it is out of what they can have.
 func clampTime(t time.Time) int64 {
 	switch {
+	case t.IsZero():
+		return 0
 	case t.Year() < 1678:
 		return minTime
 	case t.Year() > 2261:
