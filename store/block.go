@@ -365,7 +365,7 @@ func (b *builder) encode(z *zstd.Encoder) (coreData []byte, columns map[string][
 	return coreData, columns
 }
 
-var errBlock = errors.New("the columns of a block are damaged: orlop store verify --rebuild makes them anew")
+var errBlock = errors.New("the columns of a block are damaged: orlop store rebuild makes them anew")
 
 func decodeCore(z *zstd.Decoder, data []byte) (c core, err error) {
 	b, err := z.DecodeAll(data, nil)
@@ -550,7 +550,6 @@ func (s *Store) docs(ctx context.Context, above, upto int64, f func(seq int64, d
 		var rows []row
 		size := 0
 		t := s.read(ctx)
-		enough := errors.New("")
 		err := t.rows("SELECT seq, doc FROM alert WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 512", []any{above, upto}, func(scan func(...any) error) error {
 			var r row
 			if err := scan(&r.seq, &r.doc); err != nil {
@@ -558,11 +557,11 @@ func (s *Store) docs(ctx context.Context, above, upto int64, f func(seq int64, d
 			}
 			rows = append(rows, r)
 			if size += len(r.doc); size > 16<<20 {
-				return enough
+				return errFound
 			}
 			return nil
 		})
-		if err != nil && err != enough {
+		if err != nil && err != errFound {
 			return err
 		}
 		if len(rows) == 0 {
@@ -580,4 +579,79 @@ func (s *Store) docs(ctx context.Context, above, upto int64, f func(seq int64, d
 		}
 	}
 	return nil
+}
+
+// checkBlock holds the columns of a block in the database against those that its
+// documents make, and says what is wrong with them, or "".
+func (s *Store) checkBlock(t *tx, n int64, b *builder, anchor int64) (wrong string, err error) {
+	var data []byte
+	ok, err := t.row("SELECT data FROM block WHERE n = ?", []any{n}, &data)
+	if err != nil || !ok {
+		return "", err // it has none yet
+	}
+	const damaged = "the columns that queries are answered from are not what its documents make: orlop store rebuild makes them anew"
+	c, err := decodeCore(s.press.dec, data)
+	if err != nil || len(c.times) != b.rows() {
+		return damaged, nil
+	}
+	from := int(max(anchor-n*blockRows, 0)) // what retention has removed is not looked at
+	if !slices.Equal(c.times[from:], b.core.times[from:]) {
+		return damaged, nil
+	}
+	want := map[string]chunk{}
+	for name, k := range b.columns {
+		want[string(columnKey(name))] = k.chunkOf(b.rows())
+	}
+	same := true
+	err = t.rows("SELECT name, data FROM field WHERE block = ?", []any{n}, func(scan func(...any) error) error {
+		var name, data []byte
+		if err := scan(&name, &data); err != nil {
+			return err
+		}
+		is, err := decodeChunk(s.press.dec, data, b.rows())
+		w, ok := want[string(name)]
+		if err != nil {
+			same = false
+			return nil
+		}
+		delete(want, string(name))
+		for row := from; same && row < b.rows(); row++ {
+			v := event.Value{}
+			if ok {
+				v = w.at(row)
+			}
+			same = is.at(row).Equal(v)
+		}
+		return nil
+	})
+	if err == nil && (!same || len(want) > 0) {
+		wrong = damaged
+	}
+	return wrong, err
+}
+
+func (k *chunk) at(row int) event.Value {
+	if k.ids == nil {
+		return k.values[0]
+	}
+	return k.values[k.ids[row]]
+}
+
+// Rebuild makes all columns anew from the documents.
+func (s *Store) Rebuild(ctx context.Context) error {
+	err := s.write(ctx, func(t *tx) error {
+		for _, q := range []string{"DELETE FROM field", "DELETE FROM block"} {
+			if _, err := t.exec(q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		s.index.mu.Lock()
+		s.index.reset(0)
+		s.index.mu.Unlock()
+		err = s.seal(ctx)
+	}
+	return s.fail(err)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -157,8 +158,8 @@ func (s *Store) Verify(ctx context.Context, witness Heads, emit func(Fault)) (p 
 	err = s.snapshot(ctx, func(t *tx) error {
 		pruned := map[int64]Head{}           // by the anchors that Prune has noted
 		flows := map[int64]json.RawMessage{} // what the actions made of workflows
-		err := s.verify(t, actionChain, "SELECT seq, time, data, sum FROM action ORDER BY seq", witness.Actions, &p.Actions, &p.ActionsAnchor, &p.ActionsHead, count,
-			func(seq int64, data []byte) ([]byte, string) {
+		err := s.verify(t, actionChain, "SELECT seq, time, data, sum, NULL FROM action", witness.Actions, &p.Actions, &p.ActionsAnchor, &p.ActionsHead, count,
+			func(seq int64, data, _ []byte) ([]byte, string) {
 				a, err := readAction(seq, 0, data)
 				if err != nil {
 					return data, "its JSON cannot be read: " + err.Error()
@@ -173,17 +174,45 @@ func (s *Store) Verify(ctx context.Context, witness Heads, emit func(Fault)) (p 
 				}
 				replay(a, flows)
 				return data, ""
-			})
+			},
+			func(int64, []byte) error { return nil })
 		if err != nil {
 			return err
 		}
-		err = s.verify(t, alertChain, "SELECT seq, stored, doc, sum, key FROM alert ORDER BY seq", witness.Alerts, &p.Alerts, &p.AlertsAnchor, &p.AlertsHead, count,
-			func(seq int64, data []byte) ([]byte, string) {
+		var b *builder
+		err = s.verify(t, alertChain, "SELECT seq, stored, doc, sum, key FROM alert", witness.Alerts, &p.Alerts, &p.AlertsAnchor, &p.AlertsHead, count,
+			func(seq int64, data, key []byte) ([]byte, string) {
 				doc, err := s.press.unpack(t, data)
 				if err != nil {
 					return nil, "its document cannot be read: " + err.Error()
 				}
+				a, err := alert.Parse(doc)
+				switch {
+				case err != nil:
+					return doc, "its document is no alert: " + err.Error()
+				case string(key) != string(alertKey(a.ID)):
+					return doc, "it is filed under the id of another alert"
+				}
 				return doc, ""
+			},
+			func(seq int64, doc []byte) error {
+				row := int(seq-1) % blockRows
+				if b == nil || row == 0 {
+					b = newBuilder()
+					b.skip(row)
+				}
+				if b.rows() != row {
+					return nil // some are missing, which is said
+				}
+				b.add(doc)
+				if row < blockRows-1 {
+					return nil
+				}
+				wrong, err := s.checkBlock(t, (seq-1)/blockRows, b, p.AlertsAnchor.Seq)
+				if wrong != "" {
+					count(Fault{alertChain, seq, fmt.Sprintf("of it and the %d before it %s", blockRows-1, wrong)})
+				}
+				return err
 			})
 		if err != nil {
 			return err
@@ -196,8 +225,9 @@ func (s *Store) Verify(ctx context.Context, witness Heads, emit func(Fault)) (p 
 	return p, s.fail(err)
 }
 
-// verify reads one chain.
-func (s *Store) verify(t *tx, chain, q string, witness Head, n *int, anchor, head *Head, emit func(Fault), content func(seq int64, data []byte) (b []byte, wrong string)) (err error) {
+// verify reads one chain: content is what a row hashes, and what is wrong with it; after
+// gets that of those that are right.
+func (s *Store) verify(t *tx, chain, q string, witness Head, n *int, anchor, head *Head, emit func(Fault), content func(seq int64, data, key []byte) (b []byte, wrong string), after func(seq int64, b []byte) error) (err error) {
 	if *anchor, err = t.anchor(chain); err != nil {
 		return err
 	}
@@ -205,63 +235,74 @@ func (s *Store) verify(t *tx, chain, q string, witness Head, n *int, anchor, hea
 		return err
 	}
 	at := *anchor
-	check := func(h Head) {
-		if h.Seq == witness.Seq && witness.Seq > 0 && h != witness {
-			emit(Fault{chain, h.Seq, "it is not the one that the witness saw: it, or one before it, was written anew"})
+	check := func() {
+		if at.Seq == witness.Seq && witness.Seq > 0 && at != witness {
+			emit(Fault{chain, at.Seq, "it is not the one that the witness saw: it, or one before it, was written anew"})
 		}
 	}
-	check(at)
-	err = t.rows(q, nil, func(scan func(...any) error) error {
-		var seq, when int64
-		var data, sum, key []byte
-		into := []any{&seq, &when, &data, &sum}
-		if chain == alertChain {
-			into = append(into, &key)
-		}
-		if err := scan(into...); err != nil {
-			return err
-		}
+	check()
+	type row struct {
+		seq, when      int64
+		data, sum, key []byte
+	}
+	one := func(r *row) error {
 		*n++
 		switch {
-		case seq <= at.Seq:
-			emit(Fault{chain, seq, fmt.Sprintf("it does not belong there: the chain begins after %d", at.Seq)})
+		case r.seq <= at.Seq:
+			emit(Fault{chain, r.seq, fmt.Sprintf("it does not belong there: the chain begins after %d", at.Seq)})
 			return nil
-		case seq > at.Seq+1:
-			what := fmt.Sprintf("%d to %d are missing", at.Seq+1, seq-1)
-			if seq == at.Seq+2 {
-				what = "it is missing"
-			}
-			emit(Fault{chain, at.Seq + 1, what})
+		case r.seq == at.Seq+2:
+			emit(Fault{chain, at.Seq + 1, "it is missing"})
+		case r.seq > at.Seq+1:
+			emit(Fault{chain, at.Seq + 1, fmt.Sprintf("%d to %d are missing", at.Seq+1, r.seq-1)})
 		}
-		b, wrong := content(seq, data)
-		if chain == alertChain && wrong == "" {
-			switch a, err := alert.Parse(b); {
-			case err != nil:
-				wrong = "its document is no alert: " + err.Error()
-			case string(key) != string(alertKey(a.ID)):
-				wrong = "it is filed under the id of another alert"
-			}
-		}
-		next := Head{Seq: seq - 1, Sum: at.Sum}.next(chain, when, b)
-		var is Head
-		is.Seq = seq
-		copy(is.Sum[:], sum)
+		b, wrong := content(r.seq, r.data, r.key)
+		want := Head{Seq: r.seq - 1, Sum: at.Sum}.next(chain, r.when, b)
+		is := Head{Seq: r.seq}
+		copy(is.Sum[:], r.sum)
+		follows := r.seq == at.Seq+1 // else there is nothing to hold it against
+		at = is
 		switch {
 		case wrong != "":
-			emit(Fault{chain, seq, wrong})
-		case next == is:
-		case seq > at.Seq+1:
-			// What it should follow is not there.
+			emit(Fault{chain, r.seq, wrong})
+		case follows && want != is:
+			emit(Fault{chain, r.seq, "it was changed, or the one before it was: its hash is not that of its content after the one before"})
 		default:
-			emit(Fault{chain, seq, "it was changed, or the one before it was: its hash is not that of its content after the one before"})
+			if err := after(r.seq, b); err != nil {
+				return err
+			}
 		}
-		at = is
-		check(at)
+		check()
 		return nil
-	})
+	}
+	for last := int64(math.MinInt64); ; {
+		var rows []*row
+		size := 0
+		err := t.rows(q+" WHERE seq > ? ORDER BY seq LIMIT 500", []any{last}, func(scan func(...any) error) error {
+			r := &row{}
+			if err := scan(&r.seq, &r.when, &r.data, &r.sum, &r.key); err != nil {
+				return err
+			}
+			rows = append(rows, r)
+			if size += len(r.data); size > 16<<20 {
+				return errFound
+			}
+			return nil
+		})
+		if err != nil && err != errFound {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, r := range rows {
+			if err := one(r); err != nil {
+				return err
+			}
+			last = r.seq
+		}
+	}
 	switch {
-	case err != nil:
-		return err
 	case at.Seq < head.Seq:
 		what := fmt.Sprintf("it and all up to %d are missing at the end", head.Seq)
 		if at.Seq+1 == head.Seq {
