@@ -97,10 +97,10 @@ nor repeats an alert. Nothing listens unless --listen says so.
 Interrupt and SIGTERM end it once all that has happened is judged. The last lines
 account for every event.`
 	var (
-		in                                                       watching
-		memory                                                   memoryFlags
-		file, tuning, state, listen, output, logFormat, logLevel string
-		paths                                                    []string
+		in                                                              watching
+		memory                                                          memoryFlags
+		file, tuning, state, store, listen, output, logFormat, logLevel string
+		paths                                                           []string
 	)
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -120,6 +120,7 @@ account for every event.`
 	cmd.Flags().StringVarP(&file, "config", "c", "", "read the configuration in `FILE` (YAML)")
 	cmd.Flags().StringVar(&tuning, "tuning", "", "who is exempt from what, beside the kubelet, the runtimes and known agents: host roles, users, automation (`FILE`)")
 	cmd.Flags().StringVar(&state, "state", "", "keep what outlives a run in `DIR`")
+	cmd.Flags().StringVar(&store, "store", "", "keep alerts in `STORE`: the path of a file, or postgres://USER@HOST/DATABASE, whose password is in PGPASSWORD or PGPASSFILE")
 	cmd.Flags().StringVar(&listen, "listen", "", "serve /metrics, /healthz, /readyz and /status at `ADDRESS`, such as 127.0.0.1:7070")
 	cmd.Flags().StringVar(&logFormat, "log-format", "text", "text or json")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
@@ -143,7 +144,7 @@ account for every event.`
 			name string
 			from string
 			to   *string
-		}{{"tuning", tuning, &c.Tuning}, {"state", state, &c.State}, {"listen", listen, &c.Listen}, {"output", output, &c.Output}, {"log-format", logFormat, &c.Log.Format}, {"log-level", logLevel, &c.Log.Level}} {
+		}{{"tuning", tuning, &c.Tuning}, {"state", state, &c.State}, {"store", store, &c.Store}, {"listen", listen, &c.Listen}, {"output", output, &c.Output}, {"log-format", logFormat, &c.Log.Format}, {"log-level", logLevel, &c.Log.Level}} {
 			if given(f.name) {
 				*f.to = f.from
 			}
@@ -247,7 +248,15 @@ func (d *service) run(cmd *cobra.Command) error {
 		}
 		defer live.State.Close()
 	}
-	if live.Outbox, err = agent.OpenOutbox(c, log); err != nil {
+	var keeper *agent.Keeper
+	if c.Store != "" {
+		keeper = agent.NewKeeper(c.Store, c.Retention.Retention(), time.Now, log)
+		// It need not be there now: the outbox keeps alerts for it.
+		if _, err := keeper.Store(cmd.Context()); err != nil {
+			log.Error("the store does not open; alerts wait for it", "reason", err)
+		}
+	}
+	if live.Outbox, err = agent.OpenOutbox(c, keeper, log); err != nil {
 		return &failure{exitUsage, err}
 	}
 	deliver := d.deliver()

@@ -112,15 +112,22 @@ func CheckSinks(c *Config) error {
 }
 
 // OpenOutbox opens the sinks of a configuration and the outbox before them, which is
-// in the state directory that this process has locked. Without sinks it is nil.
-func OpenOutbox(c *Config, log *slog.Logger) (*sink.Outbox, error) {
-	if len(c.Sinks) == 0 {
+// in the state directory that this process has locked. The store is one of them, if it
+// is not nil. Without sinks the outbox is nil.
+func OpenOutbox(c *Config, keeper *Keeper, log *slog.Logger) (*sink.Outbox, error) {
+	var routes []sink.Route
+	if keeper != nil {
+		routes = append(routes, sink.Route{Name: storeRoute, Sink: keeper})
+	}
+	if len(c.Sinks)+len(routes) == 0 {
 		return nil, nil
 	}
-	routes, err := openSinks(c, log)
+	sinks, err := openSinks(c, log)
 	if err != nil {
+		closeSinks(routes)
 		return nil, err
 	}
+	routes = append(routes, sinks...)
 	o := c.Outbox
 	o.Dir, o.Log = filepath.Join(c.State, "outbox"), log
 	box, err := sink.OpenOutbox(o, routes...)

@@ -44,7 +44,7 @@ func startWithSinks(t *testing.T, dir, out string) *running {
 		}
 		t.Cleanup(func() { st.Close() })
 		l.State, l.Checkpoint = st, time.Second
-		if l.Outbox, err = agent.OpenOutbox(sinkConfig(t, dir, out), slog.New(slog.DiscardHandler)); err != nil {
+		if l.Outbox, err = agent.OpenOutbox(sinkConfig(t, dir, out), nil, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { l.Outbox.Close() })
