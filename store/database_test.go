@@ -65,7 +65,7 @@ var server struct {
 	mu   sync.Mutex
 }
 
-// postgresName is the URL of a new database.
+// postgresName is the URL of a new schema, which is made sooner than a database.
 func postgresName(t testing.TB) string {
 	t.Helper()
 	server.once.Do(func() { server.why = startPostgres() })
@@ -74,22 +74,22 @@ func postgresName(t testing.TB) string {
 	}
 	server.mu.Lock()
 	server.n++
-	db := fmt.Sprintf("test%d", server.n)
+	schema := fmt.Sprintf("test%d", server.n)
 	server.mu.Unlock()
 	ctx := context.Background()
-	c, err := pgx.Connect(ctx, postgresURL("postgres"))
+	c, err := pgx.Connect(ctx, postgresURL("public"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close(ctx)
-	if _, err := c.Exec(ctx, "CREATE DATABASE "+db); err != nil {
+	if _, err := c.Exec(ctx, "CREATE SCHEMA "+schema); err != nil {
 		t.Fatal(err)
 	}
-	return postgresURL(db)
+	return postgresURL(schema)
 }
 
-func postgresURL(db string) string {
-	return "postgres:///" + db + "?" + url.Values{"host": {server.dir}, "user": {"orlop"}}.Encode()
+func postgresURL(schema string) string {
+	return "postgres:///postgres?" + url.Values{"host": {server.dir}, "user": {"orlop"}, "search_path": {schema}}.Encode()
 }
 
 // startPostgres starts a server. It refuses to run as root, so then another user does.
@@ -146,7 +146,7 @@ func startPostgres() (err error) {
 		os.RemoveAll(server.dir)
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		c, err := pgx.Connect(context.Background(), postgresURL("postgres"))
+		c, err := pgx.Connect(context.Background(), postgresURL("public"))
 		if err == nil {
 			return c.Close(context.Background())
 		}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/orlop/orlop/eql"
 	"github.com/orlop/orlop/eql/syntax"
@@ -227,8 +228,10 @@ func words(text string) []string { return strings.Fields(text) }
 
 // contains is whether a value has a word in it, in any case.
 func contains(word string) func(event.Value) bool {
-	has := func(t string) bool { return strings.Contains(strings.ToLower(t), strings.ToLower(word)) }
-	if !expr.IsWildcard(word) { // Fast path: copies nothing.
+	lower := strings.ToLower(word)
+	has := func(t string) bool { return strings.Contains(strings.ToLower(t), lower) }
+	ascii := strings.IndexFunc(word, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+	if ascii && !expr.IsWildcard(word) { // Fast path: copies nothing.
 		p := expr.NewPattern("*"+word+"*", true)
 		has = p.Match
 	}
