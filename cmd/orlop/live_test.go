@@ -404,7 +404,8 @@ func withContainerd(t *testing.T) func(d *daemon, steps string) {
 	}
 }
 
-// With a real containerd, each act raises its alert, and a kubelet's work none.
+// With a real containerd, each act raises its alert, and the work of the node's kubelet
+// none.
 func TestContainerd(t *testing.T) {
 	run := withContainerd(t)
 	f := func(steps, want string) []map[string]any {
@@ -435,7 +436,46 @@ medium: Container Entered Below the Kubernetes API: ctr tasks exec
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 medium: Images or Unused Containers Removed After a Container Was Entered Below the Kubernetes API
 `)
-	f("kubelet.sh", "")
+	// A kubelet that a login has started may be anybody's; the node's own has none.
+	f("kubelet.sh", `high: Container Removed After It Was Entered Below the Kubernetes API
+high: Container Removed After It Was Entered Below the Kubernetes API
+high: Container Removed After It Was Entered Below the Kubernetes API
+high: Image Imported, Then Run, Below the Kubernetes API
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr containers delete
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr containers delete
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr containers delete
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr images delete
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr tasks kill
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr tasks kill
+low: Container or Image Stopped or Removed Below the Kubernetes API: ctr tasks kill
+low: Image or Runtime State Changed Below the Kubernetes API: ctr images import
+medium: Container Created or Started Below the Kubernetes API: ctr run
+medium: Container Created or Started Below the Kubernetes API: ctr run
+medium: Container Created or Started Below the Kubernetes API: ctr run
+medium: Container Entered Below the Kubernetes API: ctr tasks exec
+medium: Container Entered Below the Kubernetes API: ctr tasks exec
+medium: Container Entered Below the Kubernetes API: ctr tasks exec
+`)
+	uid := newUID()
+	file := filepath.Join(t.TempDir(), "kubelet.ndjson")
+	recorder := watch(t, uid, "record", "--out", file)
+	run(recorder, "kubelet.sh")
+	recorder.end()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := []byte(`"audit":{"id":"` + uid + `"}`)
+	if n := bytes.Count(text, []byte(`"ctr"`)); n < 17 || !bytes.Contains(text, login) {
+		t.Fatalf("ctr is %d times in the recording, whose login is not as expected:\n%s", n, text)
+	}
+	if err := os.WriteFile(file, bytes.ReplaceAll(text, login, []byte(`"audit":{"id":"unset"}`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(program(t), "scan", "--output", "ndjson", "--quiet", file).Output()
+	if err != nil || len(out) > 0 {
+		t.Errorf("without a login, kubelet.sh raises: %v\n%s", err, out)
+	}
 
 	for _, a := range f("ghosts.sh", `high: Ghost Container on a Kubernetes Node
 high: Ghost Container on a Kubernetes Node

@@ -1,4 +1,4 @@
-# A kubelet at work: a program of that path makes and removes containers.
+# A kubelet at work: a program of that path makes, enters and removes containers.
 cp "$(command -v bash)" /usr/local/bin/kubelet
 cat > "$dir/loop.sh" <<'END'
 ctr -n k8s.io images import $1/box.tar
