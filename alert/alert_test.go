@@ -235,6 +235,8 @@ func TestReason(t *testing.T) {
 		"process event with process ctr, parent process bash, by root on worker-1 created medium alert ctr runs.")
 	f(`{"event": {"category": ["network", "session"]}, "source": {"ip": "10.0.0.1", "port": 40000}, "destination": {"ip": ["10.0.0.2", "10.0.0.3"], "port": 443}}`,
 		"network, session event with source 10.0.0.1:40000, destination 10.0.0.2, 10.0.0.3:443, created medium alert ctr runs.")
+	f(`{"event": {"category": ["process"]}, "process": {"name": "sh"}, "user": {"name": "root"}, "host": {"name": "worker-1"}, "orlop": {"kubernetes": {"user": {"name": "ann@example.org\u001b[31m"}}}}`,
+		"process event with process sh, by root on worker-1, asked for by ann@example.org\uFFFD[31m through the Kubernetes API, created medium alert ctr runs.")
 	f(`{"file": {"name": "-"}, "user": {"name": "root"}}`, "event by root created medium alert ctr runs.")
 	f(`{"process": {"name": "a\nb\u001b[31m"}}`, "event with process a\uFFFDb\uFFFD[31m, created medium alert ctr runs.")
 	f(`{"process": {"name": "`+strings.Repeat("x", 10000)+`"}}`,
@@ -266,6 +268,9 @@ func TestReasonOfSequence(t *testing.T) {
 		`{"event": {"action": "connected"}, "process": {"executable": "/tmp/x"}, "destination": {"path": "/run/containerd/containerd.sock"}, `+on+`}`,
 		`{"event": {"action": "creation"}, "file": {"path": "/etc/cron.d/x"}, "user": {"name": "alice"}}`,
 		`{"destination": {"ip": "10.0.0.1"}}`, `{"event": {"category": "network"}}`)
+	f(`create pods/exec, then "cat /etc/passwd", by ann, root on worker-1, asked for by ann through the Kubernetes API, created medium alert ctr runs.`,
+		`{"event": {"action": "create pods/exec", "category": ["api"]}, "user": {"name": "ann"}}`,
+		`{"event": {"action": "exec"}, "process": {"args": ["cat", "/etc/passwd"]}, `+on+`, "orlop": {"kubernetes": {"user": {"name": "ann"}}}}`)
 	// It is bounded, and does nothing to a terminal.
 	long := `"` + strings.Repeat("x", 120) + `…"`
 	f(long+`, then "a�[31m", then "c", then "d", then "e", then 2 more created medium alert ctr runs.`,

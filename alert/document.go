@@ -72,12 +72,13 @@ func matches(m rule.SeverityMapping, v event.Value) bool {
 
 var reasonFields = []string{
 	"event.category", "process.name", "process.parent.name", "file.name", "source.ip", "source.port",
-	"destination.ip", "destination.port", "user.name", "host.name",
+	"destination.ip", "destination.port", "user.name", "host.name", "orlop.kubernetes.user.name",
 	// of a sequence
 	"process.command_line", "process.args", "process.executable", "file.path", "destination.path", "event.action",
 }
 
-// reason is the sentence that Kibana makes.
+// reason is the sentence that Kibana makes, and of a process that the Kubernetes API was
+// asked for, by whom.
 func (a *Alert) reason(h *hit) string {
 	var b strings.Builder
 	with := false
@@ -103,6 +104,9 @@ func (a *Alert) reason(h *hit) string {
 	add(":", "destination.port", ",")
 	add(" by ", "user.name", "")
 	add(" on ", "host.name", "")
+	if who := readable(h.get("orlop.kubernetes.user.name")); who != "" {
+		b.WriteString(", asked for by " + who + " through the Kubernetes API,")
+	}
 	b.WriteString(" created " + a.Severity + " alert " + printable(a.RuleName) + ".")
 	return b.String()
 }
@@ -125,7 +129,7 @@ func (a *Alert) sequenceReason(hits []*hit) string {
 		}
 		b.WriteString(h.step())
 	}
-	some := func(before, field string) {
+	some := func(before, field, after string) {
 		var texts []string
 		for _, h := range hits {
 			if text := readable(h.get(field)); text != "" && !slices.Contains(texts, text) {
@@ -136,11 +140,12 @@ func (a *Alert) sequenceReason(hits []*hit) string {
 			texts = append(texts[:maxSteps], "…")
 		}
 		if len(texts) > 0 {
-			b.WriteString(before + strings.Join(texts, ", "))
+			b.WriteString(before + strings.Join(texts, ", ") + after)
 		}
 	}
-	some(", by ", "user.name")
-	some(" on ", "host.name")
+	some(", by ", "user.name", "")
+	some(" on ", "host.name", "")
+	some(", asked for by ", "orlop.kubernetes.user.name", " through the Kubernetes API,")
 	b.WriteString(" created " + a.Severity + " alert " + printable(a.RuleName) + ".")
 	return b.String()
 }

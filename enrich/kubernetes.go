@@ -186,6 +186,7 @@ func (x *Enricher) api(e *event.Event) {
 		n := &x.entrances[j]
 		if r.within(n.at) && r.asks(n) {
 			r.used, r.key = true, n.key
+			x.fillText(e, f.askedBy, r.user)
 			x.behind = true
 			x.dropEntrance(j)
 			break
