@@ -9,11 +9,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -48,6 +51,7 @@ func TestScript(t *testing.T) {
 			"compress": cmdCompress,
 			"repeat":   cmdRepeat,
 			"unprint":  cmdUnprint,
+			"acts":     cmdActs,
 		},
 	})
 }
@@ -78,6 +82,82 @@ func asExit(err error, x *interface{ ExitCode() int }) bool {
 	e, ok := err.(interface{ ExitCode() int })
 	*x = e
 	return ok
+}
+
+// acts FILE scans what the file tells and prints it, with the alerts of each act below it.
+// A line with # begins a story, on a host of its own. A command is done by a shell there;
+// what is JSON is the event, as far as it differs from that. Lines with a tab are skipped.
+func cmdActs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: acts file")
+	}
+	type act = struct{ line, at string }
+	var (
+		acts   []act
+		events bytes.Buffer
+		host   int
+	)
+	at := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
+	for line := range strings.SplitSeq(strings.TrimSuffix(ts.ReadFile(args[0]), "\n"), "\n") {
+		switch {
+		case strings.HasPrefix(line, "\t"):
+			continue
+		case line == "" || line[0] == '#':
+			host++
+			at = at.Add(2 * time.Minute)
+			acts = append(acts, act{line: line})
+			continue
+		}
+		at = at.Add(time.Second)
+		name := fmt.Sprintf("worker-%d", host)
+		process := map[string]any{"pid": len(acts) + 100, "entity_id": fmt.Sprint("e", len(acts)),
+			"parent": map[string]any{"pid": 50, "entity_id": "p" + name, "executable": "/usr/bin/bash", "name": "bash"}}
+		doc := map[string]any{"@timestamp": at.Format(time.RFC3339Nano),
+			"event": map[string]any{"category": []string{"process"}, "type": []string{"start"}, "action": "exec"},
+			"host":  map[string]any{"id": name, "name": name, "os": map[string]any{"type": "linux"}},
+			"user":  map[string]any{"name": "root"}, "process": process}
+		if line[0] == '{' {
+			ts.Check(json.Unmarshal([]byte(line), &doc)) // into what is there
+			for key, v := range doc["process"].(map[string]any) {
+				process[key] = v
+			}
+			doc["process"] = process
+		} else {
+			words := strings.Fields(line)
+			process["args"], process["executable"] = words, words[0]
+			if !strings.Contains(words[0], "/") {
+				process["executable"] = "/usr/bin/" + words[0]
+			}
+		}
+		if program, ok := process["executable"].(string); ok {
+			process["name"] = path.Base(program)
+		}
+		ts.Check(json.NewEncoder(&events).Encode(doc))
+		acts = append(acts, act{line, at.Format("2006-01-02T15:04:05.000Z")})
+	}
+	file := ts.MkAbs(args[0] + ".ndjson")
+	ts.Check(os.WriteFile(file, events.Bytes(), 0o600))
+	ts.Check(ts.Exec("orlop", "scan", "--quiet", "--output", "ndjson", file))
+	told := map[string][]string{}
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		var doc map[string]any
+		ts.Check(json.Unmarshal([]byte(line), &doc))
+		if lookUp(doc, "kibana.alert.building_block_type") == nil {
+			when := fmt.Sprint(lookUp(doc, "kibana.alert.original_time"))
+			told[when] = append(told[when], fmt.Sprintf("\t%v: %v", lookUp(doc, "kibana.alert.severity"), lookUp(doc, "kibana.alert.rule.name")))
+		}
+	}
+	for _, a := range acts {
+		fmt.Fprintln(ts.Stdout(), a.line)
+		slices.Sort(told[a.at])
+		for _, alert := range told[a.at] {
+			fmt.Fprintln(ts.Stdout(), alert)
+		}
+		delete(told, a.at)
+	}
+	for at, alerts := range told {
+		ts.Fatalf("%s is no act's: %q", at, alerts)
+	}
 }
 
 // fields FILE NAME... prints, for each line of JSON in a file (or stdout), the
