@@ -139,9 +139,6 @@ func (c *Config) checkStore() (key, msg, hint string) {
 	if c.Store == "" {
 		return "", "", ""
 	}
-	if c.State == "" {
-		return "store", "without a state directory there is no place for alerts that wait for the store", "for example state: /var/lib/orlop"
-	}
 	if err := store.CheckName(c.Store); err != nil {
 		return "store", err.Error(), ""
 	}

@@ -201,6 +201,7 @@ var formats = map[string]format{
 		"a secret is not sent over a network without TLS", "use https"}},
 	"sink":        {{regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`), "expected lower case letters, digits, dashes and underscores, 64 at most", ""}},
 	"data stream": {{regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,254}$`), "expected lower case letters, digits and -_. in a name that begins with a letter or digit", ""}},
+	"store":       {{regexp.MustCompile(`^(postgres(ql)?://[^\x00-\x20\x7f]*|([^:]|:[^/]|:/[^/])+(:/?)?)$`), "expected a path, or a URL of PostgreSQL", "as in postgres://orlop@db.example/orlop"}},
 	"duration":    {{regexp.MustCompile(`^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$|^0$`), "expected a duration such as 500ms, 2s or 1h30m", ""}},
 }
 
