@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/rules"
 )
@@ -41,6 +43,37 @@ func TestRulesLoad(t *testing.T) {
 		}
 		if yes == 0 || no == 0 {
 			t.Errorf("%s: %d tests that match and %d that do not: want some of both", r.File, yes, no)
+		}
+	}
+}
+
+// The queries are laid out as orlop fmt does it, and tags name the tactics that the
+// threats do. The seed is as it was handed to us.
+func TestRulesAreAlike(t *testing.T) {
+	for _, r := range rule.LoadFS(rules.FS, "rules").Rules {
+		if r.ID == "86b3a245-03de-49a5-ab57-ae44d8f064da" {
+			continue
+		}
+		tree, err := syntax.Parse(r.Query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.TrimSpace(syntax.Format(tree)) != strings.TrimSpace(r.Query.Text) {
+			t.Errorf("%s: want the layout of orlop fmt", r.File)
+		}
+		var tagged, meant []string
+		for _, tag := range r.Tags {
+			if name, ok := strings.CutPrefix(tag, "Tactic: "); ok {
+				tagged = append(tagged, name)
+			}
+		}
+		for _, threat := range r.Threat {
+			meant = append(meant, threat.Tactic.Name)
+		}
+		slices.Sort(tagged)
+		slices.Sort(meant)
+		if !slices.Equal(tagged, meant) {
+			t.Errorf("%s: tags name the tactics %q, threats %q", r.File, tagged, meant)
 		}
 	}
 }
