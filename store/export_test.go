@@ -16,3 +16,6 @@ func (s *Store) RemoveUpto(ctx context.Context, now time.Time, upto int64) error
 	_, err := s.removeAlerts(ctx, now, upto)
 	return err
 }
+
+// Version is that of this program's schema.
+const Version = version
