@@ -25,7 +25,7 @@ type Config struct {
 	Sequences  SequenceConfig     `yaml:"sequences" doc:"What rules of several events may take."`
 	Output     string             `yaml:"output" enum:"ndjson|json|table|none" doc:"How alerts are printed on standard output."`
 	Sinks      []SinkConfig       `yaml:"sinks" doc:"Where alerts go besides standard output; they need a state directory."`
-	Store      string             `yaml:"store" format:"store" doc:"Where alerts are kept to be worked with: the path of a file, or postgres://USER@HOST/DATABASE, whose password is in PGPASSWORD or PGPASSFILE. It needs a state directory."`
+	Store      string             `yaml:"store" format:"store" secret:"true" doc:"Where alerts are kept to be worked with: the path of a file, or postgres://USER@HOST/DATABASE, whose password is in PGPASSWORD or PGPASSFILE. It needs a state directory."`
 	Retention  StoreConfig        `yaml:"retention" doc:"What the store keeps."`
 	Outbox     sink.OutboxOptions `yaml:"outbox" doc:"What is kept for sinks that are behind, in the state directory."`
 	Drain      time.Duration      `yaml:"drain" min:"1s" doc:"How long an end may take, for judging what has happened until then."`
