@@ -32,6 +32,7 @@ deps:
 	  for h in bpf/bpf_helpers.h:libbpf-dev stdlib.h:libc6-dev; do \
 	    test -e /usr/include/$${h%%:*} || { programs="$$programs $${h%%:*}"; packages="$$packages $${h#*:}"; }; \
 	  done; \
+	  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { programs="$$programs initdb"; packages="$$packages postgresql"; }; \
 	fi; \
 	test -n "$$programs" || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
@@ -80,6 +81,13 @@ bench-live:
 	$(GO) test -run '^$$' -bench Storm -benchtime 1x -timeout 30m ./cmd/orlop
 	$(GO) test -run '^$$' -bench Latency -benchtime 300x -timeout 30m ./cmd/orlop
 .PHONY: bench-live
+
+# A million alerts in SQLite and in PostgreSQL: how fast they are stored, and how long the
+# pages take that are made of them. Half an hour, on a machine with nothing else to do.
+ALERTS ?= 1000000
+bench-store:
+	$(GO) test -run '^$$' -bench Pages -benchtime 1x -timeout 2h ./store -alerts $(ALERTS)
+.PHONY: bench-store
 
 # What goes wrong on a host, at length: a stopped reader, a full disk, a kill, a step of
 # the clock, rules that change, and 20,000 executions that bpf and audit see alike. The
