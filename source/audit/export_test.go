@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func LoadedExec() (bool, error) {
 	defer c.close()
 	s := sight{}
 	s.rules, err = c.rules()
-	return s.recorded(), err
+	return cover(s.rules, runtime.GOARCH, nil).exec, err
 }
 
 // Watch loads the rule of auditctl -w for a folder, or takes it out.

@@ -31,6 +31,7 @@ type sight struct {
 	pids, net bool
 	cmdline   string // of the kernel
 	multicast bool   // it is what we want
+	loginUID  *uint32
 	state     string // where what is changed is written down
 }
 
@@ -82,16 +83,6 @@ func (s *sight) beside() string {
 	}
 	return ""
 }
-
-// recorded reports whether the loaded rules record programs that start.
-func (s *sight) recorded() bool {
-	arch := arches(runtime.GOARCH)[0]
-	nr, _ := syscallNumber(arch, "execve")
-	return slices.ContainsFunc(s.rules, func(r rule) bool { return r.shows(arch, nr) })
-}
-
-// Rules for others' daemons to load, as auditctl takes them.
-const auditctl = "auditctl -a always,exit -F arch=b64 -S execve,execveat,connect -k orlop; auditctl -a always,exit -F arch=b32 -S execve,execveat,connect -k orlop"
 
 // checks say what is missing.
 func (s *sight) checks() []source.Check {
@@ -155,20 +146,7 @@ func (s *sight) checks() []source.Check {
 	default:
 		add(false, "enabled", "1", "")
 	}
-	switch {
-	case slices.ContainsFunc(s.rules, func(r rule) bool { return r.blinds() }):
-		add(true, "rules", "-a never,task keeps system calls from being recorded", "auditctl -d never,task, and take the line out of /etc/audit/rules.d")
-	case own:
-		add(false, "rules", "orlop loads its own", "")
-	case !s.recorded():
-		fix := auditctl
-		if st.Enabled == enabledLocked {
-			fix = "add to /etc/audit/rules.d what auditctl -a always,exit -F arch=b64 -S execve,execveat,connect -k orlop says, and boot"
-		}
-		add(true, "rules", "none that is loaded records execve", fix)
-	default:
-		add(false, "rules", "those that are loaded record execve", "")
-	}
+	s.ruleChecks(own, add)
 	if own && !writable(s.state) {
 		add(true, "notes", s.state+" cannot be written, where what is changed has to be written down first", "RuntimeDirectory="+filepath.Base(s.state)+" and RuntimeDirectoryPreserve=yes in the unit, or run as root")
 	}
@@ -176,6 +154,50 @@ func (s *sight) checks() []source.Check {
 		add(false, "rate limit", fmt.Sprintf("%d records a second; what is more is lost", st.RateLimit), "auditctl -r 0")
 	}
 	return out
+}
+
+// ruleChecks say what the loaded rules record. Ours come before them.
+func (s *sight) ruleChecks(own bool, add func(needed bool, name, state, fix string)) {
+	var rules []rule
+	if own {
+		for _, b := range ourRules(runtime.GOARCH, s.loginUID) {
+			r, err := parseRule(b)
+			if err != nil {
+				panic("audit: bug: " + err.Error())
+			}
+			rules = append(rules, r)
+		}
+	}
+	rules = append(rules, s.rules...)
+	c := cover(rules, runtime.GOARCH, s.loginUID)
+	load := func(rules []string) string {
+		if s.status.Enabled == enabledLocked {
+			return "add to /etc/audit/rules.d/orlop.rules " + strings.Join(rules, "; ") + ", and boot"
+		}
+		return "auditctl " + strings.Join(rules, "; auditctl ")
+	}
+	never := "take the rules that say never out, of /etc/audit/rules.d too"
+	switch {
+	case !c.exec && own:
+		add(true, "rules", "those that are loaded keep programs that start from being recorded: "+strings.Join(c.limits, "; "), never)
+	case own && len(c.limits) > 0:
+		add(false, "rules", "orlop loads its own, but of those that are loaded already some keep calls from being recorded: "+strings.Join(c.limits, "; "), never)
+	case own:
+		add(false, "rules", "orlop loads its own", "")
+	case !c.exec:
+		fix := load(c.add)
+		if slices.ContainsFunc(s.rules, func(r rule) bool { return r.list == filterTask && r.action == actNever }) {
+			fix = "auditctl -d never,task, and take the line out of /etc/audit/rules.d; then " + fix
+		}
+		add(true, "rules", "none that is loaded records the programs that start; "+strings.Join(c.limits, "; "), fix)
+	case len(c.limits) > 0:
+		add(false, "rules", "those that are loaded do not record all: "+strings.Join(c.limits, "; "), load(c.add))
+	default:
+		add(false, "rules", "those that are loaded record execve, execveat and connect", "")
+	}
+	if len(c.lacks) > 0 {
+		add(c.mute, "excluded", strings.Join(c.lacks, "; "), "take the rules of the list exclude out, of /etc/audit/rules.d too")
+	}
 }
 
 // writable reports whether a folder can be written to, or made.

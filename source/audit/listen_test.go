@@ -290,7 +290,13 @@ func TestListenAfterAKill(t *testing.T) {
 	// Beside it, there is only the multicast group.
 	uid := newUID()
 	o := audit.Options{Options: source.Options{Schema: event.NewSchema()}, LoginUID: &uid, State: state, NoSeed: true}
-	l, err := audit.Listen(o)
+	// Its rules tell of one login uid, and nothing of another.
+	if l, err := audit.Listen(o); err == nil || !strings.Contains(err.Error(), "none that is loaded records the programs that start") {
+		t.Errorf("of another login uid: %v, %v", l, err)
+	}
+	all := o
+	all.LoginUID = nil
+	l, err := audit.Listen(all)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,15 +85,17 @@ func TestRulesNameEveryCall(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if !r.ours() || r.blinds() {
+					if !r.ours() {
 						t.Errorf("%s: rule with key %q", goarch, r.key)
 					}
-					if r.shows(arch, nr) {
+					q := question{arch: arch, nr: nr, a0: -1}
+					if s := scopeOf([]rule{r}, q); s.String() == "only those with auid=1001" {
 						shown++
-						last := r.fields[len(r.fields)-2]
-						if last.field != fieldLoginUID || last.value != uid {
-							t.Errorf("%s %s: not limited to the login uid: %+v", goarch, name, r.fields)
-						}
+					} else if s.programs() {
+						t.Errorf("%s %s: recorded are %s", goarch, name, s)
+					}
+					if q.loginUID = &uid; scopeOf([]rule{r}, q).programs() && !scopeOf([]rule{r}, q).whole() {
+						t.Errorf("%s %s: recorded of the login uid are %s", goarch, name, scopeOf([]rule{r}, q))
 					}
 				}
 				if shown != 1 {
