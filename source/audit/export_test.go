@@ -53,6 +53,7 @@ func Watch(dir string, load bool) error {
 	}
 	defer c.close()
 	r := ruleFor(0, nil, ruleField{field: fieldDir, text: dir}, ruleField{field: fieldPerm, value: 15})
+	binary.NativeEndian.PutUint32(r, filterExit)
 	for i := range maskWords { // all system calls
 		binary.NativeEndian.PutUint32(r[4*(3+i):], 1<<32-1)
 	}

@@ -282,6 +282,7 @@ func TestListenAfterAKill(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { cmd.Process.Kill() })
 	said := make([]byte, 1000)
 	n, _ := out.Read(said)
 	if !strings.Contains(string(said[:n]), "unicast") {
@@ -343,6 +344,7 @@ func TestPutBackBesideAnotherDaemon(t *testing.T) {
 		if err := errors.Join(err, err2, cmd.Start()); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { cmd.Process.Kill() })
 		said := make([]byte, 1000)
 		if n, _ := out.Read(said); !strings.Contains(string(said[:n]), want) {
 			t.Errorf("%s says %s", helper, said[:n])
