@@ -61,6 +61,33 @@ func Follow(path string, from *Place, o *Options) (*Follower, error) {
 	return f, f.toEnd()
 }
 
+// Waits says that the file is not there yet, as a check of a source. Fix is what else can be
+// done than to wait.
+func (f *Follower) Waits(fix string) []Check {
+	if f.f != nil {
+		return nil
+	}
+	state := f.path + " is not there: it is waited for, and then read from its beginning"
+	if dir := filepath.Dir(f.path); !isDir(dir) {
+		state = f.path + " is not there, nor is " + dir + ": it is waited for, and then read from its beginning"
+	}
+	return []Check{{Name: "log", State: state, Fix: fix}}
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+// FollowError is why a file cannot be followed, if that is for want of a right a
+// *MissingError.
+func FollowError(source string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return &MissingError{Source: source, What: err.Error(), Fix: "run as root or as its owner, or add CAP_DAC_READ_SEARCH"}
+	}
+	return fmt.Errorf("%s: %w", source, err)
+}
+
 // Place is where the line at off begins: the next one, or one that was handed on and is
 // of this file or the one before.
 func (f *Follower) Place(off int64) Place {

@@ -35,3 +35,15 @@ func FirstMissing(source string, checks []Check) error {
 	}
 	return nil
 }
+
+// Limits are those of the checks that a source runs without, though not with all that it
+// could tell.
+func Limits(checks []Check) []Check {
+	var out []Check
+	for _, c := range checks {
+		if !c.Needed && c.Fix != "" {
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -101,10 +101,15 @@ func loadConfig(name, state string, files bool) (*agent.Config, error) {
 	if err == nil {
 		return c, nil
 	}
-	code := exitUsage
+	return nil, configured(err)
+}
+
+// configured is a mistake in a configuration or what it names, or that one of their files
+// cannot be read or written.
+func configured(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		code = exitIO
+		return &failure{exitIO, err}
 	}
-	return nil, &failure{code, err}
+	return &failure{exitUsage, err}
 }

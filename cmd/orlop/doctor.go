@@ -40,9 +40,9 @@ It exits with 0 if orlop run works here, else with 1.`
 				case c.Fix != "":
 					mark = "limited"
 				}
-				fmt.Fprintf(w, "  %-14s%-8s %s\n", c.Name, mark, printable(c.State))
+				fmt.Fprintf(w, "  %-20s%-8s %s\n", c.Name, mark, printable(c.State))
 				if c.Fix != "" {
-					fmt.Fprintf(w, "  %-14s%-8s fix: %s\n", "", "", c.Fix)
+					fmt.Fprintf(w, "  %-20s%-8s fix: %s\n", "", "", c.Fix)
 				}
 			}
 		}

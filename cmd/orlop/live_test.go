@@ -359,9 +359,9 @@ func TestRunWithoutRights(t *testing.T) {
 			t.Errorf("%q says %q, want %q", args, out, want)
 		}
 	}
-	f(2, "no CAP_BPF, no CAP_PERFMON (run as root", "run")
-	f(2, "no CAP_BPF, no CAP_PERFMON (run as root", "record")
-	f(1, "capabilities  MISSING", "doctor")
+	f(exitHost, "no CAP_BPF, no CAP_PERFMON (run as root", "run")
+	f(exitHost, "no CAP_BPF, no CAP_PERFMON (run as root", "record")
+	f(1, "capabilities        MISSING", "doctor")
 }
 
 // withContainerd returns what runs steps under the eyes of d beside a real containerd,

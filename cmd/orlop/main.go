@@ -24,13 +24,15 @@ const (
 	exitFindings = 1
 	exitUsage    = 2
 	exitIO       = 3
+	exitHost     = 4
 )
 
 const exitCodes = `Exit codes:
   0  done
   1  findings: alerts with scan --exit-code, mistakes with rules check
   2  wrong usage, query, rule or configuration
-  3  reading the input or writing the output failed, or was interrupted`
+  3  reading the input or writing the output failed, or was interrupted
+  4  this host cannot be watched: a right, or something of its kernel, is missing`
 
 // failure is an error with the exit code that it ends in.
 type failure struct {

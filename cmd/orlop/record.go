@@ -67,7 +67,7 @@ them: it puts them in order.`
 			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(),
 		})
 		if err != nil {
-			return &failure{exitUsage, err}
+			return unopened(err)
 		}
 		defer src.Close()
 		out := &recording{name: name, limit: int64(max), keep: keep, now: time.Now}
@@ -75,6 +75,7 @@ them: it puts them in order.`
 			return &failure{exitIO, err}
 		}
 		log.Info("watching", "source", src.String())
+		warnOfLimits(log, src)
 		err = src.Run(cmd.Context(), out.add)
 		closed := out.close()
 		in := src.Intake()

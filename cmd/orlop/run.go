@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -199,12 +198,7 @@ func newLog(w io.Writer, c agent.LogConfig) (*slog.Logger, error) {
 func loadTuning(name string, s *event.Schema) (*agent.Tuning, error) {
 	t, err := agent.LoadTuning(name, s)
 	if err != nil {
-		code := exitUsage
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			code = exitIO
-		}
-		return nil, &failure{code, err}
+		return nil, configured(err)
 	}
 	return t, nil
 }
@@ -257,7 +251,7 @@ func (d *service) run(cmd *cobra.Command) error {
 		}
 	}
 	if live.Outbox, err = agent.OpenOutbox(c, keeper, log); err != nil {
-		return &failure{exitUsage, err}
+		return configured(err)
 	}
 	deliver := d.deliver()
 	defer deliver()
@@ -392,13 +386,29 @@ func (d *service) open(schema *event.Schema) error {
 			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About),
 		})
 		if err != nil {
-			return &failure{exitUsage, err}
+			return unopened(err)
 		}
 		s.Source, s.Lateness = src, cmp.Or(c.Lateness, lateness)
 		d.live.Streams = append(d.live.Streams, s)
 		d.log.Info("watching", "source", src.String(), "rules", running(d.live.Engine))
+		warnOfLimits(d.log, src)
 	}
 	return nil
+}
+
+// unopened is why a source does not open.
+func unopened(err error) error {
+	if missing := (*source.MissingError)(nil); errors.As(err, &missing) {
+		return &failure{exitHost, err}
+	}
+	return &failure{exitIO, err}
+}
+
+// warnOfLimits logs what a source does not see, and what to do.
+func warnOfLimits(log *slog.Logger, src agent.LiveSource) {
+	for _, c := range agent.Limits(src) {
+		log.Warn("not all is seen", "what", c.Name+": "+c.State, "fix", c.Fix)
+	}
 }
 
 // serve listens where the configuration says, and on the socket of the state

@@ -85,7 +85,7 @@ func PutBack(log *slog.Logger) {
 // works; what it is attached to then says why the better ones do not. Lateness is what
 // its kind needs. The error says why none works.
 func OpenLive(name string, o LiveOptions) (src LiveSource, lateness time.Duration, err error) {
-	var why []string
+	var why []error
 	for _, k := range liveKinds {
 		if name != k.name && (name != "auto" || !k.auto) {
 			continue
@@ -93,16 +93,41 @@ func OpenLive(name string, o LiveOptions) (src LiveSource, lateness time.Duratio
 		s, err := k.open(o)
 		if err == nil {
 			if len(why) > 0 {
-				s = second{s, strings.Join(why, "; ")}
+				s = second{s, reasons(why).Error()}
 			}
 			return s, k.lateness, nil
 		}
-		why = append(why, err.Error())
+		why = append(why, err)
 	}
 	if len(why) == 0 {
 		return nil, 0, fmt.Errorf("source %q: expected %s", name, strings.Join(LiveKinds(), ", "))
 	}
-	return nil, 0, fmt.Errorf("this host cannot be watched: %s", strings.Join(why, "; "))
+	return nil, 0, fmt.Errorf("this host cannot be watched: %w", reasons(why))
+}
+
+// reasons are why sources do not open, on one line.
+type reasons []error
+
+func (r reasons) Error() string {
+	var texts []string
+	for _, err := range r {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (r reasons) Unwrap() []error { return r }
+
+// Limits says what a source does not see here, though it could on another host, or with
+// other rights.
+func Limits(src LiveSource) []source.Check {
+	if s, ok := src.(second); ok {
+		src = s.LiveSource
+	}
+	if s, ok := src.(interface{ Limits() []source.Check }); ok {
+		return s.Limits()
+	}
+	return nil
 }
 
 // A second source is not the best one.

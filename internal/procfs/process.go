@@ -212,28 +212,3 @@ func Cgroup(pid uint32) string {
 	}
 	return string(found)
 }
-
-// InitPIDs reports whether the pids that we see are the host's.
-func InitPIDs() bool { return namespace("/proc/self/ns/pid") == 0xeffffffc } // PROC_PID_INIT_INO
-
-// InitUsers reports whether we are in the host's user namespace.
-func InitUsers() bool { return namespace("/proc/self/ns/user") == 0xeffffffd } // PROC_USER_INIT_INO
-
-// InitNet reports whether we are in the host's network namespace, as far as can be
-// told: that is the one of its first process, which we may not be allowed to look at.
-func InitNet() bool {
-	first := namespace("/proc/1/ns/net")
-	return first == 0 || first == namespace("/proc/self/ns/net")
-}
-
-// Capabilities reads our own effective ones, as a mask.
-func Capabilities() (mask uint64, ok bool) {
-	b, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, false
-	}
-	_, rest, _ := strings.Cut(string(b), "CapEff:")
-	rest, _, _ = strings.Cut(rest, "\n")
-	mask, err = strconv.ParseUint(strings.TrimSpace(rest), 16, 64)
-	return mask, err == nil
-}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ import (
 	"github.com/orlop/orlop/source"
 )
 
-const capAuditControl, capAuditRead = 30, 37
+const capNetAdmin, capAuditControl, capAuditRead = 12, 30, 37
 
 // A sight is what the host shows of its audit system. Looking changes nothing.
 type sight struct {
@@ -43,21 +44,21 @@ func look() sight {
 	if s.ctl, s.err = dial(); s.err != nil {
 		return s
 	}
-	if s.err = s.ask(); s.err == nil {
-		s.rules, s.err = s.ctl.rules()
-	}
-	if s.err != nil {
+	if s.err = s.ask(); s.err != nil {
 		s.ctl.close()
 		s.ctl = nil
 	}
 	return s
 }
 
-// ask looks at the kernel's status. A daemon that was killed stays in it until the
+// ask looks at the kernel's status and rules. A daemon that was killed stays in it until the
 // kernel finds out, which is when it has something to tell: that is none.
 func (s *sight) ask() (err error) {
 	if s.status, err = s.ctl.status(); err == nil && s.pids && s.status.PID != 0 && gone(s.status.PID) {
 		s.status.PID = 0
+	}
+	if err == nil {
+		s.rules, err = s.ctl.rules()
 	}
 	return err
 }
@@ -116,12 +117,31 @@ func (s *sight) checks() []source.Check {
 		add(true, "namespaces", "a pid namespace of its own: the kernel's pids are not those of /proc here", "run it with hostPID: true, or --pid=host")
 	case !s.net && !own:
 		add(true, "namespaces", "a network namespace of its own, where the multicast group is silent", "run it with hostNetwork: true, or --net=host")
+	case !s.net:
+		add(true, "namespaces", "a network namespace of its own, in which orlop can be the audit daemon", "")
 	default:
 		add(true, "namespaces", "the host's", "")
+	}
+	if traced, hidden, _ := procfs.Unseen(); traced {
+		what := "not known are programs and working directories of other users' or more capable processes that are there already, and so parents and session leaders of what they start"
+		if hidden {
+			what = "not known are other users' processes that are there already, since /proc hides them (hidepid), and when what they start began"
+		}
+		add(false, "CAP_SYS_PTRACE", "missing; "+what, "AmbientCapabilities=CAP_SYS_PTRACE in the unit, or --cap-add=SYS_PTRACE")
+	}
+	if !s.has(capNetAdmin) {
+		b, _ := os.ReadFile("/proc/sys/net/core/rmem_max")
+		if room, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && room < receiveBuffer {
+			add(false, "buffer", fmt.Sprintf("the kernel keeps what %d bytes hold until it is read, some %d execs; what is more at once is lost", room, max(room*bufferedExecs/receiveBuffer, 1)),
+				fmt.Sprintf("add CAP_NET_ADMIN, or sysctl net.core.rmem_max=%d", receiveBuffer))
+		}
 	}
 	if s.ctl == nil {
 		if s.err != nil && s.has(capAuditControl) && s.users && s.pids {
 			add(true, "status", "the kernel does not answer: "+s.err.Error(), "look for a container's seccomp profile")
+		}
+		if !s.has(capAuditControl) && s.has(capAuditRead) {
+			add(false, "rules", "what the loaded rules record cannot be asked without CAP_AUDIT_CONTROL", "add CAP_AUDIT_CONTROL, or have a look with auditctl -l")
 		}
 		return out
 	}
@@ -217,7 +237,18 @@ func Checks() []source.Check {
 	if s.ctl != nil {
 		defer s.ctl.close()
 	}
-	return s.checks()
+	out := s.checks()
+	if s.ctl == nil && source.FirstMissing("audit", out) == nil {
+		// Only who listens finds out whether there is anything to hear.
+		if l, err := Listen(Options{Options: source.Options{Schema: event.NewSchema()}, Multicast: true}); err == nil {
+			l.Close()
+		} else if missing := (*source.MissingError)(nil); errors.As(err, &missing) {
+			out = append(out, source.Check{Name: "multicast", State: missing.What, Fix: missing.Fix, Needed: true})
+		} else {
+			out = append(out, source.Check{Name: "multicast", State: err.Error(), Fix: "add CAP_AUDIT_CONTROL", Needed: true})
+		}
+	}
+	return out
 }
 
 // hostLook tells a Reassembler of this host.

@@ -24,8 +24,9 @@ import (
 // never makes the kernel wait for what is done with them.
 type Listener struct {
 	*core
-	about string
-	queue *queue
+	about  string
+	limits []source.Check
+	queue  *queue
 
 	file *os.File // the socket of the events
 	raw  syscall.RawConn
@@ -45,7 +46,7 @@ type Listener struct {
 }
 
 // receiveBuffer is what the kernel may keep for us, some 600 execs.
-const receiveBuffer = 8 << 20
+const receiveBuffer, bufferedExecs = 8 << 20, 600
 
 // Listen begins to listen. Where no audit daemon runs it becomes the kernel's, with
 // rules of its own; beside one it joins the multicast group, and changes nothing. If
@@ -84,7 +85,9 @@ func (l *Listener) open(s sight) error {
 			return fmt.Errorf("audit: %w", err)
 		}
 	}
-	if err := source.FirstMissing("audit", s.checks()); err != nil {
+	checks := s.checks()
+	l.limits = source.Limits(checks)
+	if err := source.FirstMissing("audit", checks); err != nil {
 		return err
 	}
 	if s.mayOwn() {
@@ -95,7 +98,9 @@ func (l *Listener) open(s sight) error {
 		if err := s.ask(); err != nil { // A daemon has come in between.
 			return fmt.Errorf("audit: %w", err)
 		}
-		if err := source.FirstMissing("audit", s.checks()); err != nil {
+		checks = s.checks()
+		l.limits = source.Limits(checks)
+		if err := source.FirstMissing("audit", checks); err != nil {
 			return err
 		}
 	}
@@ -293,6 +298,9 @@ func (l *Listener) hear(b []byte, q *queue) {
 
 // String says what the source listens to.
 func (l *Listener) String() string { return "audit: " + l.about }
+
+// Limits says what the source does not hear here, though it could elsewhere.
+func (l *Listener) Limits() []source.Check { return l.limits }
 
 // Run implements [source.Source]: until ctx ends, and then what has happened until
 // then. It may be called once.

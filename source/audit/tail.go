@@ -20,8 +20,9 @@ import (
 // A Tail is a source of the events of a log that auditd writes, through its rotations.
 type Tail struct {
 	*core
-	path string
-	f    *source.Follower
+	path   string
+	f      *source.Follower
+	limits []source.Check
 	// behind is whether there may be lines that have not been read.
 	behind atomic.Bool
 
@@ -81,8 +82,9 @@ func OpenTail(path string, position []byte, o Options) (*Tail, error) {
 		from, t.goesOn = &t.past.Place, true
 	}
 	if t.f, err = source.Follow(path, from, &t.o.Options); err != nil {
-		return nil, fmt.Errorf("audit: %w", err)
+		return nil, source.FollowError("audit", err)
 	}
+	t.limits = t.f.Waits("start auditd, or name the file that log_file says in /etc/audit/auditd.conf: --source audit-log=FILE, or path: in a configuration")
 	t.reading = t.f.Next()
 	t.behind.Store(true)
 	return t, nil
@@ -90,6 +92,9 @@ func OpenTail(path string, position []byte, o Options) (*Tail, error) {
 
 // String says what the source reads.
 func (t *Tail) String() string { return "audit: the log " + t.path }
+
+// Limits says that the log is not there yet.
+func (t *Tail) Limits() []source.Check { return t.limits }
 
 // Run implements [source.Source]: until ctx ends, and then what has been written until
 // then. It may be called once.

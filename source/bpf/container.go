@@ -24,6 +24,7 @@ import (
 type containers struct {
 	known, older map[containerKey]note // two generations
 	looks        looks
+	pids         bool // those of /proc are the kernel's
 	missed       atomic.Int64
 	host         uint32 // mount namespace
 	searches     int    // since the second began
@@ -50,8 +51,9 @@ const (
 	maxSearches = 20
 )
 
-func (c *containers) init() {
+func (c *containers) init(pids bool) {
 	c.looks.init()
+	c.pids = pids
 	c.known = map[containerKey]note{}
 	c.host = inode("/proc/1/ns/mnt")
 }
@@ -86,7 +88,12 @@ func (c *containers) note(r *record) (n note) {
 		}
 		c.searches++
 		pid, ppid, mnt := r.pid, r.ppid, r.nsMnt
-		if n, ok = within(&c.looks, func() (note, bool) { return recordOf(roots(ppid, pid, mnt, id), id, mnt, search), true }); !ok {
+		if n, ok = within(&c.looks, func() (note, bool) {
+			if !c.pids {
+				return recordOf([]root{{ours: true, names: true}}, id, mnt, false), true
+			}
+			return recordOf(roots(ppid, pid, mnt, id), id, mnt, search), true
+		}); !ok {
 			c.missed.Add(1) // The next program may have more luck.
 			return n
 		}

@@ -23,6 +23,7 @@ import (
 type content struct {
 	known, older map[fileID]string // two generations
 	looks        looks
+	pids         bool // those of /proc are the kernel's
 	missed       atomic.Int64
 }
 
@@ -32,8 +33,9 @@ const (
 	maxSearch  = 96 << 20 // of a file without build information
 )
 
-func (c *content) init() {
+func (c *content) init(pids bool) {
 	c.looks.init()
+	c.pids = pids
 	c.known = map[fileID]string{}
 }
 
@@ -50,12 +52,20 @@ func (c *content) tool(r *record) string {
 		return tool
 	}
 	id, pid, ppid := r.file, r.pid, r.ppid
-	exe := ""
+	var paths []string
+	proc := func(pid uint32, name string) {
+		if c.pids {
+			paths = append(paths, "/proc/"+strconv.FormatUint(uint64(pid), 10)+name)
+		}
+	}
+	proc(pid, "/exe")
 	if r.flags&(exeCut|exeDetached) == 0 {
-		exe = string(appendPath(nil, r.parts[partExe]))
+		exe := string(appendPath(nil, r.parts[partExe]))
+		proc(ppid, "/root"+exe)
+		paths = append(paths, exe)
 	}
 	tool, ok := within(&c.looks, func() (string, bool) {
-		tool, err := look(id, pid, ppid, exe)
+		tool, err := look(id, paths)
 		return tool, err == nil
 	})
 	if !ok {
@@ -75,14 +85,9 @@ func (c *content) keep(id fileID, tool string) {
 
 var errOther = errors.New("bpf: the file is another by now")
 
-// look opens the program: that of the process, or if it has ended, the file of
-// that path in its mounts, which its parent likely shares.
-func look(id fileID, pid, ppid uint32, exe string) (string, error) {
-	proc := func(pid uint32) string { return "/proc/" + strconv.FormatUint(uint64(pid), 10) }
-	paths := []string{proc(pid) + "/exe"}
-	if exe != "" {
-		paths = append(paths, proc(ppid)+"/root"+exe, exe)
-	}
+// look opens the program under the first of the paths that has it: that of the process,
+// or if it has ended, the file of that path in its mounts, which its parent likely shares.
+func look(id fileID, paths []string) (string, error) {
 	err := errOther
 	for _, path := range paths {
 		f, e := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)

@@ -25,6 +25,7 @@ type writer struct {
 	caps map[uint64][]byte
 	tool func(*record) string
 	note func(*record) note
+	pids bool // those of /proc are the kernel's
 
 	seq  uint64
 	doc  []byte
@@ -56,7 +57,7 @@ func (w *writer) process(r *record) []byte {
 	switch r.kind {
 	case kindExec:
 		w.program(r)
-		if tool = w.tool(r); tool != "" {
+		if tool = w.tool(r); tool != "" && w.pids {
 			w.environ(r.pid)
 		}
 	case kindExit:

@@ -43,6 +43,16 @@ func Checks() []source.Check {
 	default:
 		add(true, "capabilities", "CAP_BPF, CAP_PERFMON", "")
 	}
+	switch {
+	case !procfs.InitUsers():
+		add(true, "namespaces", "a user namespace of its own, whose capabilities do not count for BPF programs", "run it outside: without userns-remap, hostUsers: false or --user")
+		return out
+	case !procfs.HostPIDs():
+		add(false, "namespaces", "a pid namespace of its own, and its /proc: not known are the processes that are there already and their sessions, environments of runtime clients, renamed ones whose file is not to be found in our own mounts, pods of containers",
+			"run it with hostPID: true, or --pid=host")
+	default:
+		add(true, "namespaces", "the host's pids", "")
+	}
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		add(true, "BTF", "/sys/kernel/btf/vmlinux is missing", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, or mount /sys; or use --source audit")
 	} else {
@@ -64,19 +74,41 @@ func Checks() []source.Check {
 		add(true, "ring buffer", "yes", "")
 	}
 	var fs unix.Statfs_t
+	const connect = "/sys/kernel/tracing/events/syscalls/sys_enter_connect/id"
+	mounted := unix.Statfs("/sys/kernel/tracing", &fs) == nil && fs.Type == unix.TRACEFS_MAGIC
+	_, err := os.ReadFile(connect)
 	switch {
-	case unix.Statfs("/sys/kernel/tracing", &fs) == nil && fs.Type == unix.TRACEFS_MAGIC:
+	case mounted && errors.Is(err, os.ErrPermission):
+		add(false, "tracefs", connect+" may not be read, so connects are not seen", "add CAP_DAC_READ_SEARCH, or run as root")
+	case mounted && err != nil:
+		add(false, "tracefs", connect+" is not there, so connects are not seen", "boot a kernel with CONFIG_FTRACE_SYSCALLS=y")
+	case mounted:
 		add(false, "tracefs", "/sys/kernel/tracing", "")
 	case caps>>capSysAdmin&1 == 1:
 		add(false, "tracefs", "not mounted; mounted for a moment, by and for orlop alone", "")
 	default:
 		add(false, "tracefs", "not mounted, so connects are not seen", "mount -t tracefs tracefs /sys/kernel/tracing")
 	}
-	return out
+	return append(out, sight()...)
 }
 
-// ready is the first of the checks that fails.
-func ready() error { return source.FirstMissing("bpf", Checks()) }
+// sight says what we do not see in /proc and files. Whatever the kernel tells is whole
+// without.
+func sight() (out []source.Check) {
+	traced, hidden, files := procfs.Unseen()
+	if traced {
+		what := "programs and working directories of what is there already, such as ancestors and session leaders of later events, and environments of runtime clients"
+		if hidden {
+			what = "what is there already, and environments of runtime clients, since /proc hides them (hidepid)"
+		}
+		out = append(out, source.Check{Name: "CAP_SYS_PTRACE", State: "missing; not known of other users' or more capable processes: " + what, Fix: "AmbientCapabilities=CAP_SYS_PTRACE in the unit, or --cap-add=SYS_PTRACE"})
+	}
+	if files {
+		out = append(out, source.Check{Name: "CAP_DAC_READ_SEARCH", State: "missing; where only others may read: renamed runtime clients by their content, environments of runtime clients, and pods and images of containers from what the runtime has on record",
+			Fix: "AmbientCapabilities=CAP_DAC_READ_SEARCH in the unit, or --cap-add=DAC_READ_SEARCH"})
+	}
+	return out
+}
 
 // explain says what a refusal of the kernel means.
 func explain(err error) error {

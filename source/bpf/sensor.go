@@ -31,13 +31,15 @@ var object []byte
 
 // A Sensor is a source of this host's events. The kernel collects from Open on.
 type Sensor struct {
-	o     Options
-	about string
-	coll  *ebpf.Collection
-	links []link.Link
-	since uint64 // boot time before anything was attached
-	loose sync.Once
-	ring  *ringbuf.Reader
+	o      Options
+	about  string
+	limits []source.Check
+	pids   bool // those of /proc are the kernel's
+	coll   *ebpf.Collection
+	links  []link.Link
+	since  uint64 // boot time before anything was attached
+	loose  sync.Once
+	ring   *ringbuf.Reader
 
 	received [nKinds]atomic.Int64
 	seeded   atomic.Int64
@@ -58,13 +60,14 @@ func Open(o Options) (*Sensor, error) {
 	if o.Ring == 0 {
 		o.Ring = DefaultRing
 	}
-	if err := ready(); err != nil {
+	checks := Checks()
+	if err := source.FirstMissing("bpf", checks); err != nil {
 		return nil, err
 	}
 	_ = rlimit.RemoveMemlock() // Kernels before 5.11 count maps; if it is too low, loading says so.
-	s := &Sensor{o: o}
-	s.content.init()
-	s.boxes.init()
+	s := &Sensor{o: o, limits: source.Limits(checks), pids: procfs.HostPIDs()}
+	s.content.init(s.pids)
+	s.boxes.init(s.pids)
 	var how string
 	err := s.load("btf_")
 	if err == nil {
@@ -196,6 +199,9 @@ const glance = 250 * time.Millisecond
 // String says what the sensor is attached to.
 func (s *Sensor) String() string { return "bpf: " + s.about }
 
+// Limits says what the sensor does not see here, though it could elsewhere.
+func (s *Sensor) Limits() []source.Check { return s.limits }
+
 // Run implements [source.Source]: until ctx ends, and then what has happened until
 // then. It may be called once.
 func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
@@ -203,9 +209,9 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 	if err != nil {
 		return err
 	}
-	w.tool, w.note = s.content.tool, s.boxes.note
+	w.tool, w.note, w.pids = s.content.tool, s.boxes.note, s.pids
 	out := &output{o: &s.o.Options, dec: event.NewDecoder(s.o.Schema), emit: emit}
-	if !s.o.NoSeed {
+	if !s.o.NoSeed && s.pids {
 		all, err := procfs.Processes()
 		if err != nil {
 			return fmt.Errorf("bpf: %w", err)

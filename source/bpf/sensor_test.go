@@ -21,7 +21,7 @@ func TestRawTracepoints(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not root")
 	}
-	if err := ready(); err != nil {
+	if err := source.FirstMissing("bpf", Checks()); err != nil {
 		t.Skip(err)
 	}
 	uid := uint32(2_900_000_000 + os.Getpid())
@@ -160,7 +160,7 @@ func TestARecordIsOfWhoHasTheNamespace(t *testing.T) {
 // Searches are bounded: anybody may make as many mount namespaces as they like.
 func TestSearchesAreBounded(t *testing.T) {
 	var c containers
-	c.init()
+	c.init(true)
 	for i := range uint32(3 * maxSearches) {
 		c.note(&record{time: 5e9, pid: 1 << 30, nsMnt: 1 + i})
 	}
@@ -178,7 +178,7 @@ func TestSearchesAreBounded(t *testing.T) {
 // That nobody could look is not that nothing is on record: the next program asks again.
 func TestALookThatIsHeldUpIsRepeated(t *testing.T) {
 	var c containers
-	c.init()
+	c.init(true)
 	r := &record{ppid: uint32(os.Getpid()), nsMnt: 1}
 	r.parts[partCgroup] = []byte("0f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b5f3c9a0b\x00pod1\x00kubepods\x00")
 	for range maxLooks {

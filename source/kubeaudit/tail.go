@@ -15,9 +15,10 @@ import (
 // A Tail is a source of the events of a log that a kube-apiserver of this host writes
 // (its flag --audit-log-path), through its rotations.
 type Tail struct {
-	r    *Reader
-	path string
-	f    *source.Follower
+	r      *Reader
+	path   string
+	f      *source.Follower
+	limits []source.Check
 	// behind is whether there may be lines that have not been read.
 	behind atomic.Bool
 
@@ -54,8 +55,9 @@ func OpenTail(path string, at []byte, o source.Options) (*Tail, error) {
 	}
 	var err error
 	if t.f, err = source.Follow(path, from, &t.r.o); err != nil {
-		return nil, fmt.Errorf("kubeaudit: %w", err)
+		return nil, source.FollowError("kubeaudit", err)
 	}
+	t.limits = t.f.Waits("give kube-apiserver --audit-log-path and --audit-policy-file, or name the file that it writes")
 	t.at = t.f.Next()
 	if from == nil || t.at != from.Off {
 		t.skip = 0 // It is another line.
@@ -67,6 +69,9 @@ func OpenTail(path string, at []byte, o source.Options) (*Tail, error) {
 
 // String says what the source reads.
 func (t *Tail) String() string { return "kubeaudit: the log " + t.path }
+
+// Limits says that the log is not there yet.
+func (t *Tail) Limits() []source.Check { return t.limits }
 
 // Run implements [source.Source]: until ctx ends, and then what has been written until
 // then. It may be called once.

@@ -30,12 +30,13 @@ const maxQueue = 1 << 17
 
 // A Sensor is a source of this host's events. It reads from Open on.
 type Sensor struct {
-	o    Options
-	host *procfs.Host
-	dec  *event.Decoder
-	e    event.Event
-	doc  []byte
-	seq  uint64
+	o      Options
+	limits []source.Check
+	host   *procfs.Host
+	dec    *event.Decoder
+	e      event.Event
+	doc    []byte
+	seq    uint64
 
 	since  int64 // a time before the first event, in nanoseconds since 1970
 	file   *os.File
@@ -66,7 +67,8 @@ type origin struct {
 // Open begins to listen. If the host does not let it, the error is a
 // *source.MissingError that says what is missing.
 func Open(o Options) (*Sensor, error) {
-	if err := source.FirstMissing("proc", Checks()); err != nil {
+	checks := Checks()
+	if err := source.FirstMissing("proc", checks); err != nil {
 		return nil, err
 	}
 	h, err := procfs.NewHost()
@@ -77,7 +79,7 @@ func Open(o Options) (*Sensor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proc: socket: %w", err)
 	}
-	s := &Sensor{o: o, since: time.Now().UnixNano(), host: h, dec: event.NewDecoder(o.Schema), acked: make(chan error, 1), ready: make(chan struct{}, 1), known: map[uint32]origin{}}
+	s := &Sensor{o: o, limits: source.Limits(checks), since: time.Now().UnixNano(), host: h, dec: event.NewDecoder(o.Schema), acked: make(chan error, 1), ready: make(chan struct{}, 1), known: map[uint32]origin{}}
 	s.file = os.NewFile(uintptr(fd), "proc connector")
 	netlink.SetBuffer(fd, receiveBuffer)
 	s.raw, err = s.file.SyscallConn()
@@ -140,6 +142,13 @@ func Checks() []source.Check {
 	}
 	unix.Close(fd)
 	add("connector", "yes", "")
+	if traced, hidden, _ := procfs.Unseen(); traced {
+		what := "the programs and working directories"
+		if hidden {
+			what = "anything but the pids, since /proc hides them (hidepid)"
+		}
+		out = append(out, source.Check{Name: "CAP_SYS_PTRACE", State: "missing; not known of other users' or more capable processes: " + what, Fix: "AmbientCapabilities=CAP_SYS_PTRACE in the unit, or --cap-add=SYS_PTRACE"})
+	}
 	return out
 }
 
@@ -202,6 +211,9 @@ func (s *Sensor) hear(b []byte, seen counters) {
 func (s *Sensor) String() string {
 	return "proc: proc connector exec, fork, exit; programs and arguments as far as /proc still shows them; no connect"
 }
+
+// Limits says what the sensor does not see here, though it could elsewhere.
+func (s *Sensor) Limits() []source.Check { return s.limits }
 
 // Run implements [source.Source]: until ctx ends, and then what has been read until
 // then. It may be called once.
