@@ -389,9 +389,17 @@ func (d *service) open(schema *event.Schema) error {
 			return unopened(err)
 		}
 		s.Source, s.Lateness = src, cmp.Or(c.Lateness, lateness)
+		s.LoginUID, s.Opened = c.LoginUID, time.Now()
 		d.live.Streams = append(d.live.Streams, s)
 		d.log.Info("watching", "source", src.String(), "rules", running(d.live.Engine))
 		warnOfLimits(d.log, src)
+	}
+	done, open := d.live.Once()
+	for _, what := range done {
+		d.log.Info("two sources tell of the same acts", "what", what)
+	}
+	for _, what := range open {
+		d.log.Warn("two sources tell of the same acts", "what", what)
 	}
 	return nil
 }

@@ -411,3 +411,73 @@ func saved(t *testing.T, lines []string) string {
 	addTo(t, name, strings.Join(lines, "\n")+"\n")
 	return name
 }
+
+// Of two sources that tell of the same acts one is heard: each act is one alert, whoever
+// comes first, and the account of both adds up.
+func TestOneActIsOneAlert(t *testing.T) {
+	needsAudit(t)
+	dir := t.TempDir()
+	rule, ctr := filepath.Join(dir, "rule.toml"), filepath.Join(dir, "ctr")
+	addTo(t, rule, everyExec)
+	copyOf(t, "/bin/true", dir, "ctr")
+	f := func(sources string, twice bool, wants ...string) {
+		t.Helper()
+		config := filepath.Join(t.TempDir(), "orlop.yaml")
+		uid := newUID()
+		addTo(t, config, "rules: ["+rule+"]\noutput: ndjson\nsources:\n"+strings.ReplaceAll(sources, "UID", uid))
+		d := start(t, program(t), "run", "--config", config)
+		d.uid = uid
+		d.wait("the other source", func() bool {
+			select {
+			case l := <-d.log:
+				d.logs = append(d.logs, l)
+				return strings.Contains(l, "two sources tell") || strings.Count(strings.Join(d.logs, "\n"), "msg=watching") == 2 && twice
+			default:
+				return false
+			}
+		})
+		for i := range 5 {
+			d.run(ctr, strconv.Itoa(i))
+		}
+		d.run("/bin/sh", "-c", "/nowhere/there; "+ctr+" 5")
+		var got []string
+		for _, a := range alerts(t, d.end()) {
+			if args, _ := lookUp(a, "process.args").([]any); len(args) == 2 && args[0] == ctr {
+				got = append(got, fmt.Sprint(args[1]))
+			}
+		}
+		slices.Sort(got)
+		want := []string{"0", "1", "2", "3", "4", "5"}
+		if twice {
+			want = []string{"0", "0", "1", "1", "2", "2", "3", "3", "4", "4", "5", "5"}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: alerts for %q, want %q", sources, got, want)
+		}
+		log := strings.Join(d.logs, "\n")
+		for _, w := range wants {
+			if !regexp.MustCompile(w).MatchString(log) {
+				t.Errorf("%s: the log is\n%s\nwant %s", sources, log, w)
+			}
+		}
+		for _, m := range regexp.MustCompile(`msg=ended.*events="(\d+) = (\d+) evaluated \+ (\d+) filtered \+ (\d+) late \+ (\d+) rejected \+ (\d+) lost`).FindAllStringSubmatch(log, -1) {
+			sum := 0
+			for _, n := range m[2:] {
+				i, _ := strconv.Atoi(n)
+				sum += i
+			}
+			if m[1] != strconv.Itoa(sum) {
+				t.Errorf("%s: %s", sources, m[0])
+			}
+		}
+	}
+	const bpf, audit, proc = "  - kind: bpf\n    loginuid: UID\n", "  - kind: audit\n    loginuid: UID\n", "  - kind: proc\n    loginuid: UID\n"
+	f(bpf+audit, false, "level=INFO .*what audit tells, too, is judged as bpf tells it, and filtered from audit", `source=audit .*= \d+ evaluated \+ [1-9]\d* filtered`, `source=bpf .* 0 filtered`)
+	f(audit+bpf, false, "what audit tells, too, is judged as bpf tells it")
+	f(bpf+proc, false, "what proc tells, too, is judged as bpf tells it")
+	f(proc+audit, false, "what proc tells, too, is judged as audit tells it")
+	f("  - kind: bpf\n    loginuid: UID\n  - kind: bpf\n    name: again\n    loginuid: UID\n", false, "what again tells, too, is judged as bpf tells it")
+	// What the better one does not judge the other does; what it judges, only it.
+	f("  - kind: bpf\n    loginuid: UID\n    exclude: process where process.args == \"3\"\n"+audit, false, "judged as bpf tells it")
+
+}

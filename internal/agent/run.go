@@ -28,6 +28,10 @@ type Stream struct {
 	Lateness time.Duration // how much older than its newest event, or the clock, an event may be
 	Include  *Filter       // only events that match it are judged; nil is all
 	Exclude  *Filter       // events that match it are not; nil is none
+	LoginUID *uint32       // the only login uid that the source watches; nil is all
+	Opened   time.Time     // what happens from then on it tells
+
+	overlaps []overlap
 
 	// Guarded by Live.mu.
 	handed    int64 // events that the source has handed on
@@ -274,7 +278,7 @@ func (l *Live) judge(s *Stream, e *event.Event, raise func(*alert.Alert)) error 
 	if e.Get(l.f.truncated).Bool() {
 		l.ledger.note(entry{from: e.Time, to: e.Time, truncated: 1})
 	}
-	if s.Include != nil && !s.Include.match(e) || s.Exclude != nil && s.Exclude.match(e) {
+	if s.told(e) || s.Include != nil && !s.Include.match(e) || s.Exclude != nil && s.Exclude.match(e) {
 		s.filtered++
 		return l.failed
 	}

@@ -33,12 +33,6 @@ type Host struct {
 	tmp  []byte
 }
 
-// BootID reads what the kernel drew at boot, by which one boot is told from another.
-func BootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(b)), err
-}
-
 // NewHost looks at what the host is called.
 func NewHost() (*Host, error) {
 	h := &Host{mnt: namespace("/proc/self/ns/mnt")}

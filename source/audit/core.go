@@ -34,7 +34,7 @@ func newCore(o Options) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{o: o, since: time.Now().Add(-coarse).UnixNano(), host: &hostLook{h: h}, r: NewReassembler(o.Schema)}
+	c := &core{o: o, since: time.Now().Add(-coarse).UnixNano(), host: &hostLook{h: h, pids: procfs.HostPIDs()}, r: NewReassembler(o.Schema)}
 	c.r.parse.local = c.host
 	if o.LoginUID != nil {
 		c.r.only = strconv.AppendUint(nil, uint64(*o.LoginUID), 10)
@@ -67,7 +67,7 @@ func (c *core) publish(final bool) {
 
 // existing emits the processes that are there already.
 func (c *core) existing(emit func(*event.Event) error) error {
-	if c.o.NoSeed {
+	if c.o.NoSeed || !c.host.pids {
 		return nil
 	}
 	all, err := procfs.Processes()

@@ -253,7 +253,8 @@ func Checks() []source.Check {
 
 // hostLook tells a Reassembler of this host.
 type hostLook struct {
-	h *procfs.Host
+	h    *procfs.Host
+	pids bool // those of /proc are the kernel's
 }
 
 // fields: records without a node are of this host, too.
@@ -268,6 +269,9 @@ func (l *hostLook) user(id uint32) string  { return l.h.Names.User(id) }
 func (l *hostLook) group(id uint32) string { return l.h.Names.Group(id) }
 
 func (l *hostLook) look(g *glance, pid, ppid uint32, millis int64) {
+	if !l.pids {
+		return
+	}
 	h := l.h
 	identity := func(b []byte, p *procfs.Process) []byte {
 		b = h.AppendEntity(append(b, `,"entity_id":"`...), p.PID, p.Start)

@@ -26,6 +26,7 @@ type Listener struct {
 	*core
 	about  string
 	limits []source.Check
+	whole  bool // all programs that start are recorded
 	queue  *queue
 
 	file *os.File // the socket of the events
@@ -107,6 +108,7 @@ func (l *Listener) open(s sight) error {
 	if err := l.listen(groupReadlog); err != nil {
 		return err
 	}
+	l.whole = len(cover(s.rules, runtime.GOARCH, l.o.LoginUID).add) == 0
 	l.about = "multicast" + s.beside()
 	if l.ctl == nil {
 		l.about += "; what the kernel loses is not told without CAP_AUDIT_CONTROL"
@@ -298,6 +300,14 @@ func (l *Listener) hear(b []byte, q *queue) {
 
 // String says what the source listens to.
 func (l *Listener) String() string { return "audit: " + l.about }
+
+// Records reports whether all programs that start are recorded, and whether that is by
+// our own rules, by which the ends of processes are recorded, too.
+func (l *Listener) Records() (whole, own bool) {
+	l.asking.Lock()
+	defer l.asking.Unlock()
+	return l.whole, l.own
+}
 
 // Limits says what the source does not hear here, though it could elsewhere.
 func (l *Listener) Limits() []source.Check { return l.limits }

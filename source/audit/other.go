@@ -28,6 +28,7 @@ func Checks() []source.Check {
 
 func (*Listener) Run(context.Context, func(*event.Event) error) error { return errors.ErrUnsupported }
 func (*Listener) Stats() Stats                                        { return Stats{} }
+func (*Listener) Records() (whole, own bool)                          { return false, false }
 func (*Listener) Close() error                                        { return nil }
 func (*Listener) String() string                                      { return "" }
 

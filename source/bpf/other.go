@@ -26,5 +26,7 @@ func Checks() []source.Check {
 
 func (*Sensor) Run(context.Context, func(*event.Event) error) error { return errors.ErrUnsupported }
 func (*Sensor) Stats() Stats                                        { return Stats{} }
+func (*Sensor) SeesConnects() bool                                  { return false }
+func (*Sensor) SeesProcesses() bool                                 { return false }
 func (*Sensor) Close() error                                        { return nil }
 func (*Sensor) String() string                                      { return "" }

@@ -31,15 +31,16 @@ var object []byte
 
 // A Sensor is a source of this host's events. The kernel collects from Open on.
 type Sensor struct {
-	o      Options
-	about  string
-	limits []source.Check
-	pids   bool // those of /proc are the kernel's
-	coll   *ebpf.Collection
-	links  []link.Link
-	since  uint64 // boot time before anything was attached
-	loose  sync.Once
-	ring   *ringbuf.Reader
+	o        Options
+	about    string
+	limits   []source.Check
+	pids     bool // those of /proc are the kernel's
+	connects bool
+	coll     *ebpf.Collection
+	links    []link.Link
+	since    uint64 // boot time before anything was attached
+	loose    sync.Once
+	ring     *ringbuf.Reader
 
 	received [nKinds]atomic.Int64
 	seeded   atomic.Int64
@@ -159,6 +160,7 @@ func (s *Sensor) attachConnects() error {
 		return nil
 	}
 	s.about += "; tracepoint connect"
+	s.connects = true
 	if err := s.coll.Variables["sockets"].Set(uint32(1)); err != nil {
 		return fmt.Errorf("bpf: set what tells of connects: %w", err)
 	}
@@ -198,6 +200,12 @@ const glance = 250 * time.Millisecond
 
 // String says what the sensor is attached to.
 func (s *Sensor) String() string { return "bpf: " + s.about }
+
+// SeesConnects reports whether the sensor tells of every connect of a 64-bit program.
+func (s *Sensor) SeesConnects() bool { return s.connects }
+
+// SeesProcesses reports whether Run begins with the processes that are there already.
+func (s *Sensor) SeesProcesses() bool { return s.pids && !s.o.NoSeed }
 
 // Limits says what the sensor does not see here, though it could elsewhere.
 func (s *Sensor) Limits() []source.Check { return s.limits }
