@@ -408,7 +408,7 @@ func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
 	f.leave(end)
 	f.use(next)
 	if lost {
-		f.refuse(nil, "the file that was read was rotated away before the next one was looked for: files in between may be gone unread")
+		f.refuse(nil, "the file that was read was rotated away, or compressed, before the next one was looked for: files in between may be gone unread")
 	}
 	return true, nil
 }
@@ -454,7 +454,7 @@ func (f *Follower) after(was fs.FileInfo) (next rotated, lost bool) {
 		if i < 0 {
 			i = len(older)
 		}
-		lost = i > 0
+		lost = i > 0 || f.compressed()
 	}
 	for _, r := range slices.Backward(older[:i]) {
 		if r.st.Size() > 0 {
@@ -462,6 +462,20 @@ func (f *Follower) after(was fs.FileInfo) (next rotated, lost bool) {
 		}
 	}
 	return rotated{path: f.path}, lost
+}
+
+// compressed reports whether there are rotated files that we cannot go on in.
+func (f *Follower) compressed() bool {
+	entries, _ := os.ReadDir(filepath.Dir(f.path))
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		name := e.Name()
+		stem := strings.TrimSuffix(name, filepath.Ext(name))
+		switch filepath.Ext(name) {
+		case ".gz", ".zst", ".xz", ".bz2":
+			return isOlder(filepath.Base(f.path), stem)
+		}
+		return false
+	})
 }
 
 // before reports whether a file is the one that was read before f.

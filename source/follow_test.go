@@ -198,7 +198,7 @@ func TestFollowSaysThatFilesMayBeMissing(t *testing.T) {
 		l.add(text)
 	}
 	l.want("b:1 c:1 d:1")
-	l.rejected("the file that was read was rotated away before the next one was looked for: files in between may be gone unread")
+	l.rejected("the file that was read was rotated away, or compressed, before the next one was looked for: files in between may be gone unread")
 }
 
 // A writer that appends, renames and reopens, as auditd does, may do so at any moment.
@@ -333,3 +333,23 @@ func TestFollowSaysWhatCannotBeFollowed(t *testing.T) {
 }
 
 func time(sec int64) stdtime.Time { return stdtime.Unix(sec, 0) }
+
+// What was rotated and compressed between two looks may hold lines that nobody has read:
+// that is said, however the file is compressed.
+func TestFollowSaysThatFilesAreCompressed(t *testing.T) {
+	for _, ext := range []string{".gz", ".zst", ".xz", ".bz2"} {
+		l := newLog(t)
+		l.add("one\n")
+		l.follow(nil)
+		l.must(l.f.Lines(func([]byte, int64) error { return nil }))
+		l.must(os.Remove(l.path))
+		l.must(os.WriteFile(l.path+".2"+ext, []byte("one"), 0o600))
+		l.must(os.WriteFile(l.path+".1"+ext, []byte("two"), 0o600))
+		l.add("three\n")
+		var got []string
+		l.must(l.f.Lines(func(line []byte, _ int64) error { got = append(got, string(line)); return nil }))
+		if len(got) != 1 || got[0] != "three" || len(l.bad) != 1 || !strings.Contains(l.bad[0], "or compressed") {
+			t.Errorf("%s: lines %q, rejected %q", ext, got, l.bad)
+		}
+	}
+}
