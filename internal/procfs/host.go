@@ -21,6 +21,7 @@ import (
 // A Host is this host. Its memory is reused: it is not safe for concurrent use.
 type Host struct {
 	Fields string // the members of ECS's host, as JSON
+	Before string // the same of an earlier boot, whose id nobody knows
 	Name   string
 	BootID string
 	Names  Names
@@ -58,6 +59,7 @@ func NewHost() (*Host, error) {
 		b = append(b, `"os":{"type":"linux"}`...)
 	}
 	h.Fields = string(b)
+	h.Before = strings.Replace(h.Fields, string(append(event.AppendQuoted([]byte(`"boot":{"id":`), h.BootID), "},"...)), "", 1)
 	h.boot = offset(unix.CLOCK_BOOTTIME)
 	h.wall, h.mono = h.boot, offset(unix.CLOCK_MONOTONIC)
 	h.Names.refresh()

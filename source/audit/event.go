@@ -51,7 +51,8 @@ type parser struct {
 // local is what the host whose records these are says of itself and its processes.
 type local interface {
 	// fields are the members of ECS's host, if the node of a record is this host.
-	fields(node string) (string, bool)
+	// Millis is the time of its records, which may be of an earlier boot.
+	fields(node string, millis int64) (string, bool)
 	user(id uint32) string
 	group(id uint32) string
 	// look looks at a process that has executed a program at that time, and at its
@@ -838,7 +839,7 @@ func (x *parser) appendDoc(dst []byte, cut bool) []byte {
 	outcome := x.outcome()
 	host, here := "", false
 	if x.local != nil {
-		if host, here = x.local.fields(x.p.n.name); here {
+		if host, here = x.local.fields(x.p.n.name, x.p.millis); here {
 			x.resolve()
 		}
 	}

@@ -4,6 +4,7 @@ package audit
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/source"
 )
 
 // Settings are those of the kernel and its rules, as text, for tests.
@@ -100,4 +104,18 @@ func Keep() (restore func() error, err error) {
 		defer c.close()
 		return c.set(setEnabled|setFailure|setBacklog|setWaitTime, st)
 	}, err
+}
+
+// BootOf is the host.boot.id of a record of this host, at a time.
+func BootOf(millis int64) string {
+	c, err := newCore(Options{Options: source.Options{Schema: event.NewSchema()}})
+	if err != nil {
+		return err.Error()
+	}
+	fields, _ := c.host.fields("", millis)
+	var h struct{ Boot struct{ ID string } }
+	if err := json.Unmarshal([]byte("{"+fields+"}"), &h); err != nil {
+		return err.Error()
+	}
+	return h.Boot.ID
 }

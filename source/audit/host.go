@@ -258,8 +258,11 @@ type hostLook struct {
 }
 
 // fields: records without a node are of this host, too.
-func (l *hostLook) fields(node string) (string, bool) {
+func (l *hostLook) fields(node string, millis int64) (string, bool) {
 	if node == "" || node == l.h.Name {
+		if millis*1e6 < l.h.Wall(0)-int64(coarse) {
+			return l.h.Before, true
+		}
 		return l.h.Fields, true
 	}
 	return "", false

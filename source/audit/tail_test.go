@@ -377,3 +377,11 @@ func TestStreamFilters(t *testing.T) {
 		t.Errorf("%v, %+v", got, st)
 	}
 }
+
+// What was written before this boot does not have its id.
+func TestTailOfAnEarlierBoot(t *testing.T) {
+	boot := audit.BootOf(time.Now().UnixMilli())
+	if boot == "" || audit.BootOf(1_600_000_000_000) != "" {
+		t.Errorf("now it is %q, in 2020 %q", boot, audit.BootOf(1_600_000_000_000))
+	}
+}
