@@ -117,6 +117,9 @@ func printStatus(s *agent.Status) string {
 	line("state", "%s since %s, pid %d", state, s.Started.Format(time.RFC3339), s.PID)
 	for _, a := range s.Sources {
 		line("events", "%s: %s", a.Source, a)
+		if a.Unidentified+a.Unrecorded > 0 {
+			line("", "%s: judged without a look at their file %d programs, at their container's record %d", a.Source, a.Unidentified, a.Unrecorded)
+		}
 	}
 	line("alerts", "%d, and %d that an earlier run had raised", s.Alerts, s.Repeated)
 	line("rules", "%d run, %d do not; %d reloads, %d refused", s.Rules, s.Idle, s.Reloads, s.Refused)

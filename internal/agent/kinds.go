@@ -109,6 +109,9 @@ func (s bpfSource) Intake() Intake {
 		Filtered: st.Repeated,
 		Lost:     st.Lost.Total(),
 		Waiting:  max(st.Sent.Total()-st.Received.Total(), 0),
+
+		Unidentified: st.Unidentified,
+		Unrecorded:   st.Unrecorded,
 	}
 }
 

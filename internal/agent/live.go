@@ -29,6 +29,10 @@ type Intake struct {
 	Filtered int64 // known to be nothing new
 	Lost     int64 // dropped, because nobody read fast enough
 	Waiting  int64 // not read yet
+
+	// Of Emitted, programs that were not looked at in time: what is in their file,
+	// and what a runtime has on record of their container.
+	Unidentified, Unrecorded int64
 }
 
 // A Resumer is a live source that can go on where an earlier run ended, such as a

@@ -55,6 +55,11 @@ type Account struct {
 	Rejected  int64  `json:"rejected"`
 	Lost      int64  `json:"lost"`
 	Waiting   int64  `json:"waiting"` // neither judged nor lost yet
+
+	// Programs that were judged without a look at what is in their file, or at what a
+	// runtime has on record of their container: the look took too long.
+	Unidentified int64 `json:"programs_unidentified"`
+	Unrecorded   int64 `json:"programs_unrecorded"`
 }
 
 func (a Account) String() string {
@@ -383,7 +388,7 @@ func (l *Live) Accounts() []Account {
 // waits, like what it has not read.
 func (l *Live) account(s *Stream) Account {
 	in := s.Source.Intake()
-	a := Account{Source: s.Name, Evaluated: s.evaluated, Filtered: s.filtered + in.Filtered, Late: s.late, Lost: in.Lost}
+	a := Account{Source: s.Name, Evaluated: s.evaluated, Filtered: s.filtered + in.Filtered, Late: s.late, Lost: in.Lost, Unidentified: in.Unidentified, Unrecorded: in.Unrecorded}
 	if s.Rejects != nil {
 		a.Rejected = s.Rejects.Rejected.Load()
 	}

@@ -24,12 +24,12 @@ import (
 
 // script is a live source that hands on what a test sends it.
 type script struct {
-	schema            *event.Schema
-	rejects           source.Stats
-	docs              chan string // "" asks for an answer on seen
-	seen              chan bool
-	sent, lost        atomic.Int64
-	filtered, waiting atomic.Int64
+	schema                   *event.Schema
+	rejects                  source.Stats
+	docs                     chan string // "" asks for an answer on seen
+	seen                     chan bool
+	sent, lost               atomic.Int64
+	filtered, waiting, hasty atomic.Int64
 
 	mu      sync.Mutex
 	at      int64 // documents that are done with, also those of earlier runs
@@ -80,7 +80,7 @@ func (s *script) done(emitted int64) {
 
 func (s *script) Intake() agent.Intake {
 	n, lost, filtered, waiting := s.sent.Load(), s.lost.Load(), s.filtered.Load(), s.waiting.Load()
-	return agent.Intake{Seen: n + lost + filtered + waiting, Emitted: n, Lost: lost, Filtered: filtered, Waiting: waiting}
+	return agent.Intake{Seen: n + lost + filtered + waiting, Emitted: n, Lost: lost, Filtered: filtered, Waiting: waiting, Unidentified: s.hasty.Load()}
 }
 func (s *script) String() string { return "script" }
 func (s *script) Close() error   { return nil }

@@ -159,6 +159,7 @@ var (
 	descIn         = describe("events_in_total", "Events that have come in: the sum of orlop_events_total.", "source")
 	descEvents     = describe("events_total", "Events by what became of them: evaluated, filtered, late, rejected or lost.", "source", "outcome")
 	descWaiting    = describe("events_waiting", "Events that the source has seen and that are not judged yet.", "source")
+	descHasty      = describe("programs_without_look_total", "Programs that were judged without a look at what is in their file (unidentified) or at what a runtime has on record of their container (unrecorded), because it took too long.", "source", "what")
 	descAlerts     = describe("alerts_total", "Alerts raised, building blocks not counted.", "rule_id")
 	descCandidates = describe("rule_candidates_total", "Events that a rule was tried on, because the index could not rule them out.", "rule_id")
 	descMatches    = describe("rule_matches_total", "Events of those that the rule raised or that its sequence looks at.", "rule_id")
@@ -182,7 +183,7 @@ var (
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBuild, descIn, descEvents, descWaiting, descAlerts,
+	for _, d := range []*prometheus.Desc{descBuild, descIn, descEvents, descWaiting, descHasty, descAlerts,
 		descCandidates, descMatches, descSeconds, descState, descGivenUp, descRepeated, descRules, descReloads,
 		descEvicted, descUntimed, descEarly, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descSize, descTime, descReady} {
 		ch <- d
@@ -209,6 +210,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		count(descEvents, float64(a.Rejected), a.Source, "rejected")
 		count(descEvents, float64(a.Lost), a.Source, "lost")
 		gauge(descWaiting, float64(a.Waiting), a.Source)
+		count(descHasty, float64(a.Unidentified), a.Source, "unidentified")
+		count(descHasty, float64(a.Unrecorded), a.Source, "unrecorded")
 	}
 	for id, r := range s.perRule {
 		count(descAlerts, float64(r.Alerts), id)

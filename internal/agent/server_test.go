@@ -36,6 +36,7 @@ func TestServer(t *testing.T) {
 	}
 	r.send(process("10:00:09", "ctr"), process("10:00:01", "a"), `{"event":{"category":"file"}}`, `{"broken`)
 	r.lost.Store(5)
+	r.hasty.Store(3)
 	metrics := get("/metrics", 200)
 	sum := 0
 	for _, m := range regexp.MustCompile(`(?m)^orlop_events_total\{outcome="\w+",source="s"\} (\d+)$`).FindAllStringSubmatch(metrics, -1) {
@@ -44,6 +45,7 @@ func TestServer(t *testing.T) {
 	}
 	for _, want := range []string{
 		"orlop_events_in_total{source=\"s\"} " + strconv.Itoa(sum), `orlop_events_total{outcome="lost",source="s"} 5`,
+		`orlop_programs_without_look_total{source="s",what="unidentified"} 3`, `orlop_programs_without_look_total{source="s",what="unrecorded"} 0`,
 		`orlop_alerts_total{rule_id="one"} 1`, `orlop_rules{state="running"} 2`, "orlop_ready 1",
 		`orlop_rule_candidates_total{rule_id="one"} 1`, `orlop_rule_matches_total{rule_id="one"} 1`, `orlop_rule_state_bytes{rule_id="one"} 0`,
 	} {
@@ -55,7 +57,7 @@ func TestServer(t *testing.T) {
 	if err := json.Unmarshal([]byte(get("/status", 200)), &s); err != nil {
 		t.Fatal(err)
 	}
-	if a := s.Sources[0]; a.In != int64(sum) || sum != 9 || s.Alerts != 1 || !s.Ready {
+	if a := s.Sources[0]; a.In != int64(sum) || sum != 9 || s.Alerts != 1 || !s.Ready || a.Unidentified != 3 {
 		t.Errorf("status %+v", s)
 	}
 	if text := get("/status", 200); !strings.Contains(text, `"sources":[{"source":"s","in":9,"evaluated":`) {
