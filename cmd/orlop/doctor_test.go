@@ -84,6 +84,7 @@ func TestDoctorIsTrue(t *testing.T) {
 	// Without the right to look at the first process, too.
 	f([]string{"unshare", "-n", "setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-all"}, "proc", false, "namespaces          MISSING  a network namespace of its own")
 	f(without("-sys_ptrace"), "bpf", true, "CAP_SYS_PTRACE      limited  missing; not known of other users' or more capable processes: programs and working directories")
+	f(append([]string{"unshare", "-m", "-u", "-i"}, without("-sys_ptrace")...), "bpf", true, "identity            limited  the host's files cannot be looked at", "host.name is the container's")
 	f(without("-sys_ptrace"), "proc", true, "CAP_SYS_PTRACE      limited")
 	f(without("-dac_read_search,-dac_override"), "bpf", true, "CAP_DAC_READ_SEARCH limited  missing; where only others may read: renamed runtime clients")
 	f(without("-dac_read_search"), "bpf", true) // The other one is as good for reading.

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ type Host struct {
 	BootID string
 	Names  Names
 
-	mnt  uint32 // our mount namespace, whose users we know
+	mnt  uint32 // the mount namespace whose users we know
 	boot int64  // nanoseconds from boot time to the wall clock when we started, for process.start, which must not change
 	wall int64  // the same now
 	mono int64  // the same from the monotonic clock
@@ -36,15 +35,14 @@ type Host struct {
 
 // NewHost looks at what the host is called.
 func NewHost() (*Host, error) {
-	h := &Host{mnt: namespace("/proc/self/ns/mnt")}
+	f := hostFiles(firstProcess)
+	h := &Host{Name: f.name(), Names: Names{root: f.root}, mnt: f.mnt}
 	var err error
 	if h.BootID, err = BootID(); err != nil {
 		return nil, fmt.Errorf("proc: %w", err)
 	}
-	id, _ := os.ReadFile("/etc/machine-id")
-	h.Name, _ = os.Hostname()
 	var b []byte
-	if id := strings.TrimSpace(string(id)); id != "" {
+	if id := f.id(); id != "" {
 		b = append(event.AppendQuoted(append(b, `"id":`...), id), ',')
 	}
 	if h.Name != "" {
@@ -148,10 +146,15 @@ func (h *Host) AppendEntity(dst []byte, pid uint32, start uint64) []byte {
 	return base64.RawStdEncoding.AppendEncode(dst, sum[:12])
 }
 
+// Started is when a process began, in nanoseconds since 1970: the same however often it is
+// asked, though the wall clock is set meanwhile.
+func (h *Host) Started(start uint64) int64 { return int64(start) + h.boot }
+
 // AppendStart appends when a process began.
-func (h *Host) AppendStart(dst []byte, start uint64) []byte {
-	return AppendTime(dst, int64(start)+h.boot)
-}
+func (h *Host) AppendStart(dst []byte, start uint64) []byte { return AppendTime(dst, h.Started(start)) }
+
+// Knows reports whether the users of a mount namespace are those of Names.
+func (h *Host) Knows(mnt uint32) bool { return mnt == h.mnt }
 
 // AppendTime appends a time in nanoseconds since 1970.
 func AppendTime(dst []byte, ns int64) []byte {
@@ -287,7 +290,7 @@ func str(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func (h *Host) appendCred(b []byte, p *Process) []byte {
 	id := func(id uint32, name string) {
 		b = append(strconv.AppendUint(append(b, `"id":"`...), uint64(id), 10), '"')
-		if name != "" && (p.mnt == h.mnt || id == 0) {
+		if name != "" && (h.Knows(p.mnt) || id == 0) {
 			b = event.AppendQuoted(append(b, `,"name":`...), name)
 		}
 	}

@@ -10,11 +10,15 @@ import (
 )
 
 // What the host's own namespaces are known by: their inode numbers (include/linux/
-// proc_ns.h), that of the network only since Linux 6.18.
+// proc_ns.h), those of the network and of mounts only since Linux 6.18.
 const (
-	initPID  = 0xeffffffc
-	initUser = 0xeffffffd
-	initNet  = 0xeffffff9
+	initIPC    = 0xefffffff
+	initUTS    = 0xeffffffe
+	initUser   = 0xeffffffd
+	initPID    = 0xeffffffc
+	initCgroup = 0xeffffffb
+	initNet    = 0xeffffff9
+	initMount  = 0xeffffff8
 )
 
 // InitPIDs reports whether we are in the host's pid namespace.

@@ -122,6 +122,8 @@ func (s *sight) checks() []source.Check {
 	default:
 		add(true, "namespaces", "the host's", "")
 	}
+	state, fix := procfs.Identity()
+	add(false, "identity", state, fix)
 	if traced, hidden, _ := procfs.Unseen(); traced {
 		what := "not known are programs and working directories of other users' or more capable processes that are there already, and so parents and session leaders of what they start"
 		if hidden {

@@ -18,9 +18,7 @@ import (
 // A writer makes documents. Its memory is reused.
 type writer struct {
 	host []byte // ,"ecs":…,"host":…: the same in every document
-	mnt  uint32 // our mount namespace, whose users we know
 	wall int64  // nanoseconds from boot time to now's wall clock, for @timestamp
-	boot int64  // the same when we started, for process.start, which must not change
 	ps   *procfs.Host
 	caps map[uint64][]byte
 	tool func(*record) string
@@ -51,7 +49,7 @@ func (w *writer) process(r *record) []byte {
 	w.raw(`,"entity_id":"`)
 	w.entity(r.pid, r.start)
 	w.raw(`","start":"`)
-	w.time(int64(r.start) + w.boot)
+	w.time(w.ps.Started(r.start))
 	w.raw(`"`)
 	var tool string
 	switch r.kind {
@@ -232,7 +230,7 @@ func (w *writer) parent(r *record) {
 	w.raw(`,"entity_id":"`)
 	w.entity(r.ppid, r.parentStart)
 	w.raw(`","start":"`)
-	w.time(int64(r.parentStart) + w.boot)
+	w.time(w.ps.Started(r.parentStart))
 	w.raw(`"`)
 	exe := r.parts[partParent]
 	switch {
@@ -380,7 +378,7 @@ func (w *writer) user(uid, euid, gid, mnt uint32) {
 	w.raw(`,"user":{"id":"`)
 	w.uint(uid)
 	w.raw(`"`)
-	known := mnt == w.mnt
+	known := w.ps.Knows(mnt)
 	if name := w.ps.Names.User(uid); name != "" && (known || uid == 0) {
 		w.raw(`,"name":`)
 		w.string(name)

@@ -142,6 +142,8 @@ func Checks() []source.Check {
 	}
 	unix.Close(fd)
 	add("connector", "yes", "")
+	state, fix := procfs.Identity()
+	out = append(out, source.Check{Name: "identity", State: state, Fix: fix})
 	if traced, hidden, _ := procfs.Unseen(); traced {
 		what := "the programs and working directories"
 		if hidden {
