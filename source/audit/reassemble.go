@@ -241,7 +241,9 @@ func (r *Reassembler) find(rec *Record, o event.Origin, emit func(*event.Event) 
 		return nil, nil
 	}
 	n.tick(rec.Millis)
-	n.count(rec.Serial, &r.counts.Gaps)
+	if !daemons(rec.Type) {
+		n.count(rec.Serial, &r.counts.Gaps)
+	}
 	if err := r.expire(n, emit); err != nil {
 		return nil, err
 	}
@@ -290,6 +292,10 @@ func (n *node) tick(millis int64) {
 		n.behind = 0
 	}
 }
+
+// daemons reports whether a type of record is one that auditd makes itself, with serial
+// numbers of its own (AUDIT_FIRST_DAEMON to AUDIT_LAST_DAEMON of linux/audit.h).
+func daemons(t Type) bool { return t >= 1200 && t <= 1299 }
 
 // count follows the serial numbers. They are consecutive as long as nothing is
 // lost, but can arrive a little out of order, wrap around, and begin anew. What is

@@ -329,6 +329,35 @@ func TestStream(t *testing.T) {
 }
 
 // A stream whose sender says nothing ends with its context.
+// auditd numbers its own records from anywhere: between those of the kernel nothing is
+// missing.
+func TestSerialsOfTheDaemonItself(t *testing.T) {
+	var text strings.Builder
+	own := 9504
+	daemon := func(typ string) {
+		own++
+		fmt.Fprintf(&text, "type=%s msg=audit(1795382413.000:%d): op=start ver=3.0.9 format=enriched auid=4294967295 pid=1607 uid=0 ses=4294967295 res=success\n", typ, own)
+	}
+	daemon("DAEMON_START")
+	for i := range 10 {
+		if i == 5 {
+			daemon("DAEMON_ROTATE")
+		}
+		text.WriteString(strings.Join(execRecords(519325+i), "\n") + "\n")
+	}
+	daemon("DAEMON_END")
+	s, err := audit.NewStream(strings.NewReader(text.String()), tailOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(context.Background(), func(*event.Event) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Events != 13 || st.Missing() != 0 {
+		t.Errorf("%+v, want 13 events and none missing", st)
+	}
+}
+
 func TestStreamEndsWithItsContext(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
