@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -480,4 +481,146 @@ func TestOneActIsOneAlert(t *testing.T) {
 	// What the better one does not judge the other does; what it judges, only it.
 	f("  - kind: bpf\n    loginuid: UID\n    exclude: process where process.args == \"3\"\n"+audit, false, "judged as bpf tells it")
 
+}
+
+// auditd starts the kernel's audit daemon, with a log and a plugin of our own, and rules
+// for a login uid. It returns the log and what the plugin is sent.
+func auditd(t *testing.T, uid string) (log string, plugin *os.File) {
+	t.Helper()
+	needsAudit(t)
+	for _, p := range []string{"auditd", "auditctl", "mkfifo"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("needs %s", p)
+		}
+	}
+	dir := t.TempDir()
+	log = filepath.Join(dir, "audit.log")
+	fifo, script := filepath.Join(dir, "fifo"), filepath.Join(dir, "plugin")
+	ctl := func(args ...string) string {
+		out, err := exec.Command("auditctl", args...).CombinedOutput()
+		if err != nil {
+			t.Errorf("auditctl %q: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	setting := func(name string) string {
+		m := regexp.MustCompile(`(?m)^` + name + ` (\d+)`).FindStringSubmatch(ctl("-s"))
+		if m == nil {
+			t.Fatalf("auditctl says nothing of %s", name)
+		}
+		return m[1]
+	}
+	for name, text := range map[string]string{
+		"auditd.conf": "local_events = yes\nwrite_logs = yes\nlog_file = " + log + "\nlog_group = root\nlog_format = ENRICHED\nflush = INCREMENTAL_ASYNC\nfreq = 50\n" +
+			"max_log_file = 1\nnum_logs = 20\nmax_log_file_action = ROTATE\nplugin_dir = " + dir + "/plugins.d\nq_depth = 20000\noverflow_action = IGNORE\n" +
+			"space_left = 2\nadmin_space_left = 1\nspace_left_action = IGNORE\nadmin_space_left_action = IGNORE\ndisk_full_action = IGNORE\ndisk_error_action = IGNORE\n",
+		"plugins.d/orlop.conf": "active = yes\ndirection = out\npath = " + script + "\ntype = always\nformat = string\n",
+		"plugin":               "#!/bin/sh\nexec cat >" + fifo + "\n",
+	} {
+		os.MkdirAll(filepath.Join(dir, "plugins.d"), 0o750)
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chmod(script, 0o750), syscall.Mkfifo(fifo, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	plugin, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enabled, backlog := setting("enabled"), setting("backlog_limit")
+	cmd := exec.Command("auditd", "-n", "-c", dir)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	rule := []string{"always,exit", "-F", "arch=b64", "-S", "execve,execveat", "-F", "auid=" + uid, "-k", "orlop-test"}
+	t.Cleanup(func() {
+		ctl(append([]string{"-d"}, rule...)...)
+		cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("auditd: %v", err)
+		}
+		plugin.Close()
+		ctl("-e", enabled)
+		ctl("-b", backlog)
+	})
+	d := &daemon{t: t, ctx: t.Context()}
+	d.wait("auditd", func() bool {
+		_, err := os.Stat(log)
+		return err == nil && setting("pid") == strconv.Itoa(cmd.Process.Pid)
+	})
+	ctl("-b", "8192")
+	ctl(append([]string{"-a"}, rule...)...)
+	return log, plugin
+}
+
+// Beside auditd the kernel's multicast, auditd's log through its rotations and auditd's
+// plugin tell of the same acts, all of them. Together each act is one alert.
+func TestBesideAuditd(t *testing.T) {
+	dir := t.TempDir()
+	rule, storm := filepath.Join(dir, "rule.toml"), filepath.Join(dir, "storm")
+	addTo(t, rule, everyExec)
+	uid := newUID()
+	log, plugin := auditd(t, uid)
+	buildGo(t, "storm", "testdata/storm/main.go", storm)
+	const n = 1000 // more than a log of 1 MB holds
+	f := func(kinds []string, wants ...string) {
+		t.Helper()
+		mark := "of-" + strings.Join(kinds, "-")
+		config := filepath.Join(t.TempDir(), "orlop.yaml")
+		text := "rules: [" + rule + "]\noutput: ndjson\ndrain: 1m\nsources:\n"
+		for _, kind := range kinds {
+			text += "  - kind: " + kind + "\n    loginuid: " + uid + "\n"
+			if kind == "audit-log" {
+				text += "    path: " + log + "\n"
+			}
+		}
+		addTo(t, config, text)
+		d := prepare(t, program(t), "run", "--config", config)
+		d.uid = uid
+		if slices.Contains(kinds, "stdin") {
+			d.cmd.Stdin = plugin
+		}
+		d.begin()
+		d.run(storm, strconv.Itoa(n), "/bin/true", mark, "{}")
+		d.wait("alerts", func() bool { // auditd writes and sends when it likes.
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			seen := 0
+			for _, l := range d.out {
+				if strings.Contains(l, `["/bin/true","`+mark+`",`) {
+					seen++
+				}
+			}
+			return seen >= n
+		})
+		times := map[string]int{}
+		for _, a := range alerts(t, d.end()) {
+			if args, _ := lookUp(a, "process.args").([]any); len(args) == 3 && args[1] == mark {
+				times[fmt.Sprint(args[2])]++
+			}
+		}
+		for i := range n {
+			if got := times[strconv.Itoa(i)]; got != 1 {
+				t.Fatalf("%q: exec %d is %d alerts, want 1, of %d; the log is\n%s", kinds, i, got, len(times), strings.Join(d.logs, "\n"))
+			}
+		}
+		for _, want := range wants {
+			if !regexp.MustCompile(want).MatchString(strings.Join(d.logs, "\n")) {
+				t.Errorf("%q: the log is\n%s\nwant %s", kinds, strings.Join(d.logs, "\n"), want)
+			}
+		}
+	}
+	const all = `evaluated \+ \d+ filtered \+ 0 late \+ 0 rejected \+ 0 lost`
+	// Those on standard input first: what nobody reads waits in auditd.
+	f([]string{"stdin"}, "records on standard input", all)
+	f([]string{"audit", "stdin"}, "what stdin tells, too, is judged as audit tells it", `source=stdin .*= \d+ evaluated \+ [1-9]\d{2,} filtered \+ 0 late \+ 0 rejected \+ 0 lost`)
+	f([]string{"audit"}, "multicast, beside the audit daemon", all)
+	f([]string{"audit-log"}, "the log "+log, all)
+	f([]string{"audit", "audit-log"}, "what audit-log tells, too, is judged as audit tells it", `source=audit-log .*= \d+ evaluated \+ [1-9]\d{2,} filtered \+ 0 late \+ 0 rejected \+ 0 lost`)
+	if _, err := os.Stat(log + ".1"); err != nil {
+		t.Errorf("the log was not rotated: %v", err)
+	}
 }

@@ -112,8 +112,13 @@ func (l *Live) Once() (done, open []string) {
 			}
 			switch {
 			case rank == rankLog && better == rankLog:
-				if s.About == by.About {
+				_, log := s.Source.(tailSource)
+				_, other := by.Source.(tailSource)
+				switch {
+				case s.About == by.About:
 					open = append(open, fmt.Sprintf("%s and %s are the same: what they tell is judged twice", by.Name, s.Name))
+				case log != other:
+					open = append(open, fmt.Sprintf("if %s and %s are of the same auditd, what they tell is judged twice", by.Name, s.Name))
 				}
 				continue
 			case rank == rankProc && mine&^theirs&execs != 0:
