@@ -925,6 +925,9 @@ func (x *parser) process() {
 	m := x.open("process")
 	x.number("pid", &x.sys[fPid])
 	x.doc = append(x.doc, x.look.own...)
+	if len(x.look.own) == 0 {
+		x.terminal()
+	}
 	if !x.sys[fPpid].unset() {
 		p := x.open("parent")
 		x.number("pid", &x.sys[fPpid])
@@ -971,6 +974,42 @@ func (x *parser) process() {
 	x.shut(m)
 }
 
+// terminal writes what a record says of a process's terminal: the name that the kernel has
+// for it, of which the numbers are known (Documentation/admin-guide/devices.txt).
+func (x *parser) terminal() {
+	tty := x.sys[fTty].val
+	if len(tty) == 0 {
+		return
+	}
+	x.key("interactive")
+	if string(tty) == "(none)" {
+		x.doc = append(x.doc, "false"...)
+		return
+	}
+	x.doc = append(x.doc, "true"...)
+	major, first, most := 4, 0, 63
+	name, ok := bytes.CutPrefix(tty, []byte("pts"))
+	if ok {
+		major, most = 136, 1<<20-1
+	} else if name, ok = bytes.CutPrefix(tty, []byte("ttyS")); ok {
+		first, most = 64, 191
+	} else if name, ok = bytes.CutPrefix(tty, []byte("tty")); !ok {
+		return
+	}
+	n, l := digits(name)
+	if l == 0 || l != len(name) || n > uint64(most) {
+		return
+	}
+	t := x.open("tty")
+	d := x.open("char_device")
+	x.key("major")
+	x.doc = strconv.AppendInt(x.doc, int64(major), 10)
+	x.key("minor")
+	x.doc = strconv.AppendUint(x.doc, uint64(first)+n, 10)
+	x.shut(d)
+	x.shut(t)
+}
+
 // arguments writes process.args: those of the EXECVE records, or as a last
 // resort the title, which the kernel cuts at 128 bytes and may be an old one.
 func (x *parser) arguments() {
@@ -993,6 +1032,10 @@ func (x *parser) arguments() {
 		}
 		x.doc = append(x.doc, ']')
 		return
+	}
+	if x.argc >= 0 { // also of those that are cut
+		x.key("args_count")
+		x.doc = strconv.AppendInt(x.doc, int64(x.argc), 10)
 	}
 	x.key("args")
 	x.doc = append(x.doc, '[')
