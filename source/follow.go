@@ -22,7 +22,7 @@ type Follower struct {
 	path string
 	o    *Options
 
-	f    *os.File
+	f    *logFile
 	head []byte // the first bytes of f, by which it is known again
 	base int64  // offset of f's first byte: offsets go on from file to file
 	buf  []byte // what has been read of f and not been handed on
@@ -102,30 +102,18 @@ func (f *Follower) Next() int64 { return f.base + f.at }
 
 // open opens a file, if it is there.
 func (f *Follower) open(path string) error {
-	file, err := openRegular(path)
+	file, err := f.openLog(path)
 	if file != nil {
 		f.use(file)
 	}
 	return err
 }
 
-func openRegular(path string) (*os.File, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
-		file.Close()
-		return nil, errors.Join(err, fmt.Errorf("%s: not a file that can be followed", path))
-	}
-	return file, nil
-}
+// openLog opens a file, if it is there. Only what was rotated is decompressed.
+func (f *Follower) openLog(path string) (*logFile, error) { return openLog(path, path != f.path) }
 
 // use makes a file the one that is read, from its beginning.
-func (f *Follower) use(file *os.File) {
+func (f *Follower) use(file *logFile) {
 	f.f, f.head, f.at, f.buf, f.skip = file, nil, 0, f.buf[:0], false
 }
 
@@ -154,7 +142,7 @@ func (f *Follower) see() {
 	}
 }
 
-func headOf(file *os.File) []byte {
+func headOf(file io.ReaderAt) []byte {
 	b := make([]byte, headSize)
 	n, _ := file.ReadAt(b, 0)
 	return b[:n]
@@ -162,9 +150,8 @@ func headOf(file *os.File) []byte {
 
 // is reports whether a file begins as the one with that head did, and is long enough
 // for a place in it.
-func is(file *os.File, head []byte, at int64) bool {
-	st, err := file.Stat()
-	return err == nil && st.Size() >= at && len(head) > 0 && bytes.HasPrefix(headOf(file), head)
+func is(file *logFile, head []byte, at int64) bool {
+	return file.reaches(at) && len(head) > 0 && bytes.HasPrefix(headOf(file), head)
 }
 
 // same reports whether the file still begins as it did.
@@ -201,8 +188,8 @@ type rotated struct {
 }
 
 // older lists what the file was rotated to, the newest first: audit.log.1; by logrotate's
-// dateext audit.log-20260101; by kube-apiserver audit-2026-01-01T10-00-00.000.log. What is
-// compressed cannot be gone on in.
+// dateext audit.log-20260101; by kube-apiserver audit-2026-01-01T10-00-00.000.log. Each may
+// be compressed since, which it is once it is gone under its own name.
 //
 // Files may be rotated meanwhile. As their numbers only grow, one after the other is
 // found if all numbers are tried in order, though perhaps twice.
@@ -211,10 +198,11 @@ func (f *Follower) older() []rotated {
 	last := 0
 	entries, _ := os.ReadDir(filepath.Dir(f.path))
 	for _, e := range entries {
-		if !isOlder(filepath.Base(f.path), e.Name()) {
+		stem, _ := unpacked(e.Name())
+		if !isOlder(filepath.Base(f.path), stem) {
 			continue
 		}
-		number, _ := strings.CutPrefix(e.Name(), filepath.Base(f.path)+".")
+		number, _ := strings.CutPrefix(stem, filepath.Base(f.path)+".")
 		if i, err := strconv.Atoi(number); err == nil && i <= maxRotated {
 			last = max(last, i)
 		} else {
@@ -224,12 +212,19 @@ func (f *Follower) older() []rotated {
 	var found []rotated
 	add := func(path string) {
 		st, err := os.Stat(path)
+		if stem, ok := unpacked(path); ok && err == nil {
+			if _, there := os.Stat(stem); there == nil {
+				return // It is being compressed.
+			}
+		}
 		if err == nil && st.Mode().IsRegular() && !slices.ContainsFunc(found, func(r rotated) bool { return os.SameFile(r.st, st) }) {
 			found = append(found, rotated{path, st})
 		}
 	}
 	for i := range last + 2 { // A name that is moved to may not have been listed.
-		add(f.path + "." + strconv.Itoa(i+1))
+		for _, ext := range []string{"", ".gz", ".zst"} {
+			add(f.path + "." + strconv.Itoa(i+1) + ext)
+		}
 	}
 	numbered := len(found)
 	for _, path := range slices.Backward(dates) { // ReadDir sorts them.
@@ -342,6 +337,13 @@ func (f *Follower) refuse(data []byte, why string) {
 	f.o.Refuse(Rejection{Origin: event.Origin{Source: f.path, Offset: f.Next()}, Class: ClassRead, Reason: why, Data: data})
 }
 
+// spoilt rejects the rest of a compressed file that is not as it should be.
+func (f *Follower) spoilt() {
+	if f.f.bad != nil {
+		f.refuse(nil, fmt.Sprintf("%s cannot be read to its end: %v", f.f.Name(), f.f.bad))
+	}
+}
+
 // turn looks what became of a file that has been read to its end, and reports whether
 // there is more to read, in it or the next.
 func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
@@ -377,6 +379,7 @@ func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
 					break
 				}
 			}
+			f.spoilt()
 			rest.Close()
 			end = f.at + int64(len(f.buf))
 		} else {
@@ -386,7 +389,7 @@ func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
 		f.leave(end)
 		return true, f.open(f.path)
 	}
-	if was.Size() > end && f.same() {
+	if !f.f.packed && was.Size() > end && f.same() {
 		return true, nil
 	}
 	next, lost, err := f.follow(was)
@@ -404,6 +407,7 @@ func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
 			return false, err
 		}
 	}
+	f.spoilt()
 	f.f.Close()
 	f.leave(end)
 	f.use(next)
@@ -415,14 +419,14 @@ func (f *Follower) turn(emit func([]byte, int64) error) (bool, error) {
 
 // follow opens the file that came after one that was renamed, if something was written
 // to it. There may have been several since, and there may be more at any moment.
-func (f *Follower) follow(was fs.FileInfo) (next *os.File, lost bool, err error) {
+func (f *Follower) follow(was fs.FileInfo) (next *logFile, lost bool, err error) {
 	const tries = 10
 	for try := range tries {
 		at, lost := f.after(was)
 		if lost && try < tries/2 {
 			continue // It may have been renamed while we looked.
 		}
-		file, err := openRegular(at.path)
+		file, err := f.openLog(at.path)
 		if err != nil {
 			return nil, false, err
 		}
@@ -447,14 +451,20 @@ func (f *Follower) follow(was fs.FileInfo) (next *os.File, lost bool, err error)
 func (f *Follower) after(was fs.FileInfo) (next rotated, lost bool) {
 	older := f.older()
 	i := slices.IndexFunc(older, func(r rotated) bool { return os.SameFile(r.st, was) })
+	if i < 0 { // It may be compressed by now.
+		i = slices.IndexFunc(older, func(r rotated) bool {
+			_, ok := unpacked(r.path)
+			return ok && f.begins(r.path, f.head)
+		})
+	}
 	if i < 0 {
 		i = slices.IndexFunc(older, func(r rotated) bool {
-			return r.st.ModTime().Before(was.ModTime()) || f.before(r.path)
+			return r.st.ModTime().Before(was.ModTime()) || f.begins(r.path, f.lastHead)
 		})
 		if i < 0 {
 			i = len(older)
 		}
-		lost = i > 0 || f.compressed()
+		lost = i > 0 || f.unreadable()
 	}
 	for _, r := range slices.Backward(older[:i]) {
 		if r.st.Size() > 0 {
@@ -464,28 +474,29 @@ func (f *Follower) after(was fs.FileInfo) (next rotated, lost bool) {
 	return rotated{path: f.path}, lost
 }
 
-// compressed reports whether there are rotated files that we cannot go on in.
-func (f *Follower) compressed() bool {
+// unreadable reports whether there are rotated files that are compressed in a way that we
+// cannot read.
+func (f *Follower) unreadable() bool {
 	entries, _ := os.ReadDir(filepath.Dir(f.path))
 	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
 		name := e.Name()
 		stem := strings.TrimSuffix(name, filepath.Ext(name))
 		switch filepath.Ext(name) {
-		case ".gz", ".zst", ".xz", ".bz2":
+		case ".xz", ".bz2", ".lz4", ".lzma", ".Z":
 			return isOlder(filepath.Base(f.path), stem)
 		}
 		return false
 	})
 }
 
-// before reports whether a file is the one that was read before f.
-func (f *Follower) before(path string) bool {
-	file, err := os.Open(path)
-	if err != nil {
+// begins reports whether a file begins as one did that was read.
+func (f *Follower) begins(path string, head []byte) bool {
+	file, _ := f.openLog(path)
+	if file == nil {
 		return false
 	}
 	defer file.Close()
-	return is(file, f.lastHead, 0)
+	return is(file, head, 0)
 }
 
 // leave notes that f, of that length, is done with.
@@ -497,10 +508,10 @@ func (f *Follower) leave(end int64) {
 
 // copied is the file that ours was copied to before it was truncated, if it has more
 // than we have read.
-func (f *Follower) copied(end int64) *os.File {
+func (f *Follower) copied(end int64) *logFile {
 	for _, r := range f.older() {
-		file, err := os.Open(r.path)
-		if err != nil {
+		file, _ := f.openLog(r.path)
+		if file == nil {
 			continue
 		}
 		if is(file, f.head, end+1) {

@@ -335,9 +335,9 @@ func TestFollowSaysWhatCannotBeFollowed(t *testing.T) {
 func time(sec int64) stdtime.Time { return stdtime.Unix(sec, 0) }
 
 // What was rotated and compressed between two looks may hold lines that nobody has read:
-// that is said, however the file is compressed.
+// that is said, if it is compressed in a way that we cannot read.
 func TestFollowSaysThatFilesAreCompressed(t *testing.T) {
-	for _, ext := range []string{".gz", ".zst", ".xz", ".bz2"} {
+	for _, ext := range []string{".xz", ".bz2", ".lz4"} {
 		l := newLog(t)
 		l.add("one\n")
 		l.follow(nil)
@@ -352,4 +352,111 @@ func TestFollowSaysThatFilesAreCompressed(t *testing.T) {
 			t.Errorf("%s: lines %q, rejected %q", ext, got, l.bad)
 		}
 	}
+}
+
+// compress does to a rotated file what logrotate does: the new one is whole before the old
+// one goes, and has its time.
+func (l *log) compress(name, ext string) {
+	l.t.Helper()
+	text, err := os.ReadFile(l.path + name)
+	l.must(err)
+	packed := gz(string(text))
+	if ext == ".zst" {
+		packed = zst(string(text))
+	}
+	st, err := os.Stat(l.path + name)
+	l.must(err)
+	l.must(os.WriteFile(l.path+name+ext, []byte(packed[:len(packed)/2]), 0o600))
+	l.want("") // half of it is not looked at
+	l.must(os.WriteFile(l.path+name+ext, []byte(packed), 0o600))
+	l.must(os.Chtimes(l.path+name+ext, st.ModTime(), st.ModTime()))
+	l.must(os.Remove(l.path + name))
+}
+
+// What was rotated and compressed between two looks, or two runs, is read all the same, each
+// line once: by number, by date, and by kube-apiserver.
+func TestFollowReadsCompressedFiles(t *testing.T) {
+	for _, ext := range []string{".gz", ".zst"} {
+		for _, names := range [][]string{{".3", ".2", ".1"}, {"-20260101", "-20260102", "-20260103"}} {
+			l := newLog(t)
+			l.add("a:1\n")
+			l.follow(nil)
+			l.add("a:2\n")
+			l.want("a:2")
+			place := l.f.Place(l.f.Next())
+			turn := func(name string, sec int64) {
+				l.must(os.Chtimes(l.path, time(sec), time(sec)))
+				l.rename("", name)
+			}
+			l.add("a:3\n" + strings.Repeat("a:long line that makes the file longer than its head\n", 5) + "a:4\n")
+			text, err := os.ReadFile(l.path)
+			l.must(err)
+			turn(names[0], 100)
+			l.want("a:3" + strings.Repeat(" a:long line that makes the file longer than its head", 5) + " a:4")
+			l.compress(names[0], ext)
+			l.add("b:1\nb:2\n")
+			turn(names[1], 200)
+			if err := os.WriteFile(l.path+names[1]+ext, []byte(map[string]string{".gz": gz("b:1\nb:2\n"), ".zst": zst("b:1\nb:2\n")}[ext]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l.must(os.Chtimes(l.path+names[1]+ext, time(200), time(200)))
+			l.must(os.Remove(l.path + names[1]))
+			l.add("c:1\n")
+			turn(names[2], 300)
+			l.add("d:1\n")
+			l.want("b:1 b:2 c:1 d:1")
+			l.rejected("")
+			// Another run goes on within the first one.
+			l.follow(&place)
+			l.want("a:3" + strings.Repeat(" a:long line that makes the file longer than its head", 5) + " a:4 b:1 b:2 c:1 d:1")
+			l.rejected("")
+			if want := int64(len(text)); l.offs["b:1"] != want {
+				t.Errorf("%s: b:1 is at %d, want %d", ext, l.offs["b:1"], want)
+			}
+		}
+	}
+}
+
+// A copy that was compressed after the file was truncated has the rest of it.
+func TestFollowReadsACompressedCopy(t *testing.T) {
+	l := newLog(t)
+	l.follow(nil)
+	l.add("a:1\n")
+	l.want("a:1")
+	l.add("a:2\n")
+	l.must(os.WriteFile(l.path+".1.gz", []byte(gz("a:1\na:2\n")), 0o600))
+	l.must(os.Truncate(l.path, 0))
+	l.add("b:1\n")
+	l.want("a:2 b:1")
+	l.rejected("")
+}
+
+// What is damaged is read as far as that goes; the rest is rejected, and the next file read.
+func TestFollowADamagedCompressedFile(t *testing.T) {
+	f := func(packed string, want, bad string) {
+		t.Helper()
+		l := newLog(t)
+		l.add("a:1\n")
+		l.follow(nil)
+		l.must(os.Chtimes(l.path, time(100), time(100)))
+		l.rename("", ".2")
+		l.must(os.WriteFile(l.path+".1.gz", []byte(packed), 0o600))
+		l.must(os.Chtimes(l.path+".1.gz", time(200), time(200)))
+		l.add("c:1\n")
+		l.want(want)
+		l.rejected(l.path + ".1.gz cannot be read to its end: " + bad)
+	}
+	whole := gz("b:1\nb:2\n")
+	f(whole[:len(whole)-4], "b:1 b:2 c:1", "unexpected EOF")
+	f("no gzip at all", "c:1", "gzip: invalid header")
+	f(whole+"x", "b:1 b:2 c:1", "unexpected EOF")
+}
+
+// A log that is named like a compressed file is followed as it is.
+func TestFollowWhateverItsName(t *testing.T) {
+	l := newLog(t)
+	l.path += ".gz"
+	l.follow(nil)
+	l.add("a:1\n")
+	l.want("a:1")
 }
