@@ -111,7 +111,7 @@ func (f *files) identity() (state, fix string) {
 	}
 	fix = "systemd-machine-id-setup"
 	if f.boxed {
-		fix = "mount the host's /etc/machine-id"
+		fix = "mount the host's /etc/machine-id, unless that is it"
 		if !f.named {
 			fix += ", and run it with hostNetwork: true, or --uts=host"
 		}
