@@ -455,6 +455,7 @@ medium: Container Created or Started Below the Kubernetes API: ctr run
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
 medium: Container Entered Below the Kubernetes API: ctr tasks exec
+medium: Images or Unused Containers Removed After a Container Was Entered Below the Kubernetes API
 `)
 	uid := newUID()
 	file := filepath.Join(t.TempDir(), "kubelet.ndjson")
