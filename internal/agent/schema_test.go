@@ -83,7 +83,7 @@ func TestSchemaAgreesWithCheck(t *testing.T) {
 			t.Errorf("the check takes what the schema refuses:\n%s\n%v", text, valid)
 			return
 		}
-		why := reasons(checked)
+		why := messages(checked)
 		if strings.Contains(text, "${") {
 			why = append(why, "VARIABLE")
 		}
@@ -111,8 +111,8 @@ func TestSchemaAgreesWithCheck(t *testing.T) {
 	t.Logf("%d configurations are right, %d wrong, and %v only to the check", both[true], both[false], seen)
 }
 
-// reasons are the messages of an error, one each.
-func reasons(err error) (all []string) {
+// messages are those of an error, one each.
+func messages(err error) (all []string) {
 	var mistakes syntax.Errors
 	if !errors.As(err, &mistakes) {
 		return []string{err.Error()}
@@ -212,10 +212,10 @@ func every(f func(text string)) {
 			was, had := in[key]
 			if had {
 				delete(in, key)
-				f(text(root))
+				f(printed(root))
 			}
 			in[key] = mark
-			marked := text(root)
+			marked := printed(root)
 			for _, v := range try {
 				f(strings.Replace(marked, `"`+mark+`"`, v, 1))
 			}
@@ -250,8 +250,8 @@ func every(f func(text string)) {
 	}
 }
 
-// text is a configuration as YAML, in the way people write it.
-func text(v any) string {
+// printed is a configuration as YAML, in the way people write it.
+func printed(v any) string {
 	b, err := yaml.MarshalWithOptions(v, yaml.IndentSequence(true), yaml.UseSingleQuote(false))
 	if err != nil {
 		panic(err)
