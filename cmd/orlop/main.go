@@ -112,6 +112,7 @@ func newRoot() *cobra.Command {
 that create, enter, mount or delete containers past RBAC, admission and the
 audit log. It runs detection rules in Elastic's format, live and over recorded events.
 
+  orlop demo                           show the console on a recorded session
   orlop run                            watch this host
   orlop scan audit.log                 run the rules over a log
   orlop query 'process where …' FILE   print the events that match a query
@@ -127,7 +128,7 @@ audit log. It runs detection rules in Elastic's format, live and over recorded e
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(newScan(), newQuery(), newRules(), newFmt(), newVersion(), newMan())
-	root.AddCommand(newRun(), newRecord(), newDoctor(), newStatus(), newStore(), newConfig())
+	root.AddCommand(newRun(), newRecord(), newDoctor(), newStatus(), newStore(), newConfig(), newDemo(), newConsole())
 	refuseShells(root)
 	return root
 }
