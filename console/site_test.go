@@ -1,0 +1,190 @@
+package console_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/console"
+	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/rule"
+	"github.com/orlop/orlop/rules"
+	"github.com/orlop/orlop/source"
+	"github.com/orlop/orlop/source/audit"
+	"github.com/orlop/orlop/store"
+)
+
+// A site is a store with the alerts of the recorded session, and a console over it.
+type site struct {
+	t      *testing.T
+	store  *store.Store
+	server *console.Server
+	engine *detect.Engine
+	at     time.Time
+	alerts []*alert.Alert
+}
+
+func (s *site) now() time.Time { return s.at }
+
+// recorded are the alerts of the session on a node.
+func recorded(t *testing.T) ([]*alert.Alert, *detect.Engine) {
+	t.Helper()
+	f, err := os.Open(filepath.Join("..", "examples", "node-session", "audit.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema := event.NewSchema()
+	var now time.Time
+	engine := detect.New(detect.Options{Schema: schema, Lateness: -1, Now: func() time.Time { return now }})
+	if err := engine.SetRules(rule.LoadFS(rules.FS, "rules").Rules); err != nil {
+		t.Fatal(err)
+	}
+	var all []*alert.Alert
+	emit := func(a *alert.Alert) { all = append(all, a) }
+	x := enrich.New(schema, enrich.Options{})
+	in := source.NewInput("audit.log", f)
+	err = audit.New(in, source.Options{Schema: schema, Stats: &source.Stats{}}).Run(t.Context(), func(e *event.Event) error {
+		x.Apply(e)
+		now = e.Time
+		engine.Process(e, emit)
+		return engine.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine.Flush(emit)
+	if len(all) < 30 {
+		t.Fatalf("%d alerts of the session, want those of the demo", len(all))
+	}
+	return all, engine
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := emptySite(t)
+	s.alerts, s.engine = recorded(t)
+	s.insert(s.alerts...)
+	return s
+}
+
+func emptySite(t *testing.T) *site {
+	t.Helper()
+	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "orlop.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	s := &site{t: t, store: st, at: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
+	for _, u := range []*store.User{
+		{Name: "admin", Role: store.Admin}, {Name: "ann", Role: store.Analyst, Hash: console.HashPassword("correct horse")}, {Name: "vic", Role: store.Viewer},
+	} {
+		if err := st.CreateUser(t.Context(), store.Actor{User: "test"}, s.at, u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func (s *site) insert(alerts ...*alert.Alert) {
+	s.t.Helper()
+	if _, err := s.store.Insert(s.t.Context(), s.at, alerts); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// id is that of an alert of a rule which is no building block.
+func (s *site) id(ruleName string) string {
+	s.t.Helper()
+	for _, a := range s.alerts {
+		if a.RuleName == ruleName && !a.BuildingBlock {
+			return a.ID
+		}
+	}
+	s.t.Fatalf("no alert of %s", ruleName)
+	return ""
+}
+
+func (s *site) rules() []console.Rule {
+	var out []console.Rule
+	if s.engine == nil {
+		return nil
+	}
+	for _, r := range s.engine.Rules() {
+		out = append(out, console.Rule{Rule: r.Rule, Idle: r.Idle, Tried: r.Cost.Candidates, Matched: r.Cost.Matches, Time: 81 * time.Microsecond, Events: 364})
+	}
+	return out
+}
+
+func (s *site) sources() []console.Source {
+	return []console.Source{{Name: "audit", About: "a recording", In: 364, Evaluated: 350, Filtered: 4, Lost: 3, Rejected: 7}}
+}
+
+// A visitor is somebody with cookies.
+type visitor struct {
+	*site
+	http *http.Client
+	at   string
+}
+
+// visit serves the console, and returns somebody who is signed in as a user, or nobody.
+func (s *site) visit(user string) *visitor {
+	s.t.Helper()
+	if s.server == nil {
+		c, err := console.New(console.Options{Store: s.store, Rules: s.rules, Sources: s.sources, Now: s.now})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(c.Close)
+		s.server = c
+	}
+	srv := httptest.NewServer(s.server)
+	s.t.Cleanup(srv.Close)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	v := &visitor{site: s, at: srv.URL, http: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	if user != "" {
+		path, err := s.server.Link(s.t.Context(), user)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if code, body := v.get(path); code != http.StatusSeeOther {
+			s.t.Fatalf("the link answers %d: %s", code, body)
+		}
+	}
+	return v
+}
+
+func (v *visitor) do(r *http.Request) (int, string, http.Header) {
+	v.t.Helper()
+	resp, err := v.http.Do(r)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var b strings.Builder
+	if _, err := io.Copy(&b, resp.Body); err != nil {
+		v.t.Fatal(err)
+	}
+	return resp.StatusCode, b.String(), resp.Header
+}
+
+func (v *visitor) get(path string) (int, string) {
+	v.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, v.at+path, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	code, body, _ := v.do(r)
+	return code, body
+}
