@@ -210,7 +210,7 @@ func (s *Server) prevalence(r *http.Request, v *alertView, d document) error {
 func (s *Server) around(r *http.Request, v *alertView, rec *store.Record, d document) error {
 	at := rec.Alert.Time
 	a := &ask{Status: "all", From: at.Add(-aroundSpan).UTC().Format(time.RFC3339Nano), To: at.Add(aroundSpan).UTC().Format(time.RFC3339Nano), Asc: true}
-	if host := d.text("host.name"); host != "" {
+	if host := d.text("host.name"); host != "" && len(host) <= longValue {
 		a.Filters = []filter{{Field: "host.name", Value: host}}
 	}
 	v.AroundURL = a.URL()

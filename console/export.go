@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,7 +85,9 @@ func (s *Server) exportCSV(w http.ResponseWriter, r *http.Request, u *who) error
 			return nil
 		}
 		head = true
-		return out.Write(csvColumns)
+		names := slices.Clone(csvColumns)
+		names[0] = "timestamp" // what begins with @ could be a formula
+		return out.Write(names)
 	}
 	return s.export(w, r, u, a, "csv", "text/csv; charset=utf-8", func(rec *store.Record) error {
 		if err := title(); err != nil {

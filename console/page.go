@@ -128,17 +128,24 @@ func parsePages(static map[string]staticFile) (map[string]*pageTemplate, error) 
 		"show":   func(s string) template.HTML { return visible(s, 200) },
 		"line":   func(s string) template.HTML { return visible(s, 300) },
 		"long":   func(s string) template.HTML { return visible(s, 4000) },
+		"prose":  func(s string) template.HTML { return visible(strings.Join(strings.Fields(s), " "), 4000) },
 		"brief":  func(s string) template.HTML { return visible(s, 60) },
 		"plain":  func(s string) string { return plain(s, 200) },
 		"number": number,
 		"plural": plural,
 		"size":   size,
 		"label":  label,
-		"has":    func(list []string, x string) bool { return contains(list, x) },
-		"first":  func(list []string, n int) []string { return list[:min(n, len(list))] },
-		"short":  short,
-		"join":   strings.Join,
-		"add":    func(a, b int) int { return a + b },
+		"level": func(severity string) string {
+			if contains(severities, severity) {
+				return severity
+			}
+			return "other"
+		},
+		"has":   func(list []string, x string) bool { return contains(list, x) },
+		"first": func(list []string, n int) []string { return list[:min(n, len(list))] },
+		"short": short,
+		"join":  strings.Join,
+		"add":   func(a, b int) int { return a + b },
 		"dict": func(kv ...any) (map[string]any, error) {
 			m := map[string]any{}
 			for i := 0; i+1 < len(kv); i += 2 {

@@ -188,3 +188,32 @@ func (v *visitor) get(path string) (int, string) {
 	code, body, _ := v.do(r)
 	return code, body
 }
+
+func newConsole(t *testing.T, s *site, hosts ...string) *console.Server {
+	t.Helper()
+	c, err := console.New(console.Options{Store: s.store, Now: s.now, Hosts: hosts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// answer is the code of the page to sign in, asked for by a host.
+func answer(c *console.Server, host string) int {
+	r := httptest.NewRequest(http.MethodGet, "/sign-in", nil)
+	r.Host = host
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	return w.Code
+}
+
+// another is an alert that is not there yet.
+func (s *site) another(severity string) *alert.Alert {
+	s.t.Helper()
+	a, err := alert.Parse([]byte(`{"@timestamp":"2026-11-23T08:59:00Z","kibana.alert.uuid":"another","kibana.alert.rule.rule_id":"r","kibana.alert.rule.name":"Another","kibana.alert.severity":"` + severity + `","kibana.alert.workflow_status":"open","host":{"name":"h"}}`))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}

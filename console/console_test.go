@@ -1,0 +1,453 @@
+package console_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/store"
+)
+
+var csrfField = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
+
+// csrf is the token of a page's forms.
+func (v *visitor) csrf(path string) string {
+	v.t.Helper()
+	_, body := v.get(path)
+	m := csrfField.FindStringSubmatch(body)
+	if m == nil {
+		v.t.Fatalf("%s has no form", path)
+	}
+	return m[1]
+}
+
+func (v *visitor) post(path string, form url.Values, head ...string) (int, string, http.Header) {
+	v.t.Helper()
+	r, err := http.NewRequest(http.MethodPost, v.at+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i+1 < len(head); i += 2 {
+		r.Header.Set(head[i], head[i+1])
+	}
+	return v.do(r)
+}
+
+// api asks the JSON API with a token.
+func (v *visitor) api(method, path, token, body string) (int, string) {
+	v.t.Helper()
+	r, err := http.NewRequest(method, v.at+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	code, text, _ := v.do(r)
+	return code, text
+}
+
+func (s *site) token(user string, expires time.Time, scopes ...string) string {
+	s.t.Helper()
+	key := "orlop_" + strings.Repeat(fmt.Sprintf("%x", len(user)+len(scopes)), 40) + strings.Join(scopes, "") + user
+	err := s.store.CreateToken(s.t.Context(), store.Actor{User: "test"}, s.at, key, &store.Token{Name: user + strings.Join(scopes, "+") + expires.String(), User: user, Scopes: scopes, Expires: expires})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return key
+}
+
+var (
+	inputs = regexp.MustCompile(`<input[^>]*>`)
+	quoted = regexp.MustCompile(`"[^"]*"`)
+	inline = regexp.MustCompile(`(?i)<[^>]+\s(style|on[a-z]+)=`)
+)
+
+// What an event says is shown, and acts on nothing.
+func TestHostileFieldsAreInertOnEachPage(t *testing.T) {
+	s := emptySite(t)
+	evil := `<script>alert(1)</script><img src=x onerror=alert(2)>` + "\x1b[31m\u202egpj.exe\u2066\x00\x07" + `"'><a href="javascript:alert(3)">{{.}}`
+	long := strings.Repeat("A", 1<<20)
+	doc := func(id string, more map[string]any) *alert.Alert {
+		m := map[string]any{
+			"@timestamp": "2026-11-23T08:00:00Z", "kibana.alert.uuid": id, "kibana.alert.rule.rule_id": evil, "kibana.alert.rule.name": evil,
+			"kibana.alert.severity": evil, "kibana.alert.reason": evil, "kibana.alert.rule.note": "# " + evil + "\n![x](http://evil.example/x.png) [y](javascript:alert(4)) <iframe src=//evil.example>",
+			"kibana.alert.rule.description": evil, "kibana.alert.rule.references": []string{"javascript:alert(5)", evil}, "kibana.alert.workflow_status": "open",
+			"kibana.alert.rule.threat": []any{map[string]any{"framework": "MITRE ATT&CK", "tactic": map[string]any{"id": evil, "name": evil}, "technique": []any{map[string]any{"id": evil, "name": evil}}}},
+			"host":                     map[string]any{"name": evil}, "user": map[string]any{"name": "=cmd|' /C calc'!A1"}, "event": map[string]any{"category": []string{"process"}, "kind": "signal"},
+			"process": map[string]any{"pid": 1, "name": evil, "executable": evil, "command_line": evil, "args": []string{evil}, "entity_id": evil, "parent": map[string]any{"name": evil, "command_line": evil, "entity_id": "p"}},
+			"orlop": map[string]any{"runtime": map[string]any{"tool": evil, "behaviour": []string{"container-exec", evil}, "host_access": []string{evil, "mount:" + evil}, "container": evil, "payload": evil},
+				"explain": map[string]any{"query": evil, "matched": []any{map[string]any{"clause": evil, "field": evil, "value": evil, "matched": evil}}, "exclusions": "not a list", "items": []any{map[string]any{"item": evil, "time": evil}}}},
+			evil: evil,
+		}
+		for k, v := range more {
+			m[k] = v
+		}
+		b, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := alert.Parse(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	s.alerts = []*alert.Alert{doc("one", nil), doc("two", map[string]any{"process": map[string]any{"command_line": long, "name": long, "executable": long, "pid": long}, "host": map[string]any{"name": long}}),
+		doc("three", map[string]any{"process": []any{1, nil, map[string]any{}}, "orlop": "text", "host": nil, "kibana.alert.rule.threat": "x"})}
+	s.insert(s.alerts...)
+	v := s.visit("admin")
+	// What somebody writes is as hostile.
+	code, text, _ := v.post("/alerts/act", url.Values{"csrf": {v.csrf("/alerts")}, "id": {"one"}, "do": {"tag"}, "tag": {"<b>t</b>"}, "comment": {evil}})
+	if code != http.StatusSeeOther {
+		t.Fatalf("tagging answers %d: %s", code, text)
+	}
+	q := url.QueryEscape
+	for _, path := range []string{
+		"/alerts", "/alerts?by=host.name&by=user.name&by=process.name", "/alerts?q=" + q(evil), "/alerts?f=" + q("host.name:"+evil), "/alerts?f=" + q("-"+evil), "/alerts?status=all&sort=" + q(evil),
+		"/alerts/one", "/alerts/two", "/alerts/three", "/except?alert=one", "/except?alert=two", "/except?where=" + q(evil), "/exceptions", "/rules", "/rules/" + url.PathEscape(evil),
+		"/coverage", "/sources", "/hosts", "/audit", "/settings", "/settings?done=" + q(evil), "/sign-in?then=" + q(evil), "/alerts/" + url.PathEscape(evil), "/alerts?from=" + q(evil), "/" + url.PathEscape(evil),
+	} {
+		r, err := http.NewRequest(http.MethodGet, v.at+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, body, head := v.do(r)
+		if code >= 500 {
+			t.Errorf("%.80s answers %d: %.300s", path, code, body)
+		}
+		body = inputs.ReplaceAllString(body, "") // what is in a field can be changed, and is as it was
+		for _, bad := range []string{"<script>alert", "<img src=x", "<iframe", "\x1b", "\u202e", "\u2066", "\x00", `href="javascript:`, "evil.example/x.png\" alt", "<b>t</b>", "src=\"http"} {
+			if strings.Contains(body, bad) {
+				at := strings.Index(body, bad)
+				t.Errorf("%.80s has %q: …%q…", path, bad, body[max(0, at-80):min(len(body), at+80)])
+			}
+		}
+		if len(body) > 600_000 {
+			t.Errorf("%.80s is of %d bytes: a long value is not cut", path, len(body))
+		}
+		csp := head.Get("Content-Security-Policy")
+		if strings.Contains(csp, "unsafe") || !strings.Contains(csp, "default-src 'none'") {
+			t.Errorf("%.80s has the policy %q", path, csp)
+		}
+		if inline.MatchString(quoted.ReplaceAllString(body, `""`)) {
+			t.Errorf("%.80s has inline style or script", path)
+		}
+	}
+	_, body := v.get("/alerts/export.csv")
+	cells, err := csv.NewReader(strings.NewReader(body)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cells) != 4 {
+		t.Fatalf("the CSV has %d lines, want a title and 3 alerts", len(cells))
+	}
+	for _, line := range cells {
+		for _, c := range line {
+			if strings.ContainsAny(c, "\x1b\x00\u202e") || len(c) > 0 && strings.ContainsRune("=+-@\t\r", rune(c[0])) {
+				t.Errorf("a cell acts: %.60q", c)
+			}
+		}
+	}
+	_, body = v.get("/alerts/export.ndjson")
+	if strings.ContainsAny(body, "\x1b\x00\u202e\u2066") {
+		t.Error("the NDJSON has characters that act on a terminal")
+	}
+	lines := strings.Split(strings.TrimSpace(body), "\n")
+	found := false
+	for _, l := range lines {
+		var d map[string]any
+		if err := json.Unmarshal([]byte(l), &d); err != nil {
+			t.Fatal(err)
+		}
+		found = found || d["kibana.alert.reason"] == evil
+	}
+	if !found || len(lines) != 3 {
+		t.Errorf("the NDJSON has %d lines, or not what was said", len(lines))
+	}
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	s := newSite(t)
+	nobody, viewer, analyst, admin := s.visit(""), s.visit("vic"), s.visit("ann"), s.visit("admin")
+	if code, _ := nobody.get("/alerts"); code != http.StatusSeeOther {
+		t.Errorf("nobody gets %d of the alerts, want to be led to sign in", code)
+	}
+	if code, _ := nobody.api("GET", "/alerts", "", ""); code != http.StatusUnauthorized {
+		t.Errorf("nobody gets %d of the API, want 401", code)
+	}
+	f := func(v *visitor, method, path string, want int) {
+		t.Helper()
+		var code int
+		if method == http.MethodGet {
+			code, _ = v.get(path)
+		} else {
+			code, _, _ = v.post(path, url.Values{"csrf": {v.csrf("/settings")}})
+		}
+		if code != want {
+			t.Errorf("%s %s answers %d, want %d", method, path, code, want)
+		}
+	}
+	f(viewer, "GET", "/alerts", 200)
+	f(viewer, "GET", "/except", 403)
+	f(viewer, "GET", "/audit", 403)
+	f(viewer, "POST", "/alerts/act", 403)
+	f(analyst, "GET", "/except", 200)
+	f(analyst, "GET", "/audit", 403)
+	f(analyst, "POST", "/alerts/act", 400) // nothing is said
+	f(analyst, "POST", "/rules/x/state", 403)
+	f(analyst, "POST", "/settings/users", 403)
+	f(admin, "GET", "/audit", 200)
+	f(viewer, "GET", "/static/..%2fopenapi.json", 404)
+
+	id := s.alerts[0].ID
+	form := url.Values{"id": {id}, "do": {"acknowledge"}}
+	if code, _, _ := analyst.post("/alerts/act", form); code != http.StatusForbidden {
+		t.Errorf("a form without a token answers %d, want 403", code)
+	}
+	form.Set("csrf", admin.csrf("/alerts"))
+	if code, _, _ := analyst.post("/alerts/act", form); code != http.StatusForbidden {
+		t.Errorf("a form with another's token answers %d, want 403", code)
+	}
+	form.Set("csrf", analyst.csrf("/alerts"))
+	if code, _, _ := analyst.post("/alerts/act", form, "Origin", "http://evil.example", "Sec-Fetch-Site", "cross-site"); code != http.StatusForbidden {
+		t.Errorf("a form of another origin answers %d, want 403", code)
+	}
+	form.Set("comment", strings.Repeat("x", 2<<20))
+	if code, _, _ := analyst.post("/alerts/act", form); code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a form of 2 MB answers %d, want 413", code)
+	}
+	form.Del("comment")
+	if code, _, head := analyst.post("/alerts/act", form); code != http.StatusSeeOther || !strings.HasPrefix(head.Get("Location"), "/alerts") {
+		t.Errorf("a right form answers %d and leads to %q", code, head.Get("Location"))
+	}
+	form.Set("back", "//evil.example/")
+	if _, _, head := analyst.post("/alerts/act", form); !strings.HasPrefix(head.Get("Location"), "/alerts") {
+		t.Errorf("a form leads to %q", head.Get("Location"))
+	}
+	if r, err := s.store.Alert(t.Context(), id); err != nil || r.Workflow.Status != store.StatusAcknowledged || r.Workflow.User != "ann" {
+		t.Errorf("the alert is %+v (%v), want acknowledged by ann", r, err)
+	}
+}
+
+func TestALinkSignsInOnce(t *testing.T) {
+	s := emptySite(t)
+	v := s.visit("")
+	path, err := s.server.Link(t.Context(), "")
+	if err != nil || path == "" {
+		t.Fatalf("Link: %q, %v; want one, as no admin can sign in", path, err)
+	}
+	r, err := http.NewRequest(http.MethodGet, v.at+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Sec-Purpose", "prefetch")
+	if code, _, _ := v.do(r); code != http.StatusNoContent {
+		t.Errorf("looking ahead answers %d, want 204", code)
+	}
+	if code, _ := v.get(path); code != http.StatusSeeOther {
+		t.Errorf("the link answers %d, want 303", code)
+	}
+	if code, _ := s.visit("").get(path); code != http.StatusUnauthorized {
+		t.Errorf("the used link answers %d, want 401", code)
+	}
+	late, err := s.server.Link(t.Context(), "admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.at = s.at.Add(2 * time.Hour)
+	if code, _ := s.visit("").get(late); code != http.StatusUnauthorized {
+		t.Errorf("the expired link answers %d, want 401", code)
+	}
+	// A password is set, and no link is made any more.
+	code, body, _ := v.post("/settings/password", url.Values{"csrf": {v.csrf("/settings")}, "new": {"a long password"}})
+	if code != http.StatusSeeOther {
+		t.Fatalf("setting a password answers %d: %s", code, body)
+	}
+	if path, err := s.server.Link(t.Context(), ""); err != nil || path != "" {
+		t.Errorf("Link: %q, %v; want none", path, err)
+	}
+	s.at = s.at.Add(13 * time.Hour)
+	if code, _ := v.get("/alerts"); code != http.StatusSeeOther {
+		t.Errorf("a session that was not used for 13 hours answers %d, want to be led to sign in", code)
+	}
+}
+
+func TestSigningInIsLimited(t *testing.T) {
+	s := emptySite(t)
+	v := s.visit("")
+	f := func(password string, want int) {
+		t.Helper()
+		if code, body, _ := v.post("/sign-in", url.Values{"name": {"ann"}, "password": {password}, "then": {"//evil.example"}}); code != want {
+			t.Errorf("answers %d, want %d: %.200s", code, want, body)
+		}
+	}
+	f("correct horse", http.StatusSeeOther)
+	for range 5 {
+		f("wrong", http.StatusUnauthorized)
+	}
+	f("correct horse", http.StatusTooManyRequests)
+	s.at = s.at.Add(31 * time.Second)
+	f("correct horse", http.StatusSeeOther)
+}
+
+func TestTheAPIIsWhatItsDocumentSays(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("")
+	_, text := v.api("GET", "/openapi.json", "", "")
+	var doc struct {
+		Paths map[string]map[string]struct{ OperationID string }
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	reader := s.token("admin", time.Time{}, "read", "audit")
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			at := strings.ReplaceAll(path, "{id}", "none")
+			code, body := v.api(strings.ToUpper(method), at, "", "")
+			if code != http.StatusUnauthorized {
+				t.Errorf("%s %s without a token answers %d, want 401: %s", method, path, code, body)
+			}
+			if method == "get" && !strings.Contains(path, "{id}") {
+				if code, body := v.api("GET", at, reader, ""); code != 200 {
+					t.Errorf("%s answers %d: %.200s", path, code, body)
+				}
+			} else if method != "get" && path != "/exceptions/preview" {
+				if code, body := v.api(strings.ToUpper(method), at, reader, "{}"); code != http.StatusForbidden {
+					t.Errorf("%s %s with a token that reads answers %d, want 403: %.200s", method, path, code, body)
+				}
+			}
+		}
+	}
+	worker := s.token("ann", s.at.Add(time.Hour), "read", "alerts", "exceptions")
+	var page struct {
+		Total  int
+		Alerts []map[string]any
+		After  string
+	}
+	ids := []string{}
+	for after := ""; ; {
+		code, body := v.api("GET", "/alerts?n=10&after="+url.QueryEscape(after), worker, "")
+		page.After = ""
+		if err := json.Unmarshal([]byte(body), &page); err != nil || code != 200 {
+			t.Fatalf("%d: %v: %.200s", code, err, body)
+		}
+		for _, a := range page.Alerts {
+			ids = append(ids, a["kibana.alert.uuid"].(string))
+		}
+		if after = page.After; after == "" {
+			break
+		}
+	}
+	if slices.Sort(ids); len(slices.Compact(ids)) != page.Total {
+		t.Errorf("the pages have %d alerts, want %d", len(ids), page.Total)
+	}
+	f := func(method, path, body string, want int) {
+		t.Helper()
+		if code, text := v.api(method, path, worker, body); code != want {
+			t.Errorf("%s %s %.80s answers %d, want %d: %.300s", method, path, body, code, want, text)
+		}
+	}
+	f("POST", "/alerts/update", `{"ids":["`+ids[0]+`"],"status":"closed","reason":"false_positive"}`, 200)
+	f("POST", "/alerts/update", `{"ids":["`+ids[0]+`"],"status":"gone"}`, 400)
+	f("POST", "/alerts/update", `{"ids":["`+ids[0]+`"],"assign":["nobody at all"]}`, 400)
+	f("POST", "/alerts/update", `{"ids":[],"status":"closed"}`, 400)
+	f("POST", "/alerts/update", `{"ids":["x"],"surprise":1}`, 400)
+	f("POST", "/alerts/update", `{"ids":["x"]}{"ids":["y"]}`, 400)
+	f("POST", "/alerts/update", `{"ids":["`+strings.Repeat("x", 2<<20)+`"]}`, 413)
+	f("GET", "/alerts?q=process.name+%3D%3D", "", 400)
+	f("GET", "/alerts?after=nonsense", "", 400)
+	f("GET", "/alerts/none", "", 404)
+	f("GET", "/nothing", "", 404)
+	f("POST", "/exceptions", `{"name":"all","reason":"none"}`, 400)
+	f("POST", "/exceptions", `{"name":"backup","reason":"it is ours","where":"process.name == \"ctr\""}`, 200)
+	s.at = s.at.Add(2 * time.Hour)
+	f("GET", "/alerts", "", 401) // it has expired
+	if code, _ := v.api("GET", "/alerts", "orlop_wrong", ""); code != 401 {
+		t.Errorf("a wrong token answers %d, want 401", code)
+	}
+}
+
+func TestAnExceptionShowsWhatItWouldRemove(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("ann")
+	one := s.id("Container Entered Below the Kubernetes API")
+	want := 0
+	for _, a := range s.alerts {
+		if a.RuleName == "Container Entered Below the Kubernetes API" {
+			want++
+		}
+	}
+	_, body := v.get("/except?set=1&alert=" + one + "&where=" + url.QueryEscape(`user.name == "root"`))
+	m := regexp.MustCompile(`<b id="removed">(\d+)</b> of (\d+) alerts`).FindStringSubmatch(body)
+	if m == nil || m[1] != fmt.Sprint(want) || m[2] != fmt.Sprint(want) {
+		t.Fatalf("the preview says %v, want %d of %d", m, want, want)
+	}
+	form := url.Values{"csrf": {v.csrf("/except")}, "set": {"1"}, "alert": {one}, "where": {`user.name == "root"`}, "name": {"root"}}
+	if code, body, _ := v.post("/except", form); code != http.StatusBadRequest || !strings.Contains(body, "needs a reason") {
+		t.Errorf("without a reason it answers %d", code)
+	}
+	form.Set("reason", "it is ours")
+	form.Set("expires", "2026-01-01")
+	if code, _, _ := v.post("/except", form); code != http.StatusBadRequest {
+		t.Errorf("an expiry that has passed answers %d, want 400", code)
+	}
+	form.Set("expires", "2027-01-01")
+	if code, body, _ := v.post("/except", form); code != http.StatusSeeOther {
+		t.Fatalf("keeping it answers %d: %.300s", code, body)
+	}
+	all, err := s.store.Exceptions(t.Context())
+	if err != nil || len(all) != 1 || all[0].By != "ann" || len(all[0].Rules) != 1 {
+		t.Errorf("the exceptions are %+v (%v), want one by ann for one rule", all, err)
+	}
+}
+
+func TestPagesAreSmall(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("admin")
+	for _, path := range []string{"/alerts?status=all", "/alerts/" + s.id("Container Given Host Access Below the Kubernetes API"), "/rules", "/coverage"} {
+		r, err := http.NewRequest(http.MethodGet, v.at+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept-Encoding", "gzip") // asked for by hand, it is not undone
+		_, page, _ := v.do(r)
+		n := len(page)
+		for _, f := range []string{"orlop.css", "orlop.js", "orlop.svg"} {
+			r.URL.Path, r.URL.RawQuery = "/static/"+f, ""
+			_, body, _ := v.do(r)
+			n += len(body)
+		}
+		if n > 100_000 {
+			t.Errorf("%s takes %d bytes with all that it needs, want at most 100 kB", path, n)
+		}
+	}
+}
+
+func TestOnlyTheHostsThatItHas(t *testing.T) {
+	s := emptySite(t)
+	c := newConsole(t, s, "127.0.0.1")
+	f := func(host string, want int) {
+		t.Helper()
+		if got := answer(c, host); got != want {
+			t.Errorf("asked as %q it answers %d, want %d", host, got, want)
+		}
+	}
+	f("127.0.0.1:7070", 200)
+	f("127.0.0.1", 200)
+	f("evil.example", http.StatusMisdirectedRequest)
+	f("127.0.0.1.evil.example:7070", http.StatusMisdirectedRequest)
+}
