@@ -21,7 +21,7 @@ test: deps check
 # where there is apt-get, what is missing is installed; elsewhere, and where that does
 # not work, it is named, and the tests that need it skip and say so.
 DEPS = containerd:containerd ctr:containerd runc:runc unshare:util-linux setpriv:util-linux \
-  cc:gcc clang:clang llvm-strip:llvm
+  cc:gcc clang:clang llvm-strip:llvm chromium:chromium
 
 deps:
 	@programs=; packages=; \

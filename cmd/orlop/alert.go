@@ -47,9 +47,23 @@ func newAlertRows(t *table) *alertRows {
 }
 
 func (r *alertRows) line(a *alert.Alert) string {
+	host, user, what := r.read(a)
+	at := a.OriginalTime
+	when := "-"
+	if !at.IsZero() {
+		when = at.UTC().Format(time.DateTime)
+		if r.widths[0] < len(when) {
+			when = at.UTC().Format("01-02 15:04:05")
+		}
+	}
+	return r.row("", when, a.Severity, a.RuleName, host, user, what)
+}
+
+// read is who and what an alert is about.
+func (r *alertRows) read(a *alert.Alert) (host, user, what string) {
 	var e event.Event
 	if r.decoder.Decode(a.AppendJSON(nil), &e) != nil {
-		return r.row("", "-", a.Severity, a.RuleName, "-", "-", a.Reason)
+		return "-", "-", a.Reason
 	}
 	first := func(fields ...event.Field) string {
 		for _, f := range fields {
@@ -59,7 +73,7 @@ func (r *alertRows) line(a *alert.Alert) string {
 		}
 		return "-"
 	}
-	what := first(r.command)
+	what = first(r.command)
 	if what == "-" {
 		what = words(e.Get(r.args), " ")
 	}
@@ -69,15 +83,7 @@ func (r *alertRows) line(a *alert.Alert) string {
 	if a.Group != "" {
 		what = a.Reason
 	}
-	at := a.OriginalTime
-	when := "-"
-	if !at.IsZero() {
-		when = at.UTC().Format(time.DateTime)
-		if r.widths[0] < len(when) {
-			when = at.UTC().Format("01-02 15:04:05")
-		}
-	}
-	return r.row("", when, a.Severity, a.RuleName, first(r.host, r.hostID), first(r.user, r.uid), what)
+	return first(r.host, r.hostID), first(r.user, r.uid), what
 }
 
 // eventColumns are the columns of a table of events.

@@ -128,7 +128,8 @@ audit log. It runs detection rules in Elastic's format, live and over recorded e
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(newScan(), newQuery(), newRules(), newFmt(), newVersion(), newMan())
-	root.AddCommand(newRun(), newRecord(), newDoctor(), newStatus(), newStore(), newConfig(), newDemo(), newConsole())
+	root.AddCommand(newDemo(), newConsole(), newAlerts())
+	root.AddCommand(newRun(), newRecord(), newDoctor(), newStatus(), newStore(), newConfig())
 	refuseShells(root)
 	return root
 }
