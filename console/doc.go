@@ -2,7 +2,7 @@
 // over a [store.Store].
 //
 //	c, err := console.New(console.Options{Store: s})
-//	link, err := c.Link(ctx, "", now)       // the path of a one-time link, for the first start
+//	link, err := c.Link(ctx, "")       // the path of a one-time link, for the first start
 //	srv := c.HTTPServer()
 //	err = srv.Serve(listener)
 //

@@ -20,12 +20,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/console"
 	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/source"
+	"github.com/orlop/orlop/store"
 )
 
 // watching is the flags of commands that watch this host.
@@ -96,10 +98,10 @@ nor repeats an alert. Nothing listens unless --listen says so.
 Interrupt and SIGTERM end it once all that has happened is judged. The last lines
 account for every event.`
 	var (
-		in                                                              watching
-		memory                                                          memoryFlags
-		file, tuning, state, store, listen, output, logFormat, logLevel string
-		paths                                                           []string
+		in                                                             watching
+		memory                                                         memoryFlags
+		file, tuning, state, keep, listen, output, logFormat, logLevel string
+		paths                                                          []string
 	)
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -119,8 +121,8 @@ account for every event.`
 	cmd.Flags().StringVarP(&file, "config", "c", "", "read the configuration in `FILE` (YAML)")
 	cmd.Flags().StringVar(&tuning, "tuning", "", "who is exempt from what, beside the kubelet, the runtimes and known agents: host roles, users, automation (`FILE`)")
 	cmd.Flags().StringVar(&state, "state", "", "keep what outlives a run in `DIR`")
-	cmd.Flags().StringVar(&store, "store", "", "keep alerts in `STORE`: the path of a file, or postgres://USER@HOST/DATABASE, whose password is in PGPASSWORD or PGPASSFILE")
-	cmd.Flags().StringVar(&listen, "listen", "", "serve /metrics, /healthz, /readyz and /status at `ADDRESS`, such as 127.0.0.1:7070")
+	cmd.Flags().StringVar(&keep, "store", "", "keep alerts in `STORE`: the path of a file, or postgres://USER@HOST/DATABASE, whose password is in PGPASSWORD or PGPASSFILE")
+	cmd.Flags().StringVar(&listen, "listen", "", "serve /metrics, /healthz, /readyz and /status, and with --store the console, at `ADDRESS`, such as 127.0.0.1:7070")
 	cmd.Flags().StringVar(&logFormat, "log-format", "text", "text or json")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -143,7 +145,7 @@ account for every event.`
 			name string
 			from string
 			to   *string
-		}{{"tuning", tuning, &c.Tuning}, {"state", state, &c.State}, {"store", store, &c.Store}, {"listen", listen, &c.Listen}, {"output", output, &c.Output}, {"log-format", logFormat, &c.Log.Format}, {"log-level", logLevel, &c.Log.Level}} {
+		}{{"tuning", tuning, &c.Tuning}, {"state", state, &c.State}, {"store", keep, &c.Store}, {"listen", listen, &c.Listen}, {"output", output, &c.Output}, {"log-format", logFormat, &c.Log.Format}, {"log-level", logLevel, &c.Log.Level}} {
 			if given(f.name) {
 				*f.to = f.from
 			}
@@ -243,11 +245,12 @@ func (d *service) run(cmd *cobra.Command) error {
 		defer live.State.Close()
 	}
 	var keeper *agent.Keeper
+	var kept *store.Store
 	if c.Store != "" {
 		keeper = agent.NewKeeper(c.Store, c.Retention.Retention(), time.Now, log)
 		// It need not be there now: the outbox keeps alerts for it.
-		if _, err := keeper.Store(cmd.Context()); err != nil {
-			log.Error("the store does not open; alerts wait for it", "reason", err)
+		if kept, err = keeper.Store(cmd.Context()); err != nil {
+			log.Error("the store does not open; alerts wait for it, and there is no console until the next start", "reason", err)
 		}
 	}
 	if live.Outbox, err = agent.OpenOutbox(c, keeper, log); err != nil {
@@ -264,7 +267,7 @@ func (d *service) run(cmd *cobra.Command) error {
 		return err
 	}
 	live.Restore()
-	stopServing, err := d.serve()
+	stopServing, err := d.serve(cmd, kept)
 	if err != nil {
 		return err
 	}
@@ -420,9 +423,12 @@ func warnOfLimits(log *slog.Logger, src agent.LiveSource) {
 }
 
 // serve listens where the configuration says, and on the socket of the state
-// directory. The caller ends it.
-func (d *service) serve() (stop func(), err error) {
+// directory. Where there is a store, the console on it is served as well. The caller
+// ends it.
+func (d *service) serve(cmd *cobra.Command, kept *store.Store) (stop func(), err error) {
 	var listeners []net.Listener
+	var pages *console.Server
+	counts := d.live.Handler()
 	if d.c.State != "" {
 		l, err := agent.ListenState(d.c.State)
 		if err != nil {
@@ -439,28 +445,82 @@ func (d *service) serve() (stop func(), err error) {
 			}
 			return nil, &failure{exitIO, err}
 		}
+		if kept != nil {
+			if pages, err = d.console(cmd, kept, l); err != nil {
+				l.Close()
+				return nil, &failure{exitIO, err}
+			}
+			warnBeyondLoopback(d.log, l, false)
+		}
 		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
 			d.log.Warn("others than this host can ask what this run counts: it listens beyond loopback, without authentication", "address", a.String())
 		}
 		d.log.Info("listening", "address", l.Addr().String())
 		listeners = append(listeners, l)
 	}
-	server := agent.Server(d.live.Handler())
+	server := agent.Server(counts)
+	both := server
+	if pages != nil {
+		mux := http.NewServeMux()
+		for _, path := range []string{"/metrics", "/healthz", "/readyz", "/status"} {
+			mux.Handle("GET "+path, counts)
+		}
+		mux.Handle("/", pages)
+		both = pages.HTTPServer()
+		both.Handler = mux
+	}
 	var serving sync.WaitGroup
 	for _, l := range listeners {
 		serving.Go(func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s := server
+			if l.Addr().Network() == "tcp" {
+				s = both
+			}
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				d.log.Error("serving ended", "address", l.Addr().String(), "reason", err)
 			}
 		})
 	}
 	return func() {
+		if pages != nil {
+			pages.Close()
+		}
 		server.Close()
+		both.Close()
 		for _, l := range listeners {
 			l.Close()
 		}
 		serving.Wait()
 	}, nil
+}
+
+// console is the pages on the store of this run. As long as nobody can sign in, a link is
+// printed that does, once.
+func (d *service) console(cmd *cobra.Command, kept *store.Store, l net.Listener) (*console.Server, error) {
+	c, err := console.New(console.Options{
+		Store: kept, Log: d.log, Hosts: console.Loopback(l.Addr()),
+		Rules: func() []console.Rule { return consoleRules(d.live.Rules(), d.live.Counts().Engine.In) },
+		Sources: func() []console.Source {
+			var out []console.Source
+			for _, a := range d.live.Accounts() {
+				out = append(out, console.Source{Name: a.Source, In: uint64(a.In), Evaluated: uint64(a.Evaluated), Filtered: uint64(a.Filtered),
+					Late: uint64(a.Late), Rejected: uint64(a.Rejected), Lost: uint64(a.Lost), Waiting: uint64(a.Waiting)})
+			}
+			return out
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	path, err := c.Link(cmd.Context(), "")
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	if path != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "No admin of the console can sign in yet. This link does, once, within an hour:\n\nhttp://%s%s\n\n", l.Addr(), path)
+	}
+	return c, nil
 }
 
 // watch looks for changes of rules and tuning from before they are read, so that none
