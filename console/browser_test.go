@@ -143,7 +143,7 @@ func (b *browser) until(condition string) {
 	b.t.Helper()
 	// A page that gives way to the next one takes the question with it: it is asked again.
 	for deadline := time.Now().Add(30 * time.Second); ; {
-		_, err := chromedp.Run(b.ctx, chromedp.Poll[bool]("!!("+condition+")", chromedp.WithPollingTimeout(10*time.Second)))
+		_, err := chromedp.Run(b.ctx, chromedp.Poll[bool](`document.readyState === "complete" && !!(`+condition+")", chromedp.WithPollingTimeout(10*time.Second)))
 		if err == nil {
 			return
 		}

@@ -134,7 +134,7 @@ func parsePages(static map[string]staticFile) (map[string]*pageTemplate, error) 
 		"number": number,
 		"plural": plural,
 		"size":   size,
-		"label":  label,
+		"label":  func(field string) string { return plain(label(field), 200) },
 		"level": func(severity string) string {
 			if contains(severities, severity) {
 				return severity
