@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"slices"
@@ -19,6 +20,9 @@ type dict struct {
 	bytes  int64
 
 	mixed bool // some values are no texts: several may have the same text
+
+	folded []byte // texts of the values in lower case, each before an endText
+	ends   []int  // of each value's in folded
 
 	ranks   []uint32 // of values in the order of a sort, or nil
 	ordered []uint32 // values in that order
@@ -48,19 +52,61 @@ func (d *dict) id(v event.Value) uint32 {
 	return id
 }
 
+// endText is in no text.
+const endText = 0xff
+
+// with marks the values that have a word in them, in any case: 2, and 1 the others. The
+// texts are looked through as one, since there may be a million.
+func (d *dict) with(word string) []byte {
+	for _, v := range d.values[len(d.ends):] {
+		texts(v, func(t string) {
+			d.folded = append(append(d.folded, strings.ToLower(t)...), endText)
+		})
+		d.ends = append(d.ends, len(d.folded))
+	}
+	memo := bytes.Repeat([]byte{1}, len(d.values))
+	low := []byte(strings.ToLower(valid(word)))
+	id := 0
+	for at := 0; ; {
+		i := bytes.Index(d.folded[at:], low)
+		if i < 0 {
+			return memo
+		}
+		for at += i; d.ends[id] <= at; {
+			id++
+		}
+		memo[id] = 2
+		at = d.ends[id]
+	}
+}
+
 // rank puts the values into order: numbers, then texts; of a list, the least of its
 // elements counts, and what is missing comes last.
 func (d *dict) rank() []uint32 {
 	if d.ranks != nil {
 		return d.ranks
 	}
-	d.ordered = make([]uint32, len(d.values))
+	// What is new is put into order, and in between the others.
+	var fresh []uint32
+	for id := len(d.ordered); id < len(d.values); id++ {
+		fresh = append(fresh, uint32(id))
+	}
 	keys := make([]sortKey, len(d.values))
 	for i, v := range d.values {
-		d.ordered[i] = uint32(i)
 		keys[i] = keyOf(v)
 	}
-	slices.SortFunc(d.ordered, func(a, b uint32) int { return keys[a].compare(keys[b]) })
+	slices.SortFunc(fresh, func(a, b uint32) int { return keys[a].compare(keys[b]) })
+	old := d.ordered
+	d.ordered = make([]uint32, 0, len(d.values))
+	for len(old) > 0 && len(fresh) > 0 {
+		from := &old
+		if keys[fresh[0]].compare(keys[old[0]]) < 0 {
+			from = &fresh
+		}
+		d.ordered = append(d.ordered, (*from)[0])
+		*from = (*from)[1:]
+	}
+	d.ordered = append(append(d.ordered, old...), fresh...)
 	d.ranks = make([]uint32, len(d.values))
 	for i, id := range d.ordered {
 		d.ranks[id] = uint32(i)

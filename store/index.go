@@ -326,7 +326,7 @@ func (x *index) evict(most int64) {
 		var total int64
 		var oldest *column
 		for _, c := range x.columns {
-			total += c.bytes + c.dict.bytes
+			total += c.bytes + c.dict.bytes + int64(cap(c.dict.folded))
 			if c.used < x.queries && (oldest == nil || c.used < oldest.used) {
 				oldest = c
 			}
@@ -393,7 +393,9 @@ func (x *index) conditions(ctx context.Context, q *Query) (c *conditions, err er
 	for _, word := range words(q.Text) {
 		var any anyNode
 		for _, name := range TextFields() {
-			any = append(any, &valueNode{col: col(name), test: contains(word)})
+			if k := col(name); k != nil {
+				any = append(any, &valueNode{col: k, memo: k.dict.with(word)})
+			}
 		}
 		c.base = append(c.base, any)
 	}

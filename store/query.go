@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/orlop/orlop/eql"
 	"github.com/orlop/orlop/eql/syntax"
@@ -225,25 +224,6 @@ func compileWhere(text string, s *event.Schema) (expr.Pred, error) {
 
 // words are those that a text is to have.
 func words(text string) []string { return strings.Fields(text) }
-
-// contains is whether a value has a word in it, in any case.
-func contains(word string) func(event.Value) bool {
-	lower := strings.ToLower(word)
-	has := func(t string) bool { return strings.Contains(strings.ToLower(t), lower) }
-	ascii := strings.IndexFunc(word, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
-	if ascii && !expr.IsWildcard(word) { // Fast path: copies nothing.
-		p := expr.NewPattern("*"+word+"*", true)
-		has = p.Match
-	}
-	return func(v event.Value) bool {
-		if v.Kind() == event.KindString {
-			return has(v.Str())
-		}
-		yes := false
-		texts(v, func(t string) { yes = yes || has(t) })
-		return yes
-	}
-}
 
 // A place is where a record is in an order: by key, then by seq.
 type place struct {
