@@ -4,18 +4,24 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/expr"
 )
 
 // A dict is the values of a column, each once. The first is that of alerts that lack the
-// field.
+// field. There may be a million, so they are packed: no map, and their text in few pieces
+// of memory.
 type dict struct {
+	seed   maphash.Seed
 	values []event.Value
-	known  map[string]uint32
+	keys   []string // encodings of values
+	table  []uint32 // numbers of values plus 1, by hash; a power of two, at most half full
+	room   []byte   // for more keys
 	buf    []byte
 	bytes  int64
 
@@ -28,17 +34,40 @@ type dict struct {
 	ordered []uint32 // values in that order
 }
 
-func newDict() *dict { return &dict{values: []event.Value{{}}, known: map[string]uint32{"\x00": 0}} }
+func newDict() *dict {
+	d := &dict{seed: maphash.MakeSeed(), table: make([]uint32, 16)}
+	d.id(event.Value{})
+	d.mixed = false
+	return d
+}
+
+// find is where a key is in the table, or would be.
+func (d *dict) find(key []byte) int {
+	mask := len(d.table) - 1
+	at := int(maphash.Bytes(d.seed, key)) & mask
+	for ; d.table[at] != 0; at = (at + 1) & mask {
+		if d.keys[d.table[at]-1] == string(key) {
+			break
+		}
+	}
+	return at
+}
 
 // id is the number of a value, which gets one if it is new.
 func (d *dict) id(v event.Value) uint32 {
 	d.buf, _ = v.AppendBinary(d.buf[:0])
-	if id, ok := d.known[string(d.buf)]; ok {
-		return id
+	at := d.find(d.buf)
+	if n := d.table[at]; n > 0 {
+		return n - 1
 	}
-	key := string(d.buf)
-	id := uint32(len(d.values))
-	d.known[key] = id
+	if 2*len(d.values) >= len(d.table) {
+		d.table = make([]uint32, 2*len(d.table))
+		for i, key := range d.keys {
+			d.table[d.find([]byte(key))] = uint32(i) + 1
+		}
+		at = d.find(d.buf)
+	}
+	key := d.own(d.buf)
 	w := v
 	if v.Kind() == event.KindString {
 		w = event.String(key[len(key)-len(v.Str()):])
@@ -46,10 +75,26 @@ func (d *dict) id(v event.Value) uint32 {
 		w = own(key)
 		d.mixed = true
 	}
+	d.keys = append(d.keys, key)
 	d.values = append(d.values, w)
-	d.bytes += int64(len(key)) + 100
+	d.table[at] = uint32(len(d.values))
+	d.bytes += int64(len(key)) + 24 + 16 + 8
 	d.ranks = nil
-	return id
+	return uint32(len(d.values) - 1)
+}
+
+// own is a copy of b that lives as long as the dict.
+func (d *dict) own(b []byte) string {
+	const piece = 64 << 10
+	if len(b) > piece/4 {
+		return string(b)
+	}
+	if cap(d.room)-len(d.room) < len(b) {
+		d.room = make([]byte, 0, piece)
+	}
+	at := len(d.room)
+	d.room = append(d.room, b...)
+	return unsafe.String(&d.room[at:][0], len(b)) // nobody writes there any more
 }
 
 // endText is in no text.

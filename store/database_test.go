@@ -107,7 +107,7 @@ func startPostgres() (err error) {
 	if server.dir, err = os.MkdirTemp("/tmp", "orlop-pg"); err != nil {
 		return err
 	}
-	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
+	attr := dyingWithUs()
 	if os.Getuid() == 0 {
 		u, err := user.Lookup("nobody")
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -38,19 +39,15 @@ func (sel *selection) counts(col *column) []int32 {
 func (sel *selection) facet(col *column, limit int) FacetResult {
 	r := FacetResult{Field: col.name, Missing: sel.n}
 	n := sel.counts(col)
-	var all []Count
+	top := leading[Count]{most: limit, compare: byCount}
 	if !col.dict.mixed { // Fast path: each value is another text.
 		r.Missing = int(n[0])
-		// Of many values most have few alerts; those are not looked at.
-		least := leastOf(n[1:], limit)
 		for id, c := range n {
 			if id == 0 || c == 0 {
 				continue
 			}
 			r.Distinct++
-			if c >= least {
-				all = append(all, Count{col.dict.values[id].Str(), int(c)})
-			}
+			top.add(Count{col.dict.values[id].Str(), int(c)})
 		}
 	} else {
 		by := map[string]int{}
@@ -65,45 +62,51 @@ func (sel *selection) facet(col *column, limit int) FacetResult {
 		}
 		r.Distinct = len(by)
 		for t, c := range by {
-			all = append(all, Count{t, c})
+			top.add(Count{t, c})
 		}
 	}
-	if !col.dict.mixed {
-		r.Missing = int(n[0])
-	}
-	r.Values = firstCounts(all, limit)
+	r.Values = slices.Clip(top.list())
 	return r
 }
 
-// leastOf is a count that at least limit of the values reach, if so many do.
-func leastOf(n []int32, limit int) int32 {
-	var bySize [64]int // how many values have 2^i alerts or more, but not 2^(i+1)
-	for _, c := range n {
-		if c > 0 {
-			bySize[log2(c)]++
-		}
-	}
-	for i := len(bySize) - 1; i >= 0; i-- {
-		if limit -= bySize[i]; limit <= 0 {
-			return 1 << i
-		}
-	}
-	return 1
+// A leading keeps the first of many in an order.
+type leading[T any] struct {
+	all     []T
+	most    int
+	compare func(a, b T) int
+	cut     bool // all begins with those that are first of what came before, in order
 }
 
-func log2(c int32) (n int) {
-	for ; c > 1; c >>= 1 {
-		n++
+func (l *leading[T]) add(v T) {
+	if l.all = append(l.all, v); len(l.all) >= 2*l.most+1000 {
+		l.list()
+		l.cut = true
 	}
-	return n
 }
 
-// firstCounts are the most frequent; of those that are as frequent, in order of text.
-func firstCounts(all []Count, limit int) []Count {
-	slices.SortFunc(all, func(a, b Count) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
-	})
-	return slices.Clip(all[:min(len(all), limit)])
+// list is those that are first, in order.
+func (l *leading[T]) list() []T {
+	slices.SortFunc(l.all, l.compare)
+	clear(l.all[min(len(l.all), l.most):])
+	l.all = l.all[:min(len(l.all), l.most)]
+	return l.all
+}
+
+// byCount puts the most frequent first; of those that are as frequent, in order of text.
+func byCount(a, b Count) int {
+	return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Value, b.Value))
+}
+
+func byGroup(a, b Group) int {
+	return cmp.Or(cmp.Compare(b.Count, a.Count), slices.CompareFunc(a.Values, b.Values, func(v, w GroupValue) int {
+		if v.Missing != w.Missing {
+			if v.Missing {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(v.Value, w.Value)
+	}))
 }
 
 // histogram counts by time.
@@ -174,11 +177,11 @@ func (sel *selection) histogram(interval int64, by *column) ([]Bucket, error) {
 
 // A tally is a group that is being counted.
 type tally struct {
-	n           int
+	n           int32
 	first, last int64
 }
 
-func (t *tally) add(n int, first, last int64) {
+func (t *tally) add(n int32, first, last int64) {
 	if t.n == 0 {
 		t.first, t.last = first, last
 	}
@@ -186,58 +189,91 @@ func (t *tally) add(n int, first, last int64) {
 	t.first, t.last = min(t.first, first), max(t.last, last)
 }
 
+// A combo is the values of a group, as columns number them.
+type combo [3]uint32
+
+// combos numbers combinations of values.
+type combos struct {
+	all   []combo
+	shift [3]int  // of each value in a key, if all fit into 64 bits
+	dense []int32 // by key, number plus 1: where that is small
+	table []int32 // else by hash: number plus 1; a power of two, at most half full
+}
+
+func newCombos(cols []*column) *combos {
+	c := &combos{}
+	total := 0
+	for i := len(cols) - 1; i >= 0; i-- {
+		c.shift[i] = total
+		total += bits.Len(uint(len(cols[i].dict.values)))
+	}
+	if total <= 22 {
+		c.dense = make([]int32, 1<<total)
+	} else {
+		c.table = make([]int32, 1<<16)
+	}
+	return c
+}
+
+func (c *combos) key(k combo) uint64 {
+	return uint64(k[0])<<c.shift[0] | uint64(k[1])<<c.shift[1] | uint64(k[2])<<c.shift[2]
+}
+
+// find is where a combination is in the table, or would be.
+func (c *combos) find(k combo) int {
+	h := (uint64(k[0])*0x9e3779b97f4a7c15 ^ uint64(k[1])) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>32 ^ uint64(k[2])) * 0x94d049bb133111eb
+	mask := len(c.table) - 1
+	at := int(h>>20) & mask
+	for ; c.table[at] != 0 && c.all[c.table[at]-1] != k; at = (at + 1) & mask {
+	}
+	return at
+}
+
+// id is the number of a combination, which gets one if it is new.
+func (c *combos) id(k combo) int32 {
+	var slot *int32
+	if c.dense != nil {
+		slot = &c.dense[c.key(k)]
+	} else {
+		if 2*len(c.all) >= len(c.table) {
+			c.table = make([]int32, 4*len(c.table))
+			for i, k := range c.all {
+				c.table[c.find(k)] = int32(i) + 1
+			}
+		}
+		slot = &c.table[c.find(k)]
+	}
+	if *slot == 0 {
+		c.all = append(c.all, k)
+		*slot = int32(len(c.all))
+	}
+	return *slot - 1
+}
+
 // groups counts combinations of values.
 func (sel *selection) groups(cols []*column, limit int) (groups []Group, all int) {
-	type combo [3]uint32
-	index := map[combo]int32{}
+	index := newCombos(cols)
 	var tallies []tally
-	var combos []combo
-	// Within a block a combination is found by the numbers of its values there, if they
-	// are few.
-	const mostDense = 1 << 14
-	dense := make([]int32, mostDense)
 	for i := range sel.bits {
-		size := 1
 		var parts [3]*part
 		for k, c := range cols {
 			parts[k] = c.chunks[i]
-			size *= len(parts[k].values)
-		}
-		here := dense[:min(size, mostDense)]
-		for k := range here {
-			here[k] = -1
 		}
 		times := sel.x.blocks[i].times
 		sel.bits[i].each(func(row int) {
 			var key combo
-			at := 0
 			for k, p := range parts[:len(cols)] {
-				local := 0
-				if p.ids != nil {
-					local = int(p.ids[row])
-				}
-				key[k] = p.values[local]
-				at = at*len(p.values) + local
+				key[k] = p.at(row)
 			}
-			id := int32(-1)
-			if size <= mostDense {
-				id = here[at]
-			}
-			if id < 0 {
-				var ok bool
-				if id, ok = index[key]; !ok {
-					id = int32(len(tallies))
-					index[key] = id
-					tallies = append(tallies, tally{})
-					combos = append(combos, key)
-				}
-				if size <= mostDense {
-					here[at] = id
-				}
+			id := int(index.id(key))
+			if id == len(tallies) {
+				tallies = append(tallies, tally{})
 			}
 			tallies[id].add(1, times[row], times[row])
 		})
 	}
+	combos := index.all
 	mixed := false
 	for _, c := range cols {
 		mixed = mixed || c.dict.mixed
@@ -251,23 +287,17 @@ func (sel *selection) groups(cols []*column, limit int) (groups []Group, all int
 		return vs
 	}
 	made := func(t tally, vs []GroupValue) Group {
-		return Group{vs, t.n, time.Unix(0, t.first).UTC(), time.Unix(0, t.last).UTC()}
+		return Group{vs, int(t.n), time.Unix(0, t.first).UTC(), time.Unix(0, t.last).UTC()}
 	}
+	top := leading[Group]{most: limit, compare: byGroup}
 	if !mixed { // Fast path: each combination is a group.
-		order := make([]int32, len(tallies))
-		for i := range order {
-			order[i] = int32(i)
+		for i, t := range tallies {
+			if top.cut && int(t.n) < top.all[limit-1].Count {
+				continue // Fast path: makes no text of it.
+			}
+			top.add(made(t, values(combos[i])))
 		}
-		// Texts are looked at only of those that may be among the first.
-		slices.SortFunc(order, func(a, b int32) int { return cmp.Compare(tallies[b].n, tallies[a].n) })
-		keep := min(limit, len(order))
-		for keep > 0 && keep < len(order) && tallies[order[keep]].n == tallies[order[keep-1]].n {
-			keep++
-		}
-		for _, i := range order[:keep] {
-			groups = append(groups, made(tallies[i], values(combos[i])))
-		}
-		all = len(order)
+		all = len(tallies)
 	} else {
 		byText := map[string]*tally{}
 		texted := map[string][]GroupValue{}
@@ -294,22 +324,11 @@ func (sel *selection) groups(cols []*column, limit int) (groups []Group, all int
 			expand(0, make([]GroupValue, 0, len(cols)))
 		}
 		for name, t := range byText {
-			groups = append(groups, made(*t, texted[name]))
+			top.add(made(*t, texted[name]))
 		}
-		all = len(groups)
+		all = len(byText)
 	}
-	slices.SortFunc(groups, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), slices.CompareFunc(a.Values, b.Values, func(v, w GroupValue) int {
-			if v.Missing != w.Missing {
-				if v.Missing {
-					return 1
-				}
-				return -1
-			}
-			return strings.Compare(v.Value, w.Value)
-		}))
-	})
-	return slices.Clip(groups[:min(len(groups), limit)]), all
+	return slices.Clip(top.list()), all
 }
 
 func groupKey(vs []GroupValue) string {

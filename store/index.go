@@ -326,7 +326,7 @@ func (x *index) evict(most int64) {
 		var total int64
 		var oldest *column
 		for _, c := range x.columns {
-			total += c.bytes + c.dict.bytes + int64(cap(c.dict.folded))
+			total += c.bytes + c.dict.bytes + int64(cap(c.dict.folded)+8*cap(c.dict.ends)+8*cap(c.dict.ordered))
 			if c.used < x.queries && (oldest == nil || c.used < oldest.used) {
 				oldest = c
 			}

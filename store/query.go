@@ -34,7 +34,7 @@ const (
 // TextFields are those that Query.Text is looked for in.
 func TextFields() []string {
 	return []string{
-		"kibana.alert.reason", "kibana.alert.rule.name", "kibana.alert.rule.description", "kibana.alert.rule.tags",
+		"kibana.alert.rule.name", "kibana.alert.rule.description", "kibana.alert.rule.tags",
 		"message", "event.action", "host.name", "user.name", "process.name", "process.executable", "process.command_line",
 		"process.parent.name", "process.parent.executable", "process.parent.command_line", "container.id", "container.name",
 		"container.image.name", "file.path", "source.ip", "destination.ip", FieldTags,

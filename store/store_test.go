@@ -601,3 +601,35 @@ func TestLocked(t *testing.T) {
 		t.Error("it does not go on")
 	}
 }
+
+// Of many groups and values, those of most alerts come, and of as many, the first by text.
+func TestManyGroups(t *testing.T) {
+	s := open(t, sqliteName(t))
+	var as []*alert.Alert
+	for i := range 4000 {
+		// v0000 … v3999 once each, but every hundredth i/100 times more.
+		as = append(as, newAlert(t, fmt.Sprint(i), map[string]any{"x": fmt.Sprintf("v%04d", 3999-i), "y": "z"}))
+		if i%100 == 0 {
+			for k := range i / 100 {
+				as = append(as, newAlert(t, fmt.Sprint(i, "-", k), map[string]any{"x": fmt.Sprintf("v%04d", 3999-i), "y": "z"}))
+			}
+		}
+	}
+	insert(t, s, as...)
+	r := query(t, s, store.Query{Facets: []store.Facet{{Field: "x", Limit: 42}}, GroupBy: []string{"x", "y"}, Groups: 42})
+	var want []store.Count
+	for i := 39; i > 0; i-- {
+		want = append(want, store.Count{Value: fmt.Sprintf("v%04d", 3999-100*i), Count: i + 1})
+	}
+	want = append(want, store.Count{Value: "v0000", Count: 1}, store.Count{Value: "v0001", Count: 1}, store.Count{Value: "v0002", Count: 1})
+	if d := cmp.Diff(want, r.Facets[0].Values); d != "" || r.Facets[0].Distinct != 4000 || r.AllGroups != 4000 {
+		t.Errorf("%d values, %d groups: %s", r.Facets[0].Distinct, r.AllGroups, d)
+	}
+	var groups []store.Count
+	for _, g := range r.Groups {
+		groups = append(groups, store.Count{Value: g.Values[0].Value, Count: g.Count})
+	}
+	if d := cmp.Diff(want, groups); d != "" {
+		t.Error(d)
+	}
+}
