@@ -206,7 +206,6 @@ type coverTechnique struct {
 	URL                string
 	Names              []string
 	Level              int // 0 none, 1 a rule, 2 rules, 3 many
-	order              int
 }
 
 // tacticOrder is that of ATT&CK's matrix for enterprises.

@@ -54,7 +54,6 @@ type builder struct {
 	decoder *event.Decoder
 	e       event.Event
 	names   map[string]event.Field
-	paths   []string // of a document
 	core    core
 	columns map[string]*columnBuilder
 	buf     []byte

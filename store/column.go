@@ -266,8 +266,6 @@ func (p *part) compact() {
 type rowSet [blockRows / 64]uint64
 
 func (b *rowSet) set(i int)      { b[i>>6] |= 1 << (i & 63) }
-func (b *rowSet) has(i int) bool { return b[i>>6]>>(i&63)&1 != 0 }
-
 func (b *rowSet) and(o *rowSet) {
 	for i := range b {
 		b[i] &= o[i]
