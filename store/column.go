@@ -265,7 +265,7 @@ func (p *part) compact() {
 // A rowSet is some rows of a block.
 type rowSet [blockRows / 64]uint64
 
-func (b *rowSet) set(i int)      { b[i>>6] |= 1 << (i & 63) }
+func (b *rowSet) set(i int) { b[i>>6] |= 1 << (i & 63) }
 func (b *rowSet) and(o *rowSet) {
 	for i := range b {
 		b[i] &= o[i]
