@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/orlop/orlop/source/audit/audittest"
 )
 
 // needs skips a test without root or one of these programs.
@@ -92,7 +94,7 @@ func TestDoctorIsTrue(t *testing.T) {
 	f(without("-perfmon,-sys_admin"), "bpf", false, "capabilities        MISSING  no CAP_PERFMON\n")
 	f(without("-net_admin"), "proc", false, "capabilities        MISSING  no CAP_NET_ADMIN")
 	f(without("-audit_control,-audit_read"), "audit", false, "capabilities        MISSING  no CAP_AUDIT_CONTROL, no CAP_AUDIT_READ")
-	needsAudit(t)
+	audittest.Need(t)
 	f(host, "audit", true, "namespaces          ok       the host's\n")
 	f([]string{"unshare", "-n"}, "audit", true, "namespaces          ok       a network namespace of its own, in which orlop can be the audit daemon")
 	f(without("-sys_ptrace"), "audit", true, "CAP_SYS_PTRACE      limited")

@@ -22,20 +22,8 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/source/audit"
+	"github.com/orlop/orlop/source/audit/audittest"
 )
-
-// needsAudit skips a test where we cannot be the kernel's audit daemon.
-func needsAudit(t testing.TB) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("not root")
-	}
-	for _, c := range audit.Checks() {
-		if c.Needed && c.Fix != "" || c.Name == "daemon" && !strings.HasPrefix(c.State, "none") {
-			t.Skipf("audit: %s: %s", c.Name, c.State)
-		}
-	}
-}
 
 // everyExec is a rule for all that is executed.
 const everyExec = `[metadata]
@@ -74,7 +62,7 @@ func copyOf(t testing.TB, program, dir string, names ...string) {
 // both know, and so the same alerts.
 func TestSourcesAgree(t *testing.T) {
 	needsKernel(t)
-	needsAudit(t)
+	audittest.Need(t)
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +185,7 @@ var required = map[string]bool{
 // time it says why. What they change is put back.
 func TestAutoTakesTheNextBest(t *testing.T) {
 	needsKernel(t)
-	needsAudit(t)
+	audittest.Need(t)
 	if _, err := exec.LookPath("setpriv"); err != nil {
 		t.Skip("needs setpriv")
 	}
@@ -245,7 +233,7 @@ func TestRunByProcConnector(t *testing.T) {
 // whatever its source, takes them away.
 func TestNextRunClearsWhatAKilledOneLeft(t *testing.T) {
 	needsKernel(t)
-	needsAudit(t)
+	audittest.Need(t)
 	d := watch(t, newUID(), "run", "--source", "audit", "--output", "none")
 	notes := filepath.Join(audit.DefaultState, "audit.json")
 	var was struct{ PID int }
@@ -416,7 +404,7 @@ func saved(t *testing.T, lines []string) string {
 // Of two sources that tell of the same acts one is heard: each act is one alert, whoever
 // comes first, and the account of both adds up.
 func TestOneActIsOneAlert(t *testing.T) {
-	needsAudit(t)
+	audittest.Need(t)
 	dir := t.TempDir()
 	rule, ctr := filepath.Join(dir, "rule.toml"), filepath.Join(dir, "ctr")
 	addTo(t, rule, everyExec)
@@ -487,7 +475,7 @@ func TestOneActIsOneAlert(t *testing.T) {
 // for a login uid. It returns the log and what the plugin is sent.
 func auditd(t *testing.T, uid string) (log string, plugin *os.File) {
 	t.Helper()
-	needsAudit(t)
+	audittest.Need(t)
 	for _, p := range []string{"auditd", "auditctl", "mkfifo"} {
 		if _, err := exec.LookPath(p); err != nil {
 			t.Skipf("needs %s", p)

@@ -24,6 +24,7 @@ import (
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/source"
 	"github.com/orlop/orlop/source/audit"
+	"github.com/orlop/orlop/source/audit/audittest"
 )
 
 // TestMain lets the test binary be the program that is watched, or another sensor.
@@ -77,19 +78,6 @@ type heard struct {
 	done chan error
 }
 
-// needsAudit skips a test where the kernel cannot be asked, or an audit daemon runs.
-func needsAudit(t testing.TB) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("not root")
-	}
-	for _, c := range audit.Checks() {
-		if c.Needed && c.Fix != "" || c.Name == "daemon" && !strings.HasPrefix(c.State, "none") {
-			t.Skipf("%s: %s", c.Name, c.State)
-		}
-	}
-}
-
 // settings are the kernel's, and its rules.
 func settings(t testing.TB) string {
 	t.Helper()
@@ -105,7 +93,7 @@ func newUID() uint32 { return 3_100_000_000 + uint32(os.Getpid())*64 + lastUID.A
 // listen begins to listen. When the test is over, all must be as it was.
 func listen(t *testing.T, o audit.Options) *heard {
 	t.Helper()
-	needsAudit(t)
+	audittest.Need(t)
 	before := settings(t)
 	h := &heard{t: t, uid: newUID(), done: make(chan error, 1)}
 	o.Schema, o.LoginUID = event.NewSchema(), &h.uid
@@ -270,7 +258,7 @@ func TestListenHearsExecs(t *testing.T) {
 
 // One that is killed leaves rules and settings, and the next one puts them back.
 func TestListenAfterAKill(t *testing.T) {
-	needsAudit(t)
+	audittest.Need(t)
 	before := settings(t)
 	state := t.TempDir()
 	cmd := osexec.Command(os.Args[0])
@@ -321,7 +309,7 @@ func TestListenAfterAKill(t *testing.T) {
 
 // Another daemon that came after a kill keeps its settings, which are like ours.
 func TestPutBackBesideAnotherDaemon(t *testing.T) {
-	needsAudit(t)
+	audittest.Need(t)
 	before := settings(t)
 	restore, err := audit.Keep()
 	if err != nil {
@@ -378,7 +366,7 @@ func TestPutBackBesideAnotherDaemon(t *testing.T) {
 
 // A watch is a rule for all system calls, and no rule that records programs.
 func TestAWatchDoesNotRecordExecs(t *testing.T) {
-	needsAudit(t)
+	audittest.Need(t)
 	if recorded, err := audit.LoadedExec(); err != nil || recorded {
 		t.Skip("a rule for execve is loaded, or", err)
 	}
@@ -400,7 +388,7 @@ func TestAWatchDoesNotRecordExecs(t *testing.T) {
 // tell. It is taken for what it is, and its rules are known by their key where its
 // notes are gone.
 func TestListenAfterAKillWithoutNotes(t *testing.T) {
-	needsAudit(t)
+	audittest.Need(t)
 	before := settings(t)
 	state, elsewhere := t.TempDir(), t.TempDir()
 	uid := newUID()
