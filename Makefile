@@ -94,7 +94,7 @@ bench-store:
 # tests do it in short. As root, or it is skipped.
 DRILL ?= 10
 drill:
-	ORLOP_DRILL=$(DRILL) $(GO) test -count=1 -timeout 30m -v -run 'Drill|ClockStep|SourcesAgree' ./cmd/orlop ./internal/agent
+	ORLOP_DRILL=$(DRILL) $(GO) test -count=1 -timeout 30m -v -run 'Drill|ClockStep|SourcesAgree|BesideAuditd' ./cmd/orlop ./internal/agent
 .PHONY: drill
 
 clean:

@@ -545,9 +545,13 @@ func auditd(t *testing.T, uid string) (log string, plugin *os.File) {
 }
 
 // Beside auditd the kernel's multicast, auditd's log through its rotations and auditd's
-// plugin tell of the same acts, all of them. Together each act is one alert. What auditd
-// itself does not keep up with is lost to those who read what it writes, and told.
+// plugin tell of the same acts, all of them. Together each act is one alert. It is a drill
+// of its own: on a host that is busy auditd itself falls behind, and its log and plugin
+// lack what the kernel has told.
 func TestBesideAuditd(t *testing.T) {
+	if os.Getenv("ORLOP_DRILL") == "" {
+		t.Skip("auditd wants a host with nothing else to do: make drill")
+	}
 	dir := t.TempDir()
 	rule, storm := filepath.Join(dir, "rule.toml"), filepath.Join(dir, "storm")
 	addTo(t, rule, everyExec)
@@ -605,10 +609,10 @@ func TestBesideAuditd(t *testing.T) {
 	const all = `evaluated \+ \d+ filtered \+ 0 late \+ 0 rejected \+ 0 lost`
 	// Those on standard input first: what nobody reads waits in auditd.
 	f([]string{"stdin"}, "records on standard input", all)
-	f([]string{"audit", "stdin"}, "what stdin tells, too, is judged as audit tells it", `source=stdin .*= \d+ evaluated \+ [1-9]\d{2,} filtered \+ 0 late \+ 0 rejected \+ \d+ lost`)
+	f([]string{"audit", "stdin"}, "what stdin tells, too, is judged as audit tells it", `source=stdin .*= \d+ evaluated \+ [1-9]\d{2,} filtered \+ 0 late \+ 0 rejected \+ 0 lost`)
 	f([]string{"audit"}, "multicast, beside the audit daemon", all)
 	f([]string{"audit-log"}, "the log "+log, all)
-	f([]string{"audit", "audit-log"}, "what audit-log tells, too, is judged as audit tells it", `source=audit-log .*= \d+ evaluated \+ [1-9]\d{2,} filtered \+ 0 late \+ 0 rejected \+ \d+ lost`)
+	f([]string{"audit", "audit-log"}, "what audit-log tells, too, is judged as audit tells it", `source=audit-log .*= \d+ evaluated \+ [1-9]\d{2,} filtered \+ 0 late \+ 0 rejected \+ 0 lost`)
 	if _, err := os.Stat(log + ".1"); err != nil {
 		t.Errorf("the log was not rotated: %v", err)
 	}
