@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,10 +107,13 @@ func openFile(name string) (*Input, error) {
 // NewInput returns an input that reads r under that name.
 func NewInput(name string, r io.Reader) *Input {
 	in := &Input{name: name, r: r, size: -1}
-	if f, ok := r.(*os.File); ok {
-		if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
+	switch r := r.(type) {
+	case *os.File:
+		if st, err := r.Stat(); err == nil && st.Mode().IsRegular() {
 			in.size = st.Size()
 		}
+	case *bytes.Reader:
+		in.size = int64(r.Len())
 	}
 	return in
 }

@@ -14,12 +14,12 @@ import (
 
 // Detect runs the inputs through an engine, on as many cores as there are, and calls emit
 // for each alert. Step is called after each few events, with how many there were: its
-// error ends the run. Both are called as by Run, by one goroutine and in the order of the
-// events, and so is Reject.
+// error ends the run. Both are called one at a time and in the order of the events, as by
+// Run, and so is Reject, but not always by the same goroutine.
 //
-// Lines of documents go through it in batches: workers decode them, then the events are
-// enriched in order, then workers find the rules that want them, and then these are told in
-// order. What does not come in lines that are documents is read as Run does.
+// Lines of documents go through it in batches: each is decoded apart from the others, then
+// the events are enriched in order, then the rules that want them are found, and then these
+// are told in order. What does not come in lines that are documents is read as Run does.
 func (p *Replay) Detect(ctx context.Context, g *detect.Engine, emit func(*alert.Alert), step func(events int) error) error {
 	one := func(e *event.Event) error {
 		g.Process(e, emit)
@@ -29,45 +29,53 @@ func (p *Replay) Detect(ctx context.Context, g *detect.Engine, emit func(*alert.
 	if workers < 2 {
 		return p.run(ctx, one, nil)
 	}
-	batches := 2*workers + 1
-	c := &crew{g: g, emit: emit, step: step, jobs: make(chan *job, batches), done: make(chan *job, batches)}
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer close(c.jobs)
+	c := &crew{g: g, emit: emit, step: step}
+	c.done.L = &c.turn
 	for range workers {
-		d, m := event.NewDecoder(p.Schema), g.Matcher()
-		running.Go(func() {
-			for j := range c.jobs {
-				c.work(j, d, m)
-				c.done <- j
-			}
-		})
-	}
-	for range batches {
-		c.idle = append(c.idle, &job{})
+		w := &worker{d: event.NewDecoder(p.Schema), m: g.Matcher()}
+		for range 3 { // one is decoded, one waits for its turn, and one is between
+			w.idle = append(w.idle, &job{w: w})
+		}
+		c.workers = append(c.workers, w)
 	}
 	return p.run(ctx, one, c)
 }
 
-// A crew is what Detect's goroutines share. All but work is the reader's own.
+// A crew is workers who read an input together. Who has the turn cuts the next batch,
+// which is then in the cache of the worker who decodes it, and does whatever has to be done
+// in order; the rest is done by all at the same time.
 type crew struct {
 	g      *detect.Engine
 	enrich func(*event.Event) // nil if events are not
 	emit   func(*alert.Alert)
 	step   func(events int) error
 
-	jobs, done chan *job // with room for all
-	queue      []*job    // in the order of the input
-	read       int       // of queue, those that are part of the stream
-	idle       []*job
+	workers []*worker
+
+	turn    sync.Mutex // of what follows
+	done    sync.Cond  // a job came back, or the input has ended
+	queue   []*job     // in the order of the input
+	read    int        // of queue, those that are part of the stream
+	more    bool       // there may be more in the input
+	alone   int64      // up to this offset nothing is read in batches
+	penalty int64      // for the next line that is no document
+	err     error      // ends the run
+}
+
+// A worker is what a goroutine has for itself.
+type worker struct {
+	d    *event.Decoder
+	m    *detect.Matcher
+	idle []*job // the crew's turn
 }
 
 // A job is a batch on its way.
 type job struct {
 	ecs.Batch
-	state state
-	out   bool // a worker has it
-	timed bool // the time of every event counts
+	w        *worker // whose memory it is
+	admitted bool    // part of the stream, so that its events are to be matched
+	out      bool    // a worker has it
+	timed    bool    // the time of every event counts
 
 	events []*event.Event // memory, of which n are in use
 	hits   []detect.Hits  // by event
@@ -76,23 +84,13 @@ type job struct {
 	others, filtered int // events that nothing is to be done with, and of them those of no rule's category
 }
 
-// state is what is to be done with a job next.
-type state uint8
-
-const (
-	toDecode state = iota
-	toEnrich
-	toMatch
-	toApply
-)
-
-// work is what workers do: decode, match, or both if nothing comes between.
+// work is what is done by all at the same time: decode, match, or both if nothing comes
+// between.
 func (c *crew) work(j *job, d *event.Decoder, m *detect.Matcher) {
-	if j.state == toMatch {
+	if j.admitted {
 		for i := range j.n {
 			m.Match(j.events[i], &j.hits[i])
 		}
-		j.state = toApply
 		return
 	}
 	j.n, j.others, j.filtered = 0, 0, 0
@@ -115,7 +113,6 @@ func (c *crew) work(j *job, d *event.Decoder, m *detect.Matcher) {
 		}
 		j.n++
 	})
-	j.state = toEnrich
 }
 
 // firstPenalty is how many bytes are read without batches after a line that was no
@@ -124,95 +121,93 @@ const firstPenalty = 256 << 10
 
 // run reads an input of documents, those that are read without batches to emit.
 func (c *crew) run(ctx context.Context, r *ecs.Reader, emit func(*event.Event) error) error {
-	defer c.rest()
 	r.Begin(ctx, emit)
-	alone, penalty := int64(0), int64(firstPenalty)
-	for more := true; more || len(c.queue) > 0; {
-		c.collect(false)
+	c.more, c.alone, c.penalty, c.err = true, 0, firstPenalty, nil
+	var others sync.WaitGroup
+	for _, w := range c.workers[1:] {
+		others.Go(func() { c.serve(ctx, r, w) })
+	}
+	c.serve(ctx, r, c.workers[0])
+	others.Wait()
+	for _, j := range c.queue { // of a run that ended before its end
+		j.w.idle = append(j.w.idle, j)
+	}
+	c.queue, c.read = c.queue[:0], 0
+	return c.err
+}
+
+// serve works until the input has ended.
+func (c *crew) serve(ctx context.Context, r *ecs.Reader, w *worker) {
+	c.turn.Lock()
+	for j := c.next(ctx, r, w); j != nil; j = c.next(ctx, r, w) {
+		j.out = true
+		c.turn.Unlock()
+		c.work(j, w.d, w.m)
+		c.turn.Lock()
+		j.out = false
+		c.done.Broadcast()
+	}
+	c.done.Broadcast()
+	c.turn.Unlock()
+}
+
+// next does what has to be done in order until there is a job for the worker. It returns
+// nil at the end.
+func (c *crew) next(ctx context.Context, r *ecs.Reader, w *worker) *job {
+	for c.err == nil && (c.more || len(c.queue) > 0) {
 		switch n := len(c.queue); {
 		case c.read < n && !c.queue[c.read].out:
-			if !c.admit(r) {
-				alone, penalty = r.Offset()+penalty, min(2*penalty, 1<<40)
+			j := c.queue[c.read]
+			if !j.Whole() {
+				if slices.ContainsFunc(c.queue[c.read+1:], func(j *job) bool { return j.out }) {
+					c.done.Wait()
+					continue
+				}
+				c.alone, c.penalty = r.Offset()+c.penalty, min(2*c.penalty, 1<<40)
+			}
+			c.admit(r)
+			if c.enrich != nil {
+				return j
 			}
 		case n > 0 && !c.queue[0].out:
-			if err := c.apply(); err != nil {
-				return err
-			}
-			penalty = max(penalty-penalty/16, firstPenalty)
-		case more && len(c.idle) > 0 && r.Offset() >= alone && r.Cut(&c.idle[len(c.idle)-1].Batch):
-			j := c.idle[len(c.idle)-1]
-			c.idle, c.queue = c.idle[:len(c.idle)-1], append(c.queue, j)
-			j.timed = c.g.Timed()
-			c.give(j, toDecode)
+			c.err = c.apply()
+			c.penalty = max(c.penalty-c.penalty/16, firstPenalty)
+		case c.more && len(w.idle) > 0 && r.Offset() >= c.alone && r.Cut(&w.idle[len(w.idle)-1].Batch):
+			j := w.idle[len(w.idle)-1]
+			w.idle, c.queue = w.idle[:len(w.idle)-1], append(c.queue, j)
+			j.admitted, j.timed = false, c.g.Timed()
+			return j
 		case n > 0:
-			c.collect(true)
+			c.done.Wait()
 		default:
-			var err error
-			if more, err = r.Step(ctx); err != nil {
-				return err
-			}
+			c.more, c.err = r.Step(ctx)
 		}
 	}
 	return nil
 }
 
-// give gives a job to the workers.
-func (c *crew) give(j *job, what state) {
-	j.state, j.out = what, true
-	c.jobs <- j
-}
-
-// collect takes jobs back from the workers, waiting for one if need be.
-func (c *crew) collect(wait bool) {
-	for {
-		if wait {
-			(<-c.done).out = false
-			wait = false
-		}
-		select {
-		case j := <-c.done:
-			j.out = false
-		default:
-			return
-		}
-	}
-}
-
-// rest waits until no worker has a job.
-func (c *crew) rest() {
-	for slices.ContainsFunc(c.queue, func(j *job) bool { return j.out }) {
-		c.collect(true)
-	}
-	c.idle, c.queue, c.read = append(c.idle, c.queue...), c.queue[:0], 0
-}
-
-// admit takes the next job of the queue that is decoded into the stream. Where it is not
-// whole, it reports false, and it is the last of the queue.
-func (c *crew) admit(r *ecs.Reader) (whole bool) {
+// admit takes the next job of the queue, which is decoded, into the stream. Where it is not
+// whole, it is the last of the queue, and the reader has what was cut after it.
+func (c *crew) admit(r *ecs.Reader) {
 	j, later := c.queue[c.read], c.queue[c.read+1:]
-	if whole = j.Whole(); whole {
+	c.read++
+	if j.Whole() {
 		r.Count(&j.Batch)
 	} else {
 		var after []*ecs.Batch
 		for _, l := range later {
-			for l.out {
-				c.collect(true)
-			}
 			after = append(after, &l.Batch)
+			l.w.idle = append(l.w.idle, l)
 		}
 		r.Count(&j.Batch, after...)
-		c.idle, c.queue = append(c.idle, later...), c.queue[:c.read+1]
+		c.queue = c.queue[:c.read]
 	}
-	c.read++
-	if c.enrich == nil {
-		j.state = toApply
-		return whole
+	j.admitted = true
+	if c.enrich != nil {
+		for _, e := range j.events[:j.n] {
+			c.enrich(e)
+		}
 	}
-	for _, e := range j.events[:j.n] {
-		c.enrich(e)
-	}
-	c.give(j, toMatch)
-	return whole
 }
 
 // apply tells the engine of the first job of the queue.
@@ -222,6 +217,6 @@ func (c *crew) apply() error {
 	for i, e := range j.events[:j.n] {
 		c.g.Apply(e, &j.hits[i], c.emit)
 	}
-	c.queue, c.idle, c.read = slices.Delete(c.queue, 0, 1), append(c.idle, j), c.read-1
+	c.queue, j.w.idle, c.read = slices.Delete(c.queue, 0, 1), append(j.w.idle, j), c.read-1
 	return c.step(j.n + j.others)
 }
