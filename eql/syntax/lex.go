@@ -113,6 +113,7 @@ func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 func isHex(c byte) bool    { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
 
 func (l *lexer) run() {
+	l.tokens = make([]token, 0, len(l.text)/8+1)
 	for {
 		l.space()
 		if l.pos >= len(l.text) || len(l.errs) >= maxMistakes {
@@ -397,6 +398,10 @@ func quotedLen(s string, q byte) int {
 }
 
 func (l *lexer) string(s string) {
+	if i := 1 + strings.IndexAny(s[1:], "\"\\\r\n"); i > 0 && s[i] == '"' {
+		l.emit(tokString, i+1, s[1:i])
+		return
+	}
 	var b strings.Builder
 	whole := Range{l.pos, l.pos + quotedLen(s, '"')}
 	bad := func(upto int, hint string) {
