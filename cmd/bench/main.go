@@ -26,8 +26,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: bench [flags]")
 		flag.PrintDefaults()
 	}
-	rounds := flag.Int("rounds", 15, "how many rounds are measured")
-	documents := flag.Int("documents", 3000, "how many documents a round reads; the file that is searched has 20 times as many")
+	rounds := flag.Int("rounds", 11, "how many rounds are measured")
+	documents := flag.Int("documents", 10000, "how many documents a round reads; the file that is searched has 6 times as many")
 	benchstat := flag.Bool("benchstat", false, "print each round as benchstat reads it")
 	write := flag.String("write", "", "put the tables between the markers of this `FILE`")
 	flag.Parse()

@@ -125,7 +125,7 @@ func prepare(dir string, n int, counts []int) (*bench, error) {
 			return nil, err
 		}
 	}
-	if err := b.search(dir, seed, 20*n); err != nil {
+	if err := b.search(dir, seed, 6*n); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(b.files, 0o755); err != nil {
