@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,12 +17,16 @@ import (
 	"github.com/orlop/orlop/source"
 )
 
+// flushEach is how often what was recorded is written to the file.
+const flushEach = time.Second
+
 func newRecord() *cobra.Command {
 	const help = `Record watches this host like run, and writes every event as a line of JSON
 instead of judging it. Scan and query read the file back with the same answers.
 
 The file begins with the processes that are there already. Interrupt and SIGTERM
-end it once all that has happened is written.
+end it once all that has happened is written. What is a second old can be read
+even if the program is killed.
 
 With --rotate, a file that has grown so large is renamed after the time of that,
 events.20260429T100000.000Z.ndjson.zst, and a new one begins. Give scan all of
@@ -76,10 +82,25 @@ them: it puts them in order.`
 		}
 		log.Info("watching", "source", src.String())
 		warnOfLimits(log, src)
-		err = src.Run(cmd.Context(), out.add)
+		ctx, end := context.WithCancel(cmd.Context())
+		defer end()
+		tick := time.NewTicker(flushEach)
+		defer tick.Stop()
+		var flushing sync.WaitGroup
+		flushing.Go(func() {
+			if out.flushes(ctx, tick.C) != nil {
+				end()
+			}
+		})
+		err = src.Run(ctx, out.add)
+		end()
+		flushing.Wait()
 		closed := out.close()
 		in := src.Intake()
 		log.Info("ended", "events", fmt.Sprintf("%d = %d written + %d filtered + %d lost", in.Seen, in.Emitted, in.Filtered, in.Lost))
+		if errors.Is(err, closed) {
+			closed = nil // said already
+		}
 		if err := errors.Join(err, closed); err != nil {
 			return &failure{exitIO, fmt.Errorf("record: %w", err)}
 		}

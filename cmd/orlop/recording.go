@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,10 +27,13 @@ type recording struct {
 	keep  int              // rotated files that are kept; 0 is all
 	now   func() time.Time // when a file is rotated
 
-	file *os.File      // nil is standard output
-	out  counter       // of what has gone to it
-	zip  *zstd.Encoder // nil if it is not compressed
-	w    *bufio.Writer
+	mu    sync.Mutex    // of what follows
+	file  *os.File      // nil is standard output
+	out   counter       // of what has gone to it
+	zip   *zstd.Encoder // nil if it is not compressed
+	w     *bufio.Writer
+	dirty bool  // there is what a flush would write
+	err   error // of a flush
 }
 
 // A counter counts what is written.
@@ -72,12 +77,14 @@ func (r *recording) open(stdout io.Writer) error {
 		}
 		w = r.zip
 	}
-	r.w = bufio.NewWriterSize(w, 64<<10)
+	r.w, r.dirty = bufio.NewWriterSize(w, 64<<10), false
 	return nil
 }
 
 // add writes an event. A file is rotated between two events.
 func (r *recording) add(e *event.Event) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if bytes.IndexByte(e.Raw, '\n') >= 0 {
 		return errors.New("bug: a document of two lines")
 	}
@@ -90,10 +97,45 @@ func (r *recording) add(e *event.Event) error {
 			return fmt.Errorf("rotate: %w", err)
 		}
 	}
+	if r.err != nil {
+		return r.err
+	}
+	r.dirty = true
 	if _, err := r.w.Write(e.Raw); err != nil {
 		return err
 	}
 	return r.w.WriteByte('\n')
+}
+
+// flush writes all that was added, so that it can be read whatever becomes of the program:
+// a compressed file has a frame that ends there. If that fails, so does all that follows.
+func (r *recording) flush() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.dirty || r.err != nil {
+		return r.err
+	}
+	r.err = r.w.Flush()
+	if r.zip != nil && r.err == nil {
+		r.err = r.zip.Close()
+		r.zip.Reset(&r.out)
+	}
+	r.dirty = false
+	return r.err
+}
+
+// flushes flushes at each tick until ctx ends.
+func (r *recording) flushes(ctx context.Context, ticks <-chan time.Time) error {
+	for {
+		select {
+		case <-ticks:
+			if err := r.flush(); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // rotate puts the file aside and begins anew.
@@ -136,8 +178,14 @@ func (r *recording) aside() error {
 	return nil
 }
 
-// close ends the file that is written to.
+// close ends the file that is written to. Nobody flushes any more, or the caller is add.
 func (r *recording) close() error {
+	if r.err != nil {
+		if r.file != nil {
+			r.file.Close()
+		}
+		return r.err
+	}
 	errs := []error{r.w.Flush()}
 	if r.zip != nil {
 		errs = append(errs, r.zip.Close())

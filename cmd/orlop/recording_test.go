@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,6 +89,96 @@ func noise(i int) string {
 		fmt.Fprintf(&b, "%x", uint32(i*31+j)*2654435761)
 	}
 	return b.String()
+}
+
+// What was flushed is read back whatever becomes of the rest: a file that ends amid a frame
+// or a line tells its events up to there, and of the cut.
+func TestRecordingThatEndsAnywhere(t *testing.T) {
+	for _, name := range []string{"events.ndjson", "events.ndjson.zst"} {
+		name = filepath.Join(t.TempDir(), name)
+		r := &recording{name: name}
+		if err := r.open(nil); err != nil {
+			t.Fatal(err)
+		}
+		var ends []int64 // of the file after each flush
+		for i := range 40 {
+			if err := r.add(&event.Event{Raw: fmt.Appendf(nil, `{"n":%d,"text":%q}`, i, noise(i))}); err != nil {
+				t.Fatal(err)
+			}
+			if i%10 == 9 {
+				if err := r.flush(); err != nil {
+					t.Fatal(err)
+				}
+				st, err := os.Stat(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ends = append(ends, st.Size())
+			}
+		}
+		if err := r.flush(); err != nil { // there is nothing
+			t.Fatal(err)
+		}
+		whole, err := os.ReadFile(name)
+		if err != nil || int64(len(whole)) != ends[3] {
+			t.Fatalf("%d bytes, %v; want %d", len(whole), err, ends[3])
+		}
+		for size := int64(0); size <= ends[3]; size += 17 {
+			if err := os.WriteFile(name, whole[:size], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			ins, err := source.Open([]string{name}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := event.NewSchema()
+			number, n, cut := s.Field("n"), int64(0), 0
+			p := agent.Replay{Schema: s, Inputs: ins, Reject: func(source.Rejection) { cut++ }}
+			err = p.Run(t.Context(), func(e *event.Event) error {
+				if got := e.Get(number).Int(); got != n {
+					t.Fatalf("%s, of which %d bytes are there: event %d, want %d", name, size, got, n)
+				}
+				n++
+				return nil
+			})
+			flushed := 10 * int64(len(slices.DeleteFunc(slices.Clone(ends), func(end int64) bool { return end > size })))
+			if err != nil || n < flushed {
+				t.Fatalf("%s, of which %d bytes are there: %d events, %v; want %d", name, size, n, err, flushed)
+			}
+			if clean := size == 0 || slices.Contains(ends, size); filepath.Ext(name) == ".zst" && !clean && cut != 1 {
+				t.Fatalf("%s, of which %d bytes are there: it is not told that it was cut", name, size)
+			}
+		}
+	}
+}
+
+// A disk that takes nothing more ends the recording at the next tick, with the reason, said
+// once.
+func TestRecordingOnAFullDisk(t *testing.T) {
+	for _, name := range []string{"events.ndjson", "events.ndjson.zst"} {
+		dir := small(t)
+		r := &recording{name: filepath.Join(dir, name)}
+		if err := r.open(nil); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, dir)
+		doc := &event.Event{Raw: []byte(`{"n":1}`)}
+		if err := r.add(doc); err != nil {
+			t.Fatal(err)
+		}
+		ticks := make(chan time.Time, 1)
+		ticks <- time.Time{}
+		err := r.flushes(t.Context(), ticks)
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if again := r.add(doc); again != err {
+			t.Errorf("%s: then %v, want %v", name, again, err)
+		}
+		if again := r.close(); again != err {
+			t.Errorf("%s: at the end %v, want %v", name, again, err)
+		}
+	}
 }
 
 // A file that cannot be made ends the recording, with the reason.

@@ -395,6 +395,35 @@ func TestRunAsAPluginOfAuditd(t *testing.T) {
 	}
 }
 
+// What a recording has had for a second is there after a kill -9, without another event.
+func TestRecordIsKilled(t *testing.T) {
+	text, err := os.ReadFile("../../examples/node-session/audit.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "events.ndjson.zst")
+	d := prepare(t, program(t), "record", "--source", "stdin", "--out", name)
+	in, err := d.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	d.begin()
+	if _, err := in.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	scan := func(file string) (lines string) {
+		out, _ := exec.Command(program(t), "scan", "--output", "ndjson", "--quiet", file).Output() // may end amid a frame
+		return summaryOf(alerts(t, strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })))
+	}
+	want := scan("../../examples/node-session/audit.log")
+	d.wait("what scan says of its input", func() bool { return scan(name) == want })
+	d.kill()
+	if got := scan(name); got != want {
+		t.Errorf("after a kill scan says\n%swant\n%s", got, want)
+	}
+}
+
 func saved(t *testing.T, lines []string) string {
 	name := filepath.Join(t.TempDir(), "events.ndjson")
 	addTo(t, name, strings.Join(lines, "\n")+"\n")
