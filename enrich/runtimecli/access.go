@@ -364,6 +364,11 @@ func (p *parser) mount(value string) {
 			p.overlay(field)
 		}
 	}
+	p.source(kind, source, bind, readOnly)
+}
+
+// source takes what a mount is of; bind is whether its options say so.
+func (p *parser) source(kind, source string, bind, readOnly bool) {
 	if source == "" {
 		return
 	}

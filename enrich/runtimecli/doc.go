@@ -101,6 +101,10 @@
 //
 // # Limits
 //
+// Of a general client's call to Docker's or Podman's HTTP API the body is read as far
+// as its line has it, 1 MiB, with Go's decoder, as both runtimes do. What is in a file
+// is not (curl -d @FILE), and the Call is partial; nor is a message of gRPC.
+//
 // What a file says is not read: crictl's pod and container files, Compose files
 // and OCI specifications are named in Call.Files, and a Call of Compose that makes
 // containers is partial. Variables of a shell script that neither it nor the

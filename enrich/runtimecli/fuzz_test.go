@@ -74,6 +74,17 @@ func TestBadInput(t *testing.T) {
 		f("2 MB of "+s+" in a script", []string{"sh", "-c", many}, func(runtimecli.Call, bool) bool { return true })
 		f("2 MB of "+s+" in code", []string{"perl", "-e", many}, func(runtimecli.Call, bool) bool { return true })
 	}
+	create := func(body string) []string {
+		return []string{"curl", "--unix-socket", "/var/run/docker.sock", "-d", body, "http://d/containers/create"}
+	}
+	bound := func(c runtimecli.Call, ok bool) bool { return ok && len(c.HostAccess) <= 128 && len(c.Payload) <= 4096 }
+	f("a body of 2 MB", create(`{"HostConfig":{"Privileged":true},"X":"`+big+`"}`), func(c runtimecli.Call, ok bool) bool { return partial(c, ok) && len(c.HostAccess) == 1 })
+	for _, s := range []string{"{", "[", `{"Mounts":`, `{"HostConfig":`, `"Binds":["/:/h"],`, `[0,`, "0,", "\xff", `\`} {
+		many := strings.Repeat(s, 1<<20/len(s))
+		f("a body of 1 MB of "+s, create(many), bound)
+		f("1 MB of "+s+" in a body", create(`{"HostConfig":{"Binds":[`+many), bound)
+		f("1 MB of "+s+" in another", create(`{"Cmd":[`+many), bound)
+	}
 	f("10,000 labels", append(many, "--privileged", "docker.io/x/y:1", "a"), privileged)
 	f("10,000 labels of a renamed copy", append(append([]string{"/x"}, many[1:]...), "--net-host", "docker.io/x/y:1", "a"), func(c runtimecli.Call, ok bool) bool { return ok && c.Tool == "ctr" })
 	f("10,000 unknown flags", append(flags, "docker.io/x/y:1", "a"), func(c runtimecli.Call, ok bool) bool { return privileged(c, ok) && partial(c, ok) })

@@ -176,7 +176,7 @@ func (u *unwrapper) command(c *Command, depth int) {
 			}
 		}
 	case kindClient:
-		if call, ok := client(c, by); ok {
+		if call, ok := client(c, by, u.stdin, u.fed); ok {
 			u.add(call)
 			return
 		}
