@@ -282,15 +282,28 @@ func (p *parser) namespaceAt(kind, at string) {
 	if kind == "mount" {
 		kind = "mnt"
 	}
-	clean := path.Clean(at)
-	rest, ok := strings.CutPrefix(clean, "/proc/")
-	pid, _, _ := strings.Cut(rest, "/")
+	pid := processOf(at)
 	// The caller's own namespaces are the host's, or nothing is gained.
-	if ok && (pid == "1" || pid == "self" || pid == "thread-self") && hostNamespace[kind] != "" {
+	if (pid == "1" || pid == "self" || pid == "thread-self") && hostNamespace[kind] != "" {
 		p.grant(hostNamespace[kind], "")
 		return
 	}
 	p.grant("namespace:"+kind+":", at)
+}
+
+// processOf returns the pid in the path of a file of /proc, which a container may have
+// from its host in another place: /host/proc/1/ns/mnt. It is "" for other files.
+func processOf(at string) string {
+	clean := path.Clean(at)
+	i := strings.LastIndex(clean, "/proc/")
+	if i < 0 {
+		return ""
+	}
+	pid, _, _ := strings.Cut(clean[i+len("/proc/"):], "/")
+	if i > 0 && !digits(pid) {
+		return ""
+	}
+	return pid
 }
 
 func (p *parser) security(value string) {

@@ -57,7 +57,7 @@ type Call struct {
 	Address      string   // socket or URL, "unix://" taken off
 	Snapshotter  string
 	Config       string   // the tool's configuration file, if it was chosen
-	Target       string   // process whose namespaces are entered (nsenter),
+	Target       string   // process whose namespaces are entered (nsenter), also by what runs in them,
 	Entered      []string // and which: mnt, net, …, and root, its root or working directory
 	Payload      []string // the command run in the container
 	Confidence   Confidence

@@ -838,6 +838,9 @@ loop:
 			}
 		}
 	}
+	if pid := strings.TrimLeft(target, " +0"); digits(pid) {
+		target = pid // as strtol reads it
+	}
 	var p parser
 	p.call = Call{Tool: "nsenter", IdentifiedBy: "name", Command: "nsenter", Behaviours: []string{"namespace-enter"}, Payload: rest}
 	found := target != ""
@@ -851,9 +854,9 @@ loop:
 		switch {
 		case w.at != "":
 			// A file of /proc names a process; a file made by ip-netns or a CNI plugin does not.
-			if after, ok := strings.CutPrefix(w.at, "/proc/"); ok {
+			if pid := processOf(w.at); pid != "" {
 				found = true
-				if pid, _, _ := strings.Cut(after, "/"); target == "" {
+				if target == "" {
 					target = pid
 				}
 			}
@@ -876,6 +879,9 @@ loop:
 	}
 	u.words(rest, depth)
 	for i := own + 1; own >= 0 && i < len(u.calls); i++ {
+		if u.calls[i].Target == "" {
+			u.calls[i].Target = target
+		}
 		if u.calls[i].weight() >= 40 { // as much as entering
 			u.calls[own].wraps = true
 		}
