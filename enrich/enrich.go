@@ -3,6 +3,7 @@ package enrich
 import (
 	"time"
 
+	"github.com/orlop/orlop/enrich/runtimecli"
 	"github.com/orlop/orlop/event"
 )
 
@@ -169,7 +170,8 @@ type sight struct {
 	start     int64
 	session   id
 	auid      id
-	login     bool // it is a change of session
+	login     bool             // it is a change of session
+	call      *runtimecli.Call // what it asks of a container runtime, if it does
 }
 
 // Apply remembers what e shows and fills what e lacks. What it sets stays valid

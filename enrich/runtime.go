@@ -90,6 +90,8 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if !ok {
 		return
 	}
+	asked := call // on the heap only now
+	s.call = &asked
 	text := func(field event.Field, v string) { x.fillText(e, field, v) }
 	list := func(field event.Field, vs []string) {
 		if len(vs) == 0 {

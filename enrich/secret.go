@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orlop/orlop/enrich/runtimecli"
 	"github.com/orlop/orlop/event"
 )
 
@@ -23,7 +24,7 @@ type secret struct {
 	kind string // token, secret, volumes, credential, projected
 	path string
 	pod  string // its uid
-	view string // node: a folder of the kubelet's; root: the files of another mount namespace or container; own
+	view string // node: a folder of the kubelet's; root: the files of another mount namespace or container; own; entered
 	tree bool   // a folder that holds some further down
 }
 
@@ -62,6 +63,9 @@ func (x *Enricher) reads(s *sight, c, p *proc) {
 		exe = "" // argv says which
 	}
 	look.command(exe, x.args, 0)
+	if s.call != nil {
+		look.entered(s.call, x.args)
+	}
 	if found.kind == "" {
 		return
 	}
@@ -78,6 +82,47 @@ func (x *Enricher) reads(s *sight, c, p *proc) {
 	}
 	if c != nil {
 		c.readAt = s.t
+	}
+}
+
+// entered looks at the command that a runtime's client or nsenter runs in a container, and
+// at what is copied out of one: paths of its own are that container's.
+func (l *lookup) entered(call *runtimecli.Call, args []string) {
+	what := call.Behaviours[0]
+	if what == "socket-client" && len(call.Behaviours) > 1 {
+		what = call.Behaviours[1]
+	}
+	engine := engineOf(call.Tool)
+	in := lookup{found: func(one secret) {
+		if one.view == "own" {
+			// Docker and Podman mount secrets of their own beside those of pods.
+			if (engine == "docker" || engine == "podman") && !strings.Contains(one.path, "kubernetes.io") && !strings.Contains(one.path, "serviceaccount") {
+				return
+			}
+			one.view = "entered"
+		}
+		l.found(one)
+	}}
+	switch what {
+	case "namespace-enter":
+		files := slices.Contains(call.Entered, "mnt") || slices.Contains(call.Entered, "root")
+		if !files || call.Target == "1" { // the files of the node
+			found := l.found
+			in.found = func(one secret) {
+				if one.view != "own" {
+					found(one)
+				}
+			}
+		}
+		in.command("", call.Payload, 0)
+	case "container-exec":
+		in.command("", call.Payload, 0)
+	case "copy":
+		for _, a := range args[:max(len(args)-1, 0)] { // CONTAINER:PATH, but for the last, which is to where
+			if name, at, ok := strings.Cut(a, ":"); ok && name != "" && strings.HasPrefix(at, "/") {
+				in.paths([]string{at}, true)
+			}
+		}
 	}
 }
 
