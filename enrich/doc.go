@@ -22,8 +22,10 @@
 //	                        what its command line means, see runtimecli.Call
 //	orlop.runtime.removed   of a removal, the containers that a client entered in the last
 //	                        hour and that are removed, as they were named then: by the
-//	                        same name or a part of the same id, with all there are, or,
-//	                        by prune, once a client has stopped them
+//	                        same name or a part of the same id, with its pod, with all
+//	                        there are, or, by prune, once a client has stopped them. Pod
+//	                        and id are known if the stream has shown the shim and what it
+//	                        ran for the visit
 //	orlop.process.ancestor  of these, of connects to a runtime's socket and of what reads
 //	                        secrets: the programs above, nearest first. Of an orphan whose
 //	                        fork was shown, also those above its first parent
@@ -139,6 +141,8 @@
 // the old program in the table until an event contradicts it. Runtimes are known by
 // their file names. A container that crun makes below conmon, a hook of runc run,
 // and a container whose runc the stream did not show are only told right by a
-// cgroup. The table is bounded by number and
+// cgroup. A container that was entered by its id and is removed by its name is not told to
+// be the same: no process of Docker's or containerd's runtime has both on its command line.
+// The table is bounded by number and
 // bytes (see [Options]); the process touched longest ago goes first.
 package enrich

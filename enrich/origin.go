@@ -281,6 +281,9 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 	if execID != "" {
 		x.fillText(e, f.execID, e.Text([]byte(execID)))
 	}
+	if how == "exec" && p != nil {
+		x.visited(s, c, p)
+	}
 	if how == "exec" && k.namespace == "k8s.io" && execID != "" {
 		// The CRI draws the ids of what it executes. Nothing else that we see of its execs
 		// differs, so that who gives an id of that form by a client unseen passes for it.

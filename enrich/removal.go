@@ -14,6 +14,9 @@ import (
 // more or less of its id, or remove all there are.
 type visit struct {
 	container string // as it was named
+	id        string // its id, and the sandbox of its pod, once
+	pod       string // the process that the runtime starts for the visit has shown them
+	payload   uint64 // what that runs; 0 is unknown
 	engine    string
 	namespace string
 	at        int64
@@ -27,7 +30,7 @@ const (
 )
 
 func (v *visit) size() int {
-	return int(unsafe.Sizeof(*v)) + len(v.container) + len(v.engine) + len(v.namespace)
+	return int(unsafe.Sizeof(*v)) + len(v.container) + len(v.id) + len(v.pod) + len(v.engine) + len(v.namespace)
 }
 
 // removal remembers which containers a call enters, and fills those of them that it
@@ -78,7 +81,7 @@ func (x *Enricher) visit(h *host, call *runtimecli.Call, t int64) {
 	}
 	for i := range h.visits {
 		if v := &h.visits[i]; v.container == name && v.engine == engineOf(call.Tool) && v.namespace == call.Namespace {
-			v.at, v.ended = max(v.at, t), false
+			v.at, v.payload, v.ended = max(v.at, t), payloadID(call.Payload), false
 			return
 		}
 	}
@@ -86,8 +89,64 @@ func (x *Enricher) visit(h *host, call *runtimecli.Call, t int64) {
 		x.hold(h, -h.visits[0].size())
 		h.visits = append(h.visits[:0], h.visits[1:]...)
 	}
-	h.visits = append(h.visits, visit{strings.Clone(name), engineOf(call.Tool), strings.Clone(call.Namespace), t, false})
+	h.visits = append(h.visits, visit{
+		container: strings.Clone(name), engine: engineOf(call.Tool), namespace: strings.Clone(call.Namespace), payload: payloadID(call.Payload), at: t,
+	})
 	x.hold(h, h.visits[len(h.visits)-1].size())
+}
+
+// visited notes which container a visit was to, by the process c that a runtime has put
+// into one: the client named it by that id or, of another name, told it to run the same.
+// Its shim knows the pod.
+func (x *Enricher) visited(s *sight, c, p *proc) {
+	h := s.host
+	if len(h.visits) == 0 { // Fast path: nobody has.
+		return
+	}
+	m := p.shim
+	if m == nil { // the parent is runc
+		if up := x.procs[key{p.key.host, p.ppid}]; up != nil {
+			m = up.shim
+		}
+	}
+	pod := ""
+	if m != nil && m.cri {
+		pod = m.id
+	}
+	x.args = texts(x.args[:0], s.e.Get(x.f.args))
+	ran := payloadID(x.args)
+	var found *visit
+	for i := range h.visits {
+		v := &h.visits[i]
+		if s.t < v.at || s.t-v.at > patience {
+			continue
+		}
+		if sameContainer(c.container, v.container) {
+			found = v
+			break
+		}
+		named := len(v.container) < 12 || strings.Trim(v.container, "0123456789abcdef") != ""
+		if named && ran != 0 && v.payload == ran && (found == nil || found.id != "" && v.id == "") {
+			found = v // the first of several whose container has not shown itself
+		}
+	}
+	if found != nil {
+		was := found.size()
+		found.id, found.pod = x.word(c.container), x.word(pod)
+		x.hold(h, found.size()-was)
+	}
+}
+
+// payloadID tells commands apart: FNV-1a over their words; 0 is none.
+func payloadID(words []string) uint64 {
+	if len(words) == 0 {
+		return 0
+	}
+	id := uint64(offset64)
+	for _, w := range words {
+		id = mix(id, w)
+	}
+	return id | 1
 }
 
 // meant reports whether a call at t acts on the container of the visit.
@@ -104,7 +163,12 @@ func (v *visit) meant(call *runtimecli.Call, t int64) bool {
 	}
 	for _, name := range call.Containers() {
 		// The whole id is the same for whoever gives it.
-		if sameContainer(name, v.container) && (ours || v.engine == "" || engineOf(call.Tool) == "" || hex64(name)) {
+		if (sameContainer(name, v.container) || v.id != "" && sameContainer(name, v.id)) && (ours || v.engine == "" || engineOf(call.Tool) == "" || hex64(name)) {
+			return true
+		}
+	}
+	for _, pod := range call.Pods() {
+		if v.pod != "" && sameContainer(pod, v.pod) && (ours || v.engine == "" || hex64(pod)) {
 			return true
 		}
 	}

@@ -270,13 +270,8 @@ func (x *Enricher) announced(s *sight, c, p *proc, id uint64) bool {
 
 // callID tells calls apart: FNV-1a over what they do to what. It is never 0.
 func callID(c *runtimecli.Call) uint64 {
-	h := uint64(14695981039346656037)
-	add := func(s string) {
-		for i := range len(s) {
-			h = (h ^ uint64(s[i])) * 1099511628211
-		}
-		h = (h ^ 0xff) * 1099511628211
-	}
+	h := uint64(offset64)
+	add := func(s string) { h = mix(h, s) }
 	add(handed.Replace(c.Command))
 	add(c.Container)
 	add(c.Image)
@@ -288,6 +283,17 @@ func callID(c *runtimecli.Call) uint64 {
 		add(p)
 	}
 	return h | 1
+}
+
+// offset64 is where FNV-1a begins.
+const offset64 = 14695981039346656037
+
+// mix takes a word, and its end, into an FNV-1a hash.
+func mix(h uint64, word string) uint64 {
+	for i := range len(word) {
+		h = (h ^ uint64(word[i])) * 1099511628211
+	}
+	return (h ^ 0xff) * 1099511628211
 }
 
 // handed are the commands that one tool hands to another, or to a plugin of its own,

@@ -92,9 +92,11 @@ type ClientState struct {
 
 // A VisitState is a container that somebody has entered.
 type VisitState struct {
-	Container, Engine, Namespace string
-	At                           int64
-	Ended                        bool
+	Container, ID, Pod string
+	Engine, Namespace  string
+	Payload            uint64
+	At                 int64
+	Ended              bool
 }
 
 // A SocketState is a file that a container runtime listens at.
@@ -215,7 +217,7 @@ func (x *Enricher) State() *State {
 			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.execID, c.at})
 		}
 		for _, v := range h.visits {
-			hs.Visits = append(hs.Visits, VisitState{v.container, v.engine, v.namespace, v.at, v.ended})
+			hs.Visits = append(hs.Visits, VisitState{v.container, v.id, v.pod, v.engine, v.namespace, v.payload, v.at, v.ended})
 		}
 		s.Hosts = append(s.Hosts, hs)
 	}
@@ -298,7 +300,7 @@ func (x *Enricher) Restore(s *State) error {
 			x.hold(h, h.calls[len(h.calls)-1].size())
 		}
 		for _, v := range hs.Visits {
-			h.visits = append(h.visits, visit{v.Container, v.Engine, v.Namespace, v.At, v.Ended})
+			h.visits = append(h.visits, visit{v.Container, v.ID, v.Pod, v.Payload, v.Engine, v.Namespace, v.At, v.Ended})
 			x.hold(h, h.visits[len(h.visits)-1].size())
 		}
 		hosts[hs.Num] = h
