@@ -149,6 +149,45 @@ func (u *unwrapper) editor(args []string, depth int) {
 	}
 }
 
+// escapes are the words with which a program that reads commands of its own takes one
+// for a shell.
+var escapes = map[string][]string{
+	"sqlite3": {".shell ", ".system "},
+	"psql":    {`\!`},
+	"mysql":   {"system ", `\!`},
+	"mariadb": {"system ", `\!`},
+	"gdb":     {"shell ", "!"},
+	"ftp":     {"!"},
+	"sftp":    {"!"},
+	"lftp":    {"!"},
+}
+
+// escape takes the shell commands among those that a database's client, a debugger or
+// the like is given on its line, or reads: sqlite3 x.db '.shell …', psql -c '\! …'.
+func (u *unwrapper) escape(name string, args []string, depth int) {
+	text := strings.Join(args, "\n")
+	if u.fed {
+		text += "\n" + u.stdin
+		u.stdin, u.fed = "", false
+	}
+	text = text[:min(len(text), maxScript)]
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if flag, value, ok := strings.Cut(line, "="); ok && strings.HasPrefix(flag, "--") {
+			line = value // --execute='system …'
+		} else if len(line) > 2 && line[0] == '-' && line[1] != '-' {
+			line = line[2:] // -e'system …'
+		}
+		for told := range strings.SplitAfterSeq(line, ";") { // one may follow others
+			for _, word := range escapes[name] {
+				if after, ok := strings.CutPrefix(strings.TrimLeft(told, " \t"), word); ok {
+					u.script(after, nil, depth)
+				}
+			}
+		}
+	}
+}
+
 // later takes the script that at, batch and crontab read.
 func (u *unwrapper) later(name string, depth int) {
 	if !u.fed {

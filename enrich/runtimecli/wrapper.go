@@ -113,6 +113,13 @@ var wrappers = map[string]wrapper{
 	"vim":                 {},
 	"nvim":                {},
 	"ex":                  {},
+	"sqlite3":             {},
+	"psql":                {},
+	"mysql":               {},
+	"mariadb":             {},
+	"ftp":                 {},
+	"sftp":                {},
+	"lftp":                {},
 	"noglob":              {}, // words of a shell
 	"nocorrect":           {},
 	"spawn":               {}, // of expect
@@ -362,6 +369,9 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 	case "vi", "vim", "nvim", "ex", "less":
 		u.editor(args, depth)
 		return
+	case "sqlite3", "psql", "mysql", "mariadb", "ftp", "sftp", "lftp":
+		u.escape(name, args, depth)
+		return
 	case "at", "batch", "crontab":
 		u.later(name, depth)
 		return
@@ -379,6 +389,7 @@ func (u *unwrapper) wrapper(name string, args []string, depth int) {
 			return
 		}
 	case "gdb":
+		u.escape(name, args, depth)
 		// What it is given without --args is looked at, not run.
 		if i := slices.IndexFunc(args, func(a string) bool { return a == "--args" || a == "-args" }); i >= 0 {
 			u.words(args[i+1:], depth)
