@@ -21,7 +21,7 @@ func floor(pkg string) int {
 		return 1
 	case "eql", "kql", "alert":
 		return 2
-	case "detect", "sink", "store", "source/audit/audittest":
+	case "detect", "sink", "store", "store/storetest", "source/audit/audittest":
 		return 3
 	case "internal/agent", "console":
 		return 5

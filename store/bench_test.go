@@ -16,6 +16,7 @@ import (
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/store"
+	"github.com/orlop/orlop/store/storetest"
 )
 
 var (
@@ -169,7 +170,7 @@ func BenchmarkPages(b *testing.B) {
 			if kind == "sqlite" {
 				name = sqliteName(b)
 			} else {
-				name = postgresName(b)
+				name = storetest.Postgres(b)
 			}
 			filled := false
 			if kind == "sqlite" && *benchStore != "" {

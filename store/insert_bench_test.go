@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"github.com/orlop/orlop/store/storetest"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ func BenchmarkInsert(b *testing.B) {
 			if kind == "sqlite" {
 				name = sqliteName(b)
 			} else {
-				name = postgresName(b)
+				name = storetest.Postgres(b)
 			}
 			s := open(b, name)
 			m := newMaker(b)

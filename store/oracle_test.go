@@ -17,6 +17,7 @@ import (
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/store"
+	"github.com/orlop/orlop/store/storetest"
 )
 
 // An oracle answers queries by looking at each alert, as their documentation says.
@@ -237,7 +238,7 @@ func TestOracle(t *testing.T) {
 			if isSQLite(name) {
 				name = sqliteName(t)
 			} else {
-				name = postgresName(t)
+				name = storetest.Postgres(t)
 			}
 			s := open(t, name)
 			defer func() { s.Close() }()

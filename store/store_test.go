@@ -18,6 +18,7 @@ import (
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/store"
+	"github.com/orlop/orlop/store/storetest"
 )
 
 var now = time.Date(2026, 4, 29, 10, 0, 0, 0, time.UTC)
@@ -299,7 +300,7 @@ func TestVerify(t *testing.T) {
 			if isSQLite(name) {
 				name = sqliteName(t)
 			} else {
-				name = postgresName(t)
+				name = storetest.Postgres(t)
 			}
 			s := open(t, name)
 			for i := range 6 {
