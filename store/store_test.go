@@ -436,11 +436,7 @@ func TestPrune(t *testing.T) {
 // Those that watch hear of what others do.
 func TestWatch(t *testing.T) {
 	each(t, func(t *testing.T, name string) {
-		here := open(t, name)
-		there := here
-		if !isSQLite(name) {
-			there = open(t, name) // another console
-		}
+		here, there := open(t, name), open(t, name) // of two programs
 		insert(t, here, newAlert(t, "a", nil))
 		told := make(chan store.Notice)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -18,6 +18,9 @@ type Notice struct {
 // channel is the name under which consoles that share PostgreSQL tell each other.
 const channel = "orlop_store"
 
+// lookEvery is how often a file of SQLite is looked at for what other programs did.
+const lookEvery = 500 * time.Millisecond
+
 // change is write, and tells those that watch.
 func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 	err := s.write(ctx, func(t *tx) error {
@@ -43,12 +46,15 @@ func (s *Store) change(ctx context.Context, f func(*tx) error) error {
 // Watch calls emit at once and then whenever alerts or actions have come, until ctx ends
 // or emit returns an error, and returns that. Several changes may be told as one.
 //
-// It hears of what this Store does, and in PostgreSQL, within a second, of what others
-// do. There it holds a connection: one Watch is for all of a program.
+// It hears of what this Store does at once, and of what other programs do within a second.
+// In PostgreSQL it holds a connection for that: one Watch is for all of a program.
 func (s *Store) Watch(ctx context.Context, emit func(Notice) error) error {
 	if s.db.postgres() {
 		return s.listen(ctx, emit)
 	}
+	// SQLite tells nobody of what another program has written: look, which takes two rows.
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	var last *Notice
 	for {
 		s.mu.Lock()
@@ -59,6 +65,7 @@ func (s *Store) Watch(ctx context.Context, emit func(Notice) error) error {
 		}
 		select {
 		case <-changed:
+		case <-look.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -82,15 +89,20 @@ func (s *Store) tell(ctx context.Context, last **Notice, emit func(Notice) error
 // listen is Watch for PostgreSQL. It connects again when the connection is lost.
 func (s *Store) listen(ctx context.Context, emit func(Notice) error) error {
 	var last *Notice
+	said := ""
 	for {
-		end, err := s.listenOnce(ctx, &last, emit)
+		end, err := s.listenOnce(ctx, &last, &said, emit)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case end:
 			return err
 		}
-		s.log().Warn("store: the connection that tells of changes is lost, and made anew", "err", s.fail(err))
+		// A server may be down for hours: the same is not said again.
+		if why := err.Error(); why != said {
+			said = why
+			s.log().Warn("store: the connection that tells of changes is lost, and made anew; until then nothing is heard of what others do", "err", s.fail(err))
+		}
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
@@ -99,8 +111,9 @@ func (s *Store) listen(ctx context.Context, emit func(Notice) error) error {
 	}
 }
 
-// listenOnce listens on one connection; end says that another would not help.
-func (s *Store) listenOnce(ctx context.Context, last **Notice, emit func(Notice) error) (end bool, err error) {
+// listenOnce listens on one connection; end says that another would not help. It forgets
+// what was said of the connections before that did not come about.
+func (s *Store) listenOnce(ctx context.Context, last **Notice, said *string, emit func(Notice) error) (end bool, err error) {
 	c, err := pgx.ConnectConfig(ctx, s.pg)
 	if err != nil {
 		return false, err
@@ -109,6 +122,7 @@ func (s *Store) listenOnce(ctx context.Context, last **Notice, emit func(Notice)
 	if _, err := c.Exec(ctx, "LISTEN "+channel); err != nil {
 		return false, err
 	}
+	*said = ""
 	var told error
 	say := func(n Notice) error {
 		told = emit(n)
