@@ -55,6 +55,11 @@ type Options struct {
 	// that all is. It is asked for each alert.
 	Evidence func(from, to time.Time) Evidence
 
+	// Except reports whether a rule is not to see an event that it asks for: it is asked
+	// of no other. The rule acts as if the event were not there, in a sequence too. Rules
+	// that it supersedes stay silent about the event. Nil is never.
+	Except func(r *rule.Rule, e *event.Event) bool
+
 	// Budget bounds the memory of sequences, in bytes: what all of them keep,
 	// and again what waits to be put in order. 0 is DefaultBudget.
 	Budget int64
@@ -465,7 +470,7 @@ func (g *Engine) Apply(e *event.Event, hits *Hits, emit func(*alert.Alert)) Outc
 		g.stats.Evaluated++
 	}
 	for _, a := range hits.rules {
-		if a.state == nil && !a.superseded(hits.rules) {
+		if a.state == nil && !a.superseded(hits.rules) && !g.excepted(a, e) {
 			g.meter.next()
 			g.meter.start()
 			g.raise(a, e, emit)
@@ -508,12 +513,16 @@ func (a *active) superseded(hits []*active) bool {
 	return false
 }
 
+func (g *Engine) excepted(a *active, e *event.Event) bool {
+	return g.opts.Except != nil && g.opts.Except(a.rule, e)
+}
+
 // enqueue gives an event to the stateful rules of o that want it, when its turn
 // comes, and notes how far its source has come.
 func (g *Engine) enqueue(o *order, e *event.Event, hits *Hits) (late, untimed bool) {
 	g.mine = g.mine[:0]
 	for _, a := range hits.rules {
-		if a.order == o {
+		if a.order == o && !g.excepted(a, e) {
 			g.mine = append(g.mine, a.id)
 		}
 	}

@@ -116,6 +116,41 @@ func TestSupersedes(t *testing.T) {
 	f("a", eql("a", any), over(eql("b", `sequence [process where true] [file where true]`), "a"))
 }
 
+// An event that is excepted from a rule is not there for it: it is no part of a
+// sequence, does not take the place of one that is, and is not what must be absent.
+func TestExcept(t *testing.T) {
+	f := func(what, want string, rules ...*rule.Rule) {
+		t.Helper()
+		asked := 0
+		var user event.Field
+		b := newBench(t, detect.Options{Lateness: -1, Except: func(r *rule.Rule, e *event.Event) bool {
+			asked++
+			return r.ID != "other" && e.Get(user).Str() == "0"
+		}}, rules...)
+		user = b.schema.Field("user.id")
+		b.see("s", doc(1, `"event.category":"process","user.id":"1"`))
+		b.see("s", doc(2, `"event.category":"process","user.id":"0"`))
+		b.see("s", doc(3, `"event.category":"file","user.id":"1"`))
+		b.see("s", doc(4, `"event.category":"network","user.id":"0"`))
+		b.Flush(b.emit)
+		if got := b.raised(); got != want {
+			t.Errorf("%s: got %q, want %q", what, got, want)
+		}
+		if asked == 0 || asked > 4*len(rules) {
+			t.Errorf("%s: asked %d times", what, asked)
+		}
+	}
+	f("an event", "a@1", eql("a", `process where true`))
+	f("of one rule", "a@1 other@1 other@2", eql("a", `process where true`), eql("other", `process where true`))
+	f("a sequence", "a@3", eql("a", `sequence [process where true] [file where true]`))
+	f("its end", "", eql("a", `sequence [file where true] [network where true]`))
+	f("the latest first event", "a@3", eql("a", `sequence with maxspan=1m [process where true] [file where user.id == "1"]`))
+	f("what must be absent", "a@3", eql("a", `sequence with maxspan=1m [file where true] ![network where true]`))
+	b := eql("b", `process where user.id == "0"`)
+	b.Orlop.Supersedes = []string{"other"}
+	f("what it supersedes", "other@1", eql("other", `process where true`), b)
+}
+
 // What the engine raised is not raised again when it comes back as an event.
 func TestDescendants(t *testing.T) {
 	b := newBench(t, detect.Options{}, eql("a", `process where true`), eql("b", `process where true`))
