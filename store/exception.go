@@ -23,7 +23,7 @@ type Exception struct {
 	Where   string   `json:"where,omitempty"` // and a condition in EQL
 
 	Reason  string    `json:"reason"`           // why; it may not be empty
-	Expires time.Time `json:"expires,omitzero"` // from then on it does nothing; zero is never
+	Expires time.Time `json:"expires,omitzero"` // events from then on it does not take; zero is never
 	Created time.Time `json:"created"`
 	By      string    `json:"by"` // who put it last
 }
@@ -166,8 +166,26 @@ func (x *Exception) Check() error {
 	case strings.TrimSpace(x.Reason) == "":
 		return errors.New("an exception needs a reason: who looks at it in a year asks why")
 	}
-	_, err := x.Compile(event.NewSchema())
+	p, err := x.Compile(event.NewSchema())
+	if err != nil {
+		return err
+	}
+	expr.Refs(p, func(r expr.Ref) {
+		if ofAlert(r.Name) && err == nil {
+			err = fmt.Errorf("%.100q is a field of alerts, and an exception is asked of the event: choose one that the event has", r.Name)
+		}
+	})
 	return err
+}
+
+// ofAlert reports whether a field comes with the alert, and the event has none such.
+func ofAlert(name string) bool {
+	for _, of := range [...]string{"kibana", "signal", "orlop.explain", "orlop.evidence"} {
+		if name == of || strings.HasPrefix(name, of+".") {
+			return name != "orlop.evidence.truncated"
+		}
+	}
+	return false
 }
 
 // PutException adds or changes an exception, and gives one that is new its ID.
@@ -194,7 +212,19 @@ func (s *Store) PutException(ctx context.Context, by Actor, now time.Time, x *Ex
 
 // DeleteException removes an exception; why goes to the audit log.
 func (s *Store) DeleteException(ctx context.Context, by Actor, now time.Time, id, why string) error {
-	return set(ctx, s, exceptions, by, now, id, why, same, func(*Exception) (*Exception, error) { return nil, nil })
+	err := set(ctx, s, exceptions, by, now, id, why, same, func(*Exception) (*Exception, error) { return nil, nil })
+	if err != nil {
+		return err
+	}
+	return s.fail(s.write(ctx, func(t *tx) error {
+		all, err := holds.all(t)
+		for _, h := range all {
+			if err == nil && h.Exception == id {
+				err = holds.remove(t, h.key())
+			}
+		}
+		return err
+	}))
 }
 
 // Exception is the exception of an id, or ErrNotFound.
@@ -207,6 +237,53 @@ func (s *Store) Exception(ctx context.Context, id string) (*Exception, error) {
 func (s *Store) Exceptions(ctx context.Context) ([]*Exception, error) {
 	all, err := exceptions.all(s.read(ctx))
 	slices.SortFunc(all, func(a, b *Exception) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	return all, s.fail(err)
+}
+
+// A Hold says how often an exception has kept an event from a rule.
+type Hold struct {
+	Exception string    `json:"exception"` // its ID
+	Rule      string    `json:"rule"`      // rule_id
+	Count     int64     `json:"count"`
+	Last      time.Time `json:"last"` // of the last of those events
+}
+
+func (h *Hold) key() string { return h.Exception + "\x00" + h.Rule }
+
+// AddHolds adds to what is known of holds. Those of an exception that is gone are dropped.
+func (s *Store) AddHolds(ctx context.Context, more []Hold) error {
+	return s.fail(s.write(ctx, func(t *tx) error {
+		if _, err := t.lock(actionChain); err != nil { // one at a time
+			return err
+		}
+		for i := range more {
+			h := more[i]
+			if _, err := exceptions.get(t, h.Exception); isNotFound(err) {
+				continue
+			} else if err != nil {
+				return err
+			}
+			switch was, err := holds.get(t, h.key()); {
+			case err == nil:
+				h.Count += was.Count
+				if was.Last.After(h.Last) {
+					h.Last = was.Last
+				}
+			case !isNotFound(err):
+				return err
+			}
+			if err := holds.put(t, h.key(), &h); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// Holds are all of them, in order of exception and rule.
+func (s *Store) Holds(ctx context.Context) ([]*Hold, error) {
+	all, err := holds.all(s.read(ctx))
+	slices.SortFunc(all, func(a, b *Hold) int { return cmp.Compare(a.key(), b.key()) })
 	return all, s.fail(err)
 }
 

@@ -178,6 +178,67 @@ func TestPeople(t *testing.T) {
 	})
 }
 
+// What an exception has held is counted by exception and rule, whoever brings it, and goes
+// with the exception.
+func TestHolds(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		ctx := t.Context()
+		stores := []*store.Store{open(t, name), open(t, name)}
+		x := &store.Exception{Name: "nightly", Reason: "the job", Where: `process.name == "ctr"`}
+		if err := stores[0].PutException(ctx, ann, now, x); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				err := stores[i%2].AddHolds(ctx, []store.Hold{
+					{Exception: x.ID, Rule: "r1", Count: 2, Last: now.Add(time.Duration(i) * time.Second)},
+					{Exception: x.ID, Rule: "r0", Count: 1, Last: now},
+					{Exception: "nobody's", Rule: "r1", Count: 1, Last: now},
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		f := func(want ...store.Hold) {
+			t.Helper()
+			all, err := stores[0].Holds(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []store.Hold
+			for _, h := range all {
+				got = append(got, *h)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
+			}
+		}
+		f(store.Hold{Exception: x.ID, Rule: "r0", Count: 20, Last: now}, store.Hold{Exception: x.ID, Rule: "r1", Count: 40, Last: now.Add(19 * time.Second)})
+		if err := stores[1].DeleteException(ctx, ann, now, x.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		f()
+	})
+}
+
+// An exception is asked of the event, which has nothing of what an alert says.
+func TestExceptionsAreOfEvents(t *testing.T) {
+	f := func(where, want string) {
+		t.Helper()
+		x := &store.Exception{Name: "n", Reason: "r", Where: where}
+		if err := x.Check(); (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", where, err, want)
+		}
+	}
+	f(`process.name == "ctr" and kibana.alert.severity == "low"`, `"kibana.alert.severity" is a field of alerts`)
+	f(`orlop.evidence.lost > 0`, `"orlop.evidence.lost" is a field of alerts`)
+	f(`orlop.evidence.truncated == true`, "")
+	f(`kibana_version == "8" and orlop.runtime.tool == "ctr"`, "")
+}
+
 // An exception is kept only if it says why and whom, and its preview counts what it would
 // have removed.
 func TestExceptions(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Things are small and have a name: users, sessions, tokens, exceptions, rule states. A
-// kind of them is a type T, kept as JSON.
+// Things are small and have a name: users, sessions, tokens, exceptions and how often they
+// held, rule states. A kind of them is a type T, kept as JSON.
 type kind[T any] struct{ name string }
 
 var (
@@ -17,6 +17,7 @@ var (
 	sessions   = kind[Session]{"session"}
 	tokens     = kind[Token]{"token"}
 	exceptions = kind[Exception]{"exception"}
+	holds      = kind[Hold]{"hold"}
 	ruleStates = kind[RuleState]{"rule"}
 )
 
