@@ -92,6 +92,7 @@ type Live struct {
 	mu       sync.Mutex
 	enricher *enrich.Enricher
 	f        struct{ truncated event.Field }
+	decided  decided
 	ledger   ledger
 	awake    bool      // an event or tick has come
 	now      time.Time // of the last tick
@@ -128,10 +129,10 @@ func newTable(s *event.Schema) *enrich.Enricher {
 }
 
 // NewLive returns a Live without streams, whose engine has no rules yet. Of the
-// options, lateness and evidence are its own.
+// options, lateness, evidence and exceptions are its own.
 func NewLive(o detect.Options) *Live {
 	l := &Live{Schema: o.Schema, started: time.Now(), Checkpoint: DefaultCheckpoint, enricher: newTable(o.Schema)}
-	o.Lateness, o.Evidence = DefaultLateness, l.evidence
+	o.Lateness, o.Evidence, o.Except = DefaultLateness, l.evidence, l.except
 	l.Engine = detect.New(o)
 	l.f.truncated = o.Schema.Field("orlop.evidence.truncated")
 	return l
@@ -146,7 +147,8 @@ func (l *Live) Reload(rules []*rule.Rule, t *Tuning) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.Engine.SetRules(rules); err != nil {
+	l.decided.rules = rules
+	if err := l.Engine.SetRules(l.wanted(rules)); err != nil {
 		return err
 	}
 	l.Tuning = t
@@ -168,7 +170,13 @@ func (l *Live) Refuse(why error) error {
 func (l *Live) Rules() []detect.Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.Engine.Rules()
+	all := l.Engine.Rules()
+	for i := range all {
+		if l.decided.off[all[i].Rule.ID] {
+			all[i].Idle = "switched off in the console"
+		}
+	}
+	return all
 }
 
 // Run emits an alert for each match until ctx ends and what happened until then is

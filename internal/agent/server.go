@@ -46,6 +46,7 @@ type Status struct {
 	TableBytes int         `json:"process_table_bytes"`
 	Checkpoint *Written    `json:"checkpoint,omitempty"`
 	Outbox     *sink.Stats `json:"outbox,omitempty"`
+	Decided    *Decided    `json:"decided,omitempty"` // in the console
 	perRule    map[string]detect.Status
 }
 
@@ -70,6 +71,7 @@ func (l *Live) Status() Status {
 		o := l.Outbox.Stats()
 		s.Outbox = &o
 	}
+	s.Decided = l.Decided()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Reloads, s.Refused, s.Refusal = l.reloads.done, l.reloads.refused, l.reloads.why
