@@ -415,6 +415,48 @@ func TestAnExceptionShowsWhatItWouldRemove(t *testing.T) {
 	}
 }
 
+// The pages of exceptions and of a rule say how often an exception held: there, of all
+// rules, here of that one; and the rule's how it fares.
+func TestPagesSayHowOftenAnExceptionHeld(t *testing.T) {
+	s := emptySite(t)
+	rule := "r"
+	s.insert(s.another("low"))
+	put := func(name string, expires time.Time, rules ...string) string {
+		t.Helper()
+		x := &store.Exception{Name: name, Reason: "ours", Where: `process.name == "ctr"`, Rules: rules, Expires: expires}
+		if err := s.store.PutException(t.Context(), store.Actor{User: "ann"}, s.at, x); err != nil {
+			t.Fatal(err)
+		}
+		return x.ID
+	}
+	one, all := put("of the rule", s.at.Add(-time.Hour), rule), put("of all rules", time.Time{})
+	put("of another", time.Time{}, "another")
+	if err := s.store.AddHolds(t.Context(), []store.Hold{
+		{Exception: one, Rule: rule, Count: 1, Last: s.at}, {Exception: all, Rule: rule, Count: 1200, Last: s.at.Add(-time.Hour)}, {Exception: all, Rule: "another", Count: 34, Last: s.at},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	v := s.visit("vic")
+	f := func(path string, want ...string) (body string) {
+		t.Helper()
+		code, body := v.get(path)
+		if code != http.StatusOK {
+			t.Fatalf("%s answers %d: %.300s", path, code, body)
+		}
+		for _, w := range want {
+			if !strings.Contains(body, w) {
+				t.Errorf("%s lacks %q", path, w)
+			}
+		}
+		return body
+	}
+	f("/exceptions", "1 event, the last", "1,234 events, the last", ">nothing<", "of another", ">expired<")
+	body := f("/rules/"+url.PathEscape(rule), "has kept away 1 event, the last", "has kept away 1,200 events, the last", "of all rules", "in the last 30 days", ">0.0 <")
+	if strings.Contains(body, "of another") {
+		t.Error("the rule's page shows an exception of another rule")
+	}
+}
+
 func TestPagesAreSmall(t *testing.T) {
 	s := newSite(t)
 	v := s.visit("admin")

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -237,15 +238,35 @@ type exceptionRow struct {
 	Text    string
 	Active  bool
 	Forever bool
+	Held    int       // events that it has kept from rules
+	Last    time.Time // the last of them
 }
 
 func (s *Server) exceptions(w http.ResponseWriter, r *http.Request, u *who) error {
 	v := &exceptionsView{page: s.page(r, u, "Exceptions")}
-	all, err := s.o.Store.Exceptions(r.Context())
-	if err != nil {
+	var err error
+	if v.All, err = s.exceptionRows(r.Context(), ""); err != nil {
 		return err
 	}
+	return s.render(w, http.StatusOK, "exceptions", v)
+}
+
+// exceptionRows are the exceptions that a rule has, and how often they held for it; without
+// a rule, all of them and for all.
+func (s *Server) exceptionRows(ctx context.Context, ruleID string) (rows []exceptionRow, err error) {
+	all, err := s.o.Store.Exceptions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	holds, err := s.o.Store.Holds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := s.o.Now()
 	for _, x := range all {
+		if ruleID != "" && len(x.Rules) > 0 && !slices.Contains(x.Rules, ruleID) {
+			continue
+		}
 		var said []string
 		for _, e := range x.Entries {
 			said = append(said, e.Field+" "+map[bool]string{true: "not ", false: ""}[e.Operator == "excluded"]+e.Type+" "+strings.Join(e.Values, ", "))
@@ -253,9 +274,18 @@ func (s *Server) exceptions(w http.ResponseWriter, r *http.Request, u *who) erro
 		if x.Where != "" {
 			said = append(said, x.Where)
 		}
-		v.All = append(v.All, exceptionRow{x, strings.Join(said, " and "), x.Active(v.Now), x.Expires.IsZero()})
+		row := exceptionRow{Exception: x, Text: strings.Join(said, " and "), Active: x.Active(now), Forever: x.Expires.IsZero()}
+		for _, h := range holds {
+			if h.Exception == x.ID && (ruleID == "" || h.Rule == ruleID) {
+				row.Held += int(h.Count)
+				if h.Last.After(row.Last) {
+					row.Last = h.Last
+				}
+			}
+		}
+		rows = append(rows, row)
 	}
-	return s.render(w, http.StatusOK, "exceptions", v)
+	return rows, nil
 }
 
 func (s *Server) exceptionDelete(w http.ResponseWriter, r *http.Request, u *who) error {

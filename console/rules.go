@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/store"
@@ -139,6 +140,11 @@ type ruleView struct {
 	Rows  []row
 	URL   string
 	Tests []ruleTest
+
+	Last       time.Time // of its alerts
+	PerDay     float64   // alerts, in the last Days
+	Days       int
+	Exceptions []exceptionRow
 }
 
 type ruleTest struct {
@@ -156,7 +162,7 @@ func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
 	if i < 0 {
 		return store.ErrNotFound
 	}
-	v := &ruleView{page: s.page(r, u, rows[i].Name), Rule: rows[i]}
+	v := &ruleView{page: s.page(r, u, rows[i].Name), Rule: rows[i], Days: 30}
 	v.Title = plain(v.Title, 120)
 	v.Query, v.Guide, v.Setup = colours(v.Rule.Query.Text), markdown(v.Rule.Note), markdown(v.Rule.Setup)
 	v.URL = (&ask{Status: "all", Filters: []filter{{Field: fieldRule, Value: v.Rule.ID}}}).URL()
@@ -166,6 +172,17 @@ func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
 	}
 	for _, rec := range res.Records {
 		v.Rows = append(v.Rows, newRow(rec))
+		if rec.Alert.Time.After(v.Last) {
+			v.Last = rec.Alert.Time
+		}
+	}
+	lately, err := s.o.Store.Query(r.Context(), &store.Query{From: s.o.Now().AddDate(0, 0, -v.Days), Filters: []store.Filter{{Field: fieldBlock, Not: true}, {Field: fieldRule, Values: []string{v.Rule.ID}}}})
+	if err != nil {
+		return err
+	}
+	v.PerDay = float64(lately.Total) / float64(v.Days)
+	if v.Exceptions, err = s.exceptionRows(r.Context(), v.Rule.ID); err != nil {
+		return err
 	}
 	for _, t := range v.Rule.Rule.Tests {
 		v.Tests = append(v.Tests, ruleTest{t.Name, t.Match, len(t.Events)})

@@ -111,13 +111,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 
 // HTTPServer returns a server of the console that no client can hold up for long.
 func (s *Server) HTTPServer() *http.Server {
-	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
-	}
+	srv := NewHTTPServer(s, s.o.Log)
 	srv.RegisterOnShutdown(s.live.close)
 	return srv
+}
+
+// NewHTTPServer is HTTPServer for a console that is served beside something else, or is
+// still to come. It has to be closed before the server is.
+func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 // Loopback are the hosts by which a listener on loopback may be asked.
