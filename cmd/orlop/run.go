@@ -27,7 +27,6 @@ import (
 	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/source"
-	"github.com/orlop/orlop/store"
 )
 
 // watching is the flags of commands that watch this host.
@@ -245,13 +244,9 @@ func (d *service) run(cmd *cobra.Command) error {
 		defer live.State.Close()
 	}
 	var keeper *agent.Keeper
-	var kept *store.Store
 	if c.Store != "" {
 		keeper = agent.NewKeeper(c.Store, c.Retention.Retention(), time.Now, log)
-		// It need not be there now: the outbox keeps alerts for it.
-		if kept, err = keeper.Store(cmd.Context()); err != nil {
-			log.Error("the store does not open; alerts wait for it, and there is no console until the next start", "reason", err)
-		}
+		d.learn(cmd.Context(), keeper)
 	}
 	if live.Outbox, err = agent.OpenOutbox(c, keeper, log); err != nil {
 		return configured(err)
@@ -267,7 +262,7 @@ func (d *service) run(cmd *cobra.Command) error {
 		return err
 	}
 	live.Restore()
-	stopServing, err := d.serve(cmd, kept)
+	stopServing, err := d.serve(cmd, keeper)
 	if err != nil {
 		return err
 	}
@@ -302,6 +297,7 @@ func (d *service) run(cmd *cobra.Command) error {
 		log.Error("the end takes too long; what waits is given up", "after", c.Drain)
 		os.Exit(exitIO)
 	}
+	stopServing() // The console, and what exceptions have held, need the store.
 	deliver()
 	closed := closeOutput()
 	n := live.Counts()
@@ -423,11 +419,12 @@ func warnOfLimits(log *slog.Logger, src agent.LiveSource) {
 }
 
 // serve listens where the configuration says, and on the socket of the state
-// directory. Where there is a store, the console on it is served as well. The caller
-// ends it.
-func (d *service) serve(cmd *cobra.Command, kept *store.Store) (stop func(), err error) {
+// directory. Where there is a store, the console on it is served as well, as soon as it is
+// open. The caller ends it.
+func (d *service) serve(cmd *cobra.Command, keeper *agent.Keeper) (stop func(), err error) {
 	var listeners []net.Listener
-	var pages *console.Server
+	var public net.Listener
+	var pages desk
 	counts := d.live.Handler()
 	if d.c.State != "" {
 		l, err := agent.ListenState(d.c.State)
@@ -445,29 +442,26 @@ func (d *service) serve(cmd *cobra.Command, kept *store.Store) (stop func(), err
 			}
 			return nil, &failure{exitIO, err}
 		}
-		if kept != nil {
-			if pages, err = d.console(cmd, kept, l); err != nil {
-				l.Close()
-				return nil, &failure{exitIO, err}
-			}
+		if keeper != nil {
 			warnBeyondLoopback(d.log, l, false)
 		}
 		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
 			d.log.Warn("others than this host can ask what this run counts: it listens beyond loopback, without authentication", "address", a.String())
 		}
 		d.log.Info("listening", "address", l.Addr().String())
-		listeners = append(listeners, l)
+		public, listeners = l, append(listeners, l)
 	}
 	server := agent.Server(counts)
 	both := server
-	if pages != nil {
+	stopKeeping := func() {}
+	if keeper != nil {
+		stopKeeping = d.keep(cmd, keeper, &pages, public)
 		mux := http.NewServeMux()
 		for _, path := range []string{"/metrics", "/healthz", "/readyz", "/status"} {
 			mux.Handle("GET "+path, counts)
 		}
-		mux.Handle("/", pages)
-		both = pages.HTTPServer()
-		both.Handler = mux
+		mux.Handle("/", &pages)
+		both = console.NewHTTPServer(mux, d.log)
 	}
 	var serving sync.WaitGroup
 	for _, l := range listeners {
@@ -481,46 +475,15 @@ func (d *service) serve(cmd *cobra.Command, kept *store.Store) (stop func(), err
 			}
 		})
 	}
-	return func() {
-		if pages != nil {
-			pages.Close()
-		}
+	return sync.OnceFunc(func() {
+		stopKeeping()
 		server.Close()
 		both.Close()
 		for _, l := range listeners {
 			l.Close()
 		}
 		serving.Wait()
-	}, nil
-}
-
-// console is the pages on the store of this run. As long as nobody can sign in, a link is
-// printed that does, once.
-func (d *service) console(cmd *cobra.Command, kept *store.Store, l net.Listener) (*console.Server, error) {
-	c, err := console.New(console.Options{
-		Store: kept, Log: d.log, Hosts: console.Loopback(l.Addr()),
-		Rules: func() []console.Rule { return consoleRules(d.live.Rules(), d.live.Counts().Engine.In) },
-		Sources: func() []console.Source {
-			var out []console.Source
-			for _, a := range d.live.Accounts() {
-				out = append(out, console.Source{Name: a.Source, In: uint64(a.In), Evaluated: uint64(a.Evaluated), Filtered: uint64(a.Filtered),
-					Late: uint64(a.Late), Rejected: uint64(a.Rejected), Lost: uint64(a.Lost), Waiting: uint64(a.Waiting)})
-			}
-			return out
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	path, err := c.Link(cmd.Context(), "")
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
-	if path != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "No admin of the console can sign in yet. This link does, once, within an hour:\n\nhttp://%s%s\n\n", l.Addr(), path)
-	}
-	return c, nil
+	}), nil
 }
 
 // watch looks for changes of rules and tuning from before they are read, so that none

@@ -20,11 +20,18 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/orlop/orlop/store/storetest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"orlop": main})
+	testscript.Main(tests{m}, map[string]func(){"orlop": main})
 }
+
+// tests end the PostgreSQL that they have started.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int { return storetest.Main(t.m) }
 
 // Each file of testdata/script is a claim about a command, and shows it.
 func TestScript(t *testing.T) {
