@@ -78,7 +78,13 @@ func newSite(t *testing.T) *site {
 
 func emptySite(t *testing.T) *site {
 	t.Helper()
-	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "orlop.db"), store.Options{})
+	return siteOf(t, filepath.Join(t.TempDir(), "orlop.db"))
+}
+
+// siteOf is a site with people and without alerts, over a new store.
+func siteOf(t *testing.T, name string) *site {
+	t.Helper()
+	st, err := store.Open(t.Context(), name, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +103,22 @@ func emptySite(t *testing.T) *site {
 func (s *site) insert(alerts ...*alert.Alert) {
 	s.t.Helper()
 	if _, err := s.store.Insert(s.t.Context(), s.at, alerts); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// except keeps an exception that has held, of one rule or of all.
+func (s *site) except(name, field, value, rule string, expires time.Time) {
+	s.t.Helper()
+	x := &store.Exception{Name: name, Reason: "it is ours", Expires: expires, Entries: []store.Entry{{Field: field, Type: "match", Values: []string{value}}}}
+	if rule != "" {
+		x.Rules = []string{rule}
+	}
+	err := s.store.PutException(s.t.Context(), store.Actor{User: "ann"}, s.at, x)
+	if err == nil {
+		err = s.store.AddHolds(s.t.Context(), []store.Hold{{Exception: x.ID, Rule: s.rules()[0].ID, Count: 1234, Last: s.at.Add(-2 * time.Hour)}})
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }
