@@ -33,7 +33,7 @@ type recording struct {
 	zip   *zstd.Encoder // nil if it is not compressed
 	w     *bufio.Writer
 	dirty bool  // there is what a flush would write
-	err   error // of a flush
+	err   error // of a write or a flush
 }
 
 // A counter counts what is written.
@@ -101,10 +101,10 @@ func (r *recording) add(e *event.Event) error {
 		return r.err
 	}
 	r.dirty = true
-	if _, err := r.w.Write(e.Raw); err != nil {
-		return err
+	if _, r.err = r.w.Write(e.Raw); r.err == nil {
+		r.err = r.w.WriteByte('\n')
 	}
-	return r.w.WriteByte('\n')
+	return r.err
 }
 
 // flush writes all that was added, so that it can be read whatever becomes of the program:

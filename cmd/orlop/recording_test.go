@@ -211,3 +211,16 @@ func TestRecordingPutsAnEarlierOneAside(t *testing.T) {
 		}
 	}
 }
+
+// A disk that is full while an event is added is told once: close says the same.
+func TestRecordingSaysOnceThatTheDiskIsFull(t *testing.T) {
+	r := &recording{name: "/dev/full"}
+	if err := r.open(nil); err != nil {
+		t.Skip(err)
+	}
+	e := &event.Event{Raw: []byte(`{"n":"` + strings.Repeat("x", 100<<10) + `"}`)}
+	err := r.add(e)
+	if closed := r.close(); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, closed) {
+		t.Errorf("add: %v; close: %v", err, closed)
+	}
+}
