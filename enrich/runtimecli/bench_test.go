@@ -7,7 +7,7 @@ import (
 	"github.com/orlop/orlop/enrich/runtimecli"
 )
 
-// A parse is to cost less than 2 µs, a script of one command with it, and nothing for a process that is no runtime
+// A parse is to cost less than 2 µs, a script of one command with it, but for a body of JSON, and nothing for a process that is no runtime
 // tool: less than 20 ns and no allocation.
 func BenchmarkParse(b *testing.B) {
 	for _, bb := range []struct{ name, exe, line string }{
@@ -27,6 +27,8 @@ func BenchmarkParse(b *testing.B) {
 		{"Shell", "/usr/bin/dash", "sh -c 'ctr -n k8s.io t ls -q | xargs -n1 ctr -n k8s.io t kill -s 9'"},
 		{"ShellExec", "/usr/bin/dash", "sh -c 'ctr -n k8s.io tasks exec --exec-id x5 web1 /bin/id'"},
 		{"ShellBase64", "/usr/bin/dash", "sh -c 'echo Y3RyIC1uIGs4cy5pbyB0IGV4ZWMgLS1leGVjLWlkIHo5IGRiMCBzaA== | base64 -d | sh'"},
+		{"Curl", "/usr/bin/curl", "curl -s --unix-socket /var/run/docker.sock http://d/containers/json"},
+		{"CurlBody", "/usr/bin/curl", `curl -s --unix-socket /var/run/docker.sock -d '{"Image":"alpine","HostConfig":{"Privileged":true,"Binds":["/:/h"]}}' http://d/containers/create`},
 		{"Grammar", "/tmp/.x/kworker", "/tmp/.x/kworker -n k8s.io tasks exec --exec-id x5 web1 /bin/id"},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
