@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/orlop/orlop/enrich/runtimecli"
+	"github.com/orlop/orlop/event"
 )
 
 // A socketFile is a file that a runtime listens at. Its path may be any that leads
@@ -29,7 +30,7 @@ func (x *Enricher) socket(s *sight, address, cwd string) bool {
 	e, f := s.e, &x.rf
 	runtime, sure := runtimecli.Socket(address, cwd)
 	by := "path"
-	file := socketFile{device: first(e.Get(f.device)).Text(), inode: first(e.Get(f.inode)).Text()}
+	file := socketFile{device: ordinal(e.Get(f.device)), inode: ordinal(e.Get(f.inode))}
 	if path := first(e.Get(f.listener)).Str(); path != "" {
 		if r, c := runtimecli.Socket(path, ""); r != "" && c > runtimecli.Guess && (runtime == "" || c >= sure) {
 			runtime, sure, by = r, c, "listener"
@@ -40,7 +41,7 @@ func (x *Enricher) socket(s *sight, address, cwd string) bool {
 			runtime, sure, by = r, runtimecli.Exact, "owner"
 		}
 	}
-	if file.inode != "" && s.host != nil {
+	if file.inode != "" && file.device != "" && s.host != nil { // An inode is one only of its device's.
 		if sure < runtimecli.Exact {
 			if known := s.host.socketAt(file); known != nil {
 				runtime, sure, by = known.runtime, runtimecli.Exact, "inode"
@@ -58,6 +59,14 @@ func (x *Enricher) socket(s *sight, address, cwd string) bool {
 	x.fillText(e, f.socketConfidence, sure.String())
 	x.fillText(e, f.socketIdentifiedBy, by)
 	return true
+}
+
+// ordinal is the text of a field that numbers something, "" where the source does not say.
+func ordinal(v event.Value) string {
+	if v = first(v); v.Kind() != event.KindString && v.Kind() != event.KindInt {
+		return ""
+	}
+	return v.Text()
 }
 
 // listeners are the programs that listen at a runtime's sockets, and the runtime.
