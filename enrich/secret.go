@@ -155,7 +155,7 @@ func mayRead(args event.Value, cwd string) bool {
 		return true
 	}
 	for i := range args.Len() {
-		if a := args.At(i).Str(); len(a) > 8 && suspect(a) {
+		if a := args.At(i).Str(); len(a) > 5 && (suspect(a) || strings.Contains(a, "kubelet") || begins(a)) {
 			return true
 		}
 	}
@@ -165,6 +165,19 @@ func mayRead(args event.Value, cwd string) bool {
 func suspect(s string) bool {
 	return strings.Contains(s, "/kube") || strings.Contains(s, "secrets") || strings.Contains(s, "/root") || strings.Contains(s, "/merged/") ||
 		strings.Contains(s, "/diff/") || strings.Contains(s, "/snapshots/") || strings.Contains(s, "/kubernetes.io~") || strings.Contains(s, "/pods/")
+}
+
+// begins reports whether a relative path may be that of a secret, by where it is from.
+func begins(a string) bool {
+	switch a[0] {
+	case 'k', 'r', 'm', 'd', 's', 'p':
+		for _, first := range [...]string{"kube", "root/", "merged/", "diff/", "snapshots/", "pods/"} {
+			if strings.HasPrefix(a, first) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // A lookup finds the secrets that commands read.
@@ -234,9 +247,9 @@ func (l *lookup) command(exe string, argv []string, depth int) {
 			l.paths(args[:max(len(args)-1, 0)], true)
 		}
 	case recursive:
-		l.paths(args, deep(name, args))
+		l.operands(name, args, deep(name, args))
 	default:
-		l.paths(args, false)
+		l.operands(name, args, false)
 	}
 }
 
@@ -256,6 +269,11 @@ func (l *lookup) wrapped(argv []string, depth int) {
 	for i := 1; i < len(argv); i++ {
 		a := argv[i]
 		_, known := programs[versionless(base(a))]
+		if dir, next, ok := chdir(base(argv[0]), argv[i:]); ok {
+			l.cd(dir)
+			i += next - 1
+			continue
+		}
 		switch {
 		case a == "" || a[0] == '-' || strings.IndexByte(a, '=') > 0 && a[0] != '/':
 		case known:
@@ -323,10 +341,7 @@ func (l *lookup) script(text string, depth int) {
 			if words[0] == "for" && len(words) > 3 {
 				held = append(held, words[3:]...)
 			} else if words[0] == "cd" && len(words) == 2 {
-				l.cwd = slash.Join(l.cwd, words[1])
-				if strings.HasPrefix(words[1], "/") {
-					l.cwd = slash.Clean(words[1])
-				}
+				l.cd(words[1])
 			} else {
 				if k := programs[versionless(base(words[0]))]; k != harmless && k != finder && words[0] != "echo" && words[0] != "printf" {
 					reads = reads || slices.ContainsFunc(words[1:], func(w string) bool { return strings.Contains(w, "$") }) || words[0] == "while"
@@ -455,9 +470,16 @@ func (l *lookup) code(text string) {
 	}
 }
 
+// cd makes dir the folder that relative paths are of.
+func (l *lookup) cd(dir string) {
+	if !strings.HasPrefix(dir, "/") {
+		dir = l.cwd + "/" + dir
+	}
+	l.cwd = slash.Clean(dir)
+}
+
 // paths looks at what the words name. Deep says that folders are read with what they hold.
 func (l *lookup) paths(words []string, deep bool) {
-	here := suspect(l.cwd)
 	for _, w := range words {
 		any := false
 		for rest := w; ; {
@@ -485,7 +507,7 @@ func (l *lookup) paths(words []string, deep bool) {
 				break
 			}
 		}
-		if !any && w != "" && w[0] != '-' && l.cwd != "" && (here || suspect(w)) && len(w) < 4096 {
+		if !any && w != "" && w[0] != '-' && l.cwd != "" && len(w) < 4096 {
 			w = w[strings.LastIndexAny(w, "=@:")+1:]
 			l.at(l.cwd+"/"+w, deep)
 		}

@@ -151,6 +151,51 @@ func TestSecretsThatACommandReads(t *testing.T) {
 	if got := do("/root", []string{"python3", "-c", "import os; print(os.path.exists('" + proc + "'))"}); got != "" {
 		t.Errorf("a test whether the file exists: %q", got)
 	}
+	// What is left out is not read, however the program is told.
+	for _, line := range []string{
+		"restic backup /etc /var/lib/etcd --exclude %", "restic backup / --exclude=%", "restic -r /b backup / -e %", "restic backup / -e%", "restic backup / --iexclude %", "restic backup / --exclude-file %/x",
+		"borg create /b::x / --exclude %", "borg create -e % /b::x /", "borg create /b::x / --pattern -%", "tar --exclude=% -czf /b/v.tgz /var/lib", "tar -czf /b/v.tgz --exclude % /", "tar --excl=% -cf /b/x /var", "bsdtar --exclude % -cf /b/x /",
+		"rsync -a --exclude % /var/lib b:/", "rsync -a --filter=-_% / b:/", "rclone sync / b: --exclude %/**", "rclone copy / b: --filter -_%", "kopia snapshot create /home --add-ignore %", "kopia policy set / --add-ignore=%",
+		"grep -r foo / --exclude-dir=%", "grep -r foo / --exclude-dir %", "rg foo / -g !%", "rg foo / -g!%/**", "rg foo / --glob=!%", "rg foo / --iglob !%", "ag --ignore-dir % foo /", "ack --ignore-dir=% foo /",
+		"zip -r /b/x.zip / -x % %/*", "7z a /b/x.7z / -xr!%", "duplicity --exclude % / file:///b", "mksquashfs / /b/x.sq -e % %", "trivy fs --skip-dirs % /", "clamscan -r --exclude-dir=% /",
+		"sudo restic backup / --exclude %", "nice -n 19 tar --exclude % -cf /b/x /", "git -C / grep foo -- :!%",
+	} {
+		for _, out := range []string{pods, "/var/lib/kubelet", sec} {
+			f(strings.ReplaceAll(line, "%", out), "")
+		}
+	}
+	sh("tar -czf /b/x.tgz --exclude '"+pods+"' / && rsync -a --filter '- "+sec+"' / b:/", "")
+	// The like of it is: what is left out is something else.
+	for _, line := range []string{
+		"restic backup % --exclude /var/lib/kubelet/pods/*/volumes", "restic backup --exclude-caches %", "tar --exclude-vcs -cf /b/x %", "tar --exclude-caches-all -cf /b/x %", "tar --exclude=*.log -cf /b/x %",
+		"grep -r --ignore-case foo %", "grep -r foo % --exclude=*.log", "rg --no-ignore foo %", "rg foo -g *.json %", "rg foo -g !*.log %", "rsync -a --cvs-exclude % b:/", "rsync -aC % b:/", "rsync -a --ignore-existing % b:/", "rsync -a --filter=+_*.key % b:/",
+		"borg create --exclude-nodump /b::x %", "kopia snapshot create %", "zip -r /b/x.zip % -x *.log", "7z a /b/x.7z % -xr!*.log", "restic backup --one-file-system -e *.log %", "rsync -a --delete-excluded % b:/", "tar --ignore-failed-read -cf /b/x %", "rsync -a --omit-dir-times % b:/",
+	} {
+		f(strings.ReplaceAll(line, "%", pods), "volumes node")
+		f(strings.ReplaceAll(line, "%", sec), "secret node")
+	}
+	// From where it is told to go.
+	for _, line := range []string{
+		"tar -C /var/lib -cf /tmp/x.tar kubelet", "tar -cf /tmp/x.tar -C /var/lib kubelet/pods", "tar --directory=/var/lib -cf - kubelet", "tar --directory /var -C lib -cf - ./kubelet", "tar -cC /var/lib -f /tmp/x kubelet", "tar cCf /var/lib /tmp/x kubelet",
+		"tar czfC /tmp/x /var/lib kubelet", "bsdtar -C/var/lib -cf - kubelet", "env -C /var/lib tar cf /tmp/x kubelet", "env --chdir=/var/lib tar cf /tmp/x kubelet", "sudo -D /var/lib tar cf /tmp/x kubelet", "sudo tar -C /var/lib -cf /tmp/x kubelet",
+		"tar -C / -cf /tmp/x var/lib/kubelet", "tar -C /etc -cf /tmp/x kubernetes -C /var/lib kubelet",
+	} {
+		f(line, "volumes node")
+	}
+	f("env -C "+sec+" cat password", "secret node")
+	sh("cd /var/lib && tar cf /tmp/x kubelet", "volumes node")
+	sh("cd /var; cd lib; cp -r kubelet /tmp/x", "volumes node")
+	if got := do("/var/lib", []string{"tar", "cf", "/tmp/x", "kubelet"}); got != "volumes node" {
+		t.Errorf("tar beside the kubelet's folder: %q", got)
+	}
+	if got := do("/var/lib", []string{"systemctl", "restart", "kubelet"}); got != "" {
+		t.Errorf("a word beside the kubelet's folder: %q", got)
+	}
+	for _, line := range []string{
+		"tar -C /var/lib -xf /b/x.tar kubelet", "tar xzf /b/x.tgz -C " + pods, "tar -tf /b/x.tar -C /var/lib kubelet", "tar --extract --file=/b/x --directory=/var/lib/kubelet pods", "tar -C /opt -cf /tmp/x kubelet", "tar -C " + pods + " -cf /tmp/x /etc/hosts",
+	} {
+		f(line, "")
+	}
 	// Relative to where it is.
 	if got := do(sec, []string{"cat", "password"}); got != "secret node" {
 		t.Errorf("cat in the volume: %q", got)
