@@ -126,6 +126,7 @@ type ProcessState struct {
 	ReadAt int64
 	Under  uint32
 
+	Private, Below   bool
 	Container        string
 	Outside, Entered bool
 	Told, Visits     bool
@@ -183,7 +184,7 @@ func (x *Enricher) State() *State {
 			Session: uint64(c.session), LoginUID: uint64(c.auid),
 			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
 			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt, Acts: c.acts,
-			Container: c.container, Outside: c.outside, Entered: c.entered, Told: c.told, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
+			Container: c.container, Outside: c.outside, Entered: c.entered, Told: c.told, Private: c.private, Below: c.below, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
 		}
 		if n := c.entry; n != nil {
 			p.Entry = &EntryState{n.pid, n.how, n.entity, n.start}
@@ -318,7 +319,7 @@ func (x *Enricher) Restore(s *State) error {
 			session: id(p.Session), auid: id(p.LoginUID),
 			exe: x.word(p.Executable), name: x.word(p.Name), entity: p.Entity,
 			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt, acts: p.Acts,
-			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, told: p.Told, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
+			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, told: p.Told, private: p.Private, below: p.Below, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
 		}
 		if c.host == nil || x.procs[c.key] != nil {
 			return errState
