@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -87,7 +89,7 @@ of the environment that it runs in.
 
 // remark prints what a tuning takes in that its author may not have meant.
 func remark(w io.Writer, t *agent.Tuning) {
-	for _, text := range t.Warnings {
+	for _, text := range slices.Concat(t.Warnings, t.Ended(time.Now())) {
 		warn(w, "%s", text)
 	}
 }

@@ -596,6 +596,9 @@ func (d *service) remark(t *agent.Tuning) {
 	for _, w := range t.Warnings {
 		d.log.Warn("the tuning exempts more than it may mean to", "entry", w)
 	}
+	for _, w := range t.Ended(time.Now()) {
+		d.log.Warn("an exemption of the tuning is over", "entry", w)
+	}
 }
 
 // goodRules are the rules that paths name, if nothing is wrong with any.

@@ -196,6 +196,23 @@ func reaches(p, dir string) bool {
 	return true
 }
 
+// general returns a program that a pattern takes in and that does whatever it is told: a
+// shell, an interpreter, or one that passes on to a socket what it gets. "" is none.
+func general(pattern string) string {
+	p := expr.NewPattern(pattern, false)
+	for name := range strings.FieldsSeq("sh bash dash ash zsh ksh mksh fish tcsh csh rbash busybox toybox pwsh " +
+		"python python2 python2.7 python3 python3.6 python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 pypy3 " +
+		"perl perl5.34 perl5.36 perl5.38 perl5.40 ruby ruby3.1 ruby3.3 node nodejs deno bun php php8.1 php8.2 php8.3 lua lua5.1 lua5.3 lua5.4 luajit tclsh expect java guile " +
+		"gawk awk mawk socat socat1 nc ncat netcat nc.openbsd nc.traditional curl wget openssl ssh sshd sshd-session systemd-socket-proxyd gdb sudo env nsenter chroot vim") {
+		for _, dir := range [...]string{"/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/lib/openssh/", "/usr/libexec/openssh/", "/snap/bin/", "/opt/bin/", "/usr/libexec/"} {
+			if p.Match(dir + name) {
+				return dir + name
+			}
+		}
+	}
+	return ""
+}
+
 // everyday reports whether a pattern takes in a program that is above what anybody runs:
 // shells, interpreters, and what starts others.
 func everyday(pattern string) bool {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -57,12 +56,14 @@ import (
 // A name alone exempts nobody: whose executable is not written with the folder that it
 // is installed in could be a copy of anything. A peer in a container is known by the image or the
 // namespace, which the runtime says, and not by a path in files of its own. Nor does a path
-// count in a mount namespace that somebody has made on the host, where the source knows. init and systemd are nobody's
-// excuse: every orphan has them as its parent, so an entry that names them is refused.
+// count in a mount namespace that somebody has made on the host, where the source knows.
+// init and systemd are nobody's excuse: every orphan has them as its parent, so an entry
+// that asks for them and for nothing else that a process comes from is refused.
 type Tuning struct {
 	// Warnings are of entries that say more than their author may have meant.
 	Warnings []string
 
+	name    string // of the file
 	roles   []rolePred
 	peers   []entryPred
 	exempts []entryPred
@@ -174,6 +175,7 @@ func (r *tuningReader) warn(format string, args ...any) {
 // readTuning reads a file that adds to what base has, which may be nil.
 func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (*tuningReader, error) {
 	t := &Tuning{
+		name:   name,
 		socket: s.Field("orlop.socket.runtime"), role: s.Field("orlop.host.role"), peer: s.Field("orlop.socket.peer"),
 		exempt: s.Field("orlop.tuning.exempt"), by: s.Field("orlop.tuning.exempt_by"),
 	}
@@ -211,6 +213,13 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 				r.fail("peer %q: executable %s: %s", x.Name, p, why)
 			}
 		}
+		if len(x.Unit)+len(x.Image)+len(x.Namespace) == 0 {
+			for _, p := range x.Executable {
+				if like := general(p); like != "" {
+					r.warn("peer %q: executable %s takes in %s, by which anybody may speak to a socket: write the program's own path, or its unit too", x.Name, p, like)
+				}
+			}
+		}
 		r.noStars(x.Name, "peer", "unit", x.Unit)
 		r.noStars(x.Name, "peer", "image", x.Image)
 		r.noStars(x.Name, "peer", "namespace", x.Namespace)
@@ -243,7 +252,7 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 		r.users(&e, "exempt", x.User, x.Login, x.Daemon)
 		r.programs(&e, x.Parent, x.Ancestor, len(x.User)+len(x.Login) > 0 || x.Where != "")
 		if x.Where != "" {
-			r.where(&e, fmt.Sprintf("exempt.%d.where", i), x.Where)
+			r.where(&e, fmt.Sprintf("exempt.%d.where", i), x.Where, len(x.Login)+len(x.Parent)+len(x.Ancestor) > 0)
 		}
 		if x.Until != "" {
 			at, ok := event.ParseTime(x.Until)
@@ -251,6 +260,9 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 				r.fail("exempt %q: until %q is not a date, such as 2027-01-01", x.Name, x.Until)
 			}
 			e.until = at
+		}
+		if len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Where) == 0 && slices.ContainsFunc(x.User, isRoot) {
+			r.warn("exempt %q: user %s is root, who does nearly all that the rules look for: say more, by login, parent, ancestor or where", x.Name, quoted(slices.DeleteFunc(slices.Clone(x.User), isNotRoot)))
 		}
 		if len(x.Role)+len(x.User)+len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Where) == 0 {
 			r.fail("exempt %q would exempt everything: say whom", x.Name)
@@ -387,8 +399,9 @@ func (r *tuningReader) programs(e *entryPred, parents, ancestors []string, furth
 	}
 }
 
-// where asks what a query of the user's asks, which stands at key of the file.
-func (r *tuningReader) where(e *entryPred, key, text string) {
+// where asks what a query of the user's asks, which stands at key of the file. Origin
+// says that other keys ask where the process comes from.
+func (r *tuningReader) where(e *entryPred, key, text string, origin bool) {
 	src := rule.TextAt(r.name, r.text, key)
 	src.Text = text
 	q, err := eql.Compile(src, r.schema)
@@ -404,12 +417,20 @@ func (r *tuningReader) where(e *entryPred, key, text string) {
 		r.fail("exempt %q: where takes a query for single events", e.name)
 	case !asks(q):
 		r.fail("exempt %q: where asks for no field, and would exempt everything or nothing", e.name)
-	case takesOrphans(q.Filter, r.schema):
-		r.fail("exempt %q: where asks for no more than that init is the parent, as it is of every orphan, and exempts nobody", e.name)
+	case !origin && takesOrphans(q, r.schema):
+		r.fail("exempt %q: where asks for init as the parent, as it is of every orphan, and for nothing else that a process comes from: "+
+			"name its unit by process.cgroup, or an ancestor", e.name)
 	default:
 		e.preds = append(e.preds, q.Filter)
 	}
 }
+
+func isRoot(pattern string) bool {
+	p := expr.NewPattern(pattern, false)
+	return p.Match("root") || p.Match("0")
+}
+
+func isNotRoot(pattern string) bool { return !isRoot(pattern) }
 
 func (r *tuningReader) noStars(name, kind, key string, values []string) {
 	for _, v := range values {
@@ -479,51 +500,6 @@ func tomlError(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// inits are where the first process of a host or a container has its program.
-var inits = []string{
-	"/sbin/init", "/usr/sbin/init", "/bin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/bin/systemd", "/usr/bin/systemd",
-	"/usr/lib/systemd/systemd-executor", "/lib/systemd/systemd-executor", // what the manager becomes before a unit's program
-	"/sbin/openrc-init", "/sbin/runit", "/sbin/runit-init", "/usr/bin/runit", "/sbin/procd", "/usr/bin/s6-svscan", "/bin/s6-svscan", "/init", "/bin/busybox", "/usr/bin/busybox",
-	"/sbin/tini", "/usr/bin/tini", "/bin/tini", "/usr/bin/dumb-init", "/usr/bin/catatonit", "/usr/libexec/podman/catatonit",
-}
-
-// asks reports whether a query asks for a field.
-func asks(q *eql.Query) (yes bool) {
-	q.Source.Fields(func(*syntax.Field) { yes = true })
-	return yes
-}
-
-// takesOrphans reports whether p holds for a process because init is its parent: for
-// one of which no more is known, and not without that.
-func takesOrphans(p expr.Pred, s *event.Schema) bool {
-	d := event.NewDecoder(s)
-	holds := func(doc string) bool {
-		var e event.Event
-		if err := d.Decode([]byte(doc), &e); err != nil {
-			panic("agent: bug: " + err.Error())
-		}
-		return p.Match(&e)
-	}
-	const what = `"event":{"category":["process"],"type":["start"],"action":"exec"}`
-	if holds("{" + what + "}") {
-		return false
-	}
-	for _, init := range inits {
-		name := path.Base(init)
-		if holds(fmt.Sprintf(`{%s,"process":{"parent":{"pid":1,"executable":%q,"name":%q,"args":[%[2]q],"args_count":1,"command_line":%[2]q},`+
-			`"Ext":{"ancestry":["x"]}},"orlop":{"process":{"ancestor":[%[2]q]}}}`, what, init, name)) {
-			return true
-		}
-	}
-	return false
-}
-
-// isInit reports whether a pattern takes in one of them.
-func isInit(pattern string) bool {
-	p := expr.NewPattern(pattern, false)
-	return slices.ContainsFunc(inits, p.Match)
-}
-
 // list writes strings as the right side of in or like.
 func list(vs []string) string {
 	quoted := make([]string, len(vs))
@@ -531,6 +507,16 @@ func list(vs []string) string {
 		quoted[i] = syntax.QuoteString(v)
 	}
 	return "(" + strings.Join(quoted, ", ") + ")"
+}
+
+// Ended says which of a file's own entries hold for nothing that happens at now or later.
+func (t *Tuning) Ended(now time.Time) (warnings []string) {
+	for i := range t.exempts {
+		if x := &t.exempts[i]; !x.until.IsZero() && !now.Before(x.until) {
+			warnings = append(warnings, fmt.Sprintf("%s: exempt %q is over: it has held until %s", t.name, x.name, x.until.UTC().Format(time.DateOnly)))
+		}
+	}
+	return warnings
 }
 
 // Apply sets what the lists say of e.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
@@ -197,6 +198,33 @@ func TestTuningSaysWhatItSilences(t *testing.T) {
 	f("[[exempt]]\nname = \"x\"\nancestor = [\"/usr/sbin/cron\"]\n", `exempt "x": /usr/sbin/cron is above much that anybody runs: say more, by user, login or where`)
 	f("[[exempt]]\nname = \"x\"\nparent = [\"/usr/bin/python3*\"]\n", `exempt "x": /usr/bin/python3* is above much that anybody runs: say more, by user, login or where`)
 	f("[[exempt]]\nname = \"x\"\nparent = [\"/usr/sbin/cron\"]\nuser = [\"backup\"]\n")
+	const root = ` is root, who does nearly all that the rules look for: say more, by login, parent, ancestor or where`
+	f("[[exempt]]\nname = \"x\"\nuser = [\"0\"]\n", `exempt "x": user "0"`+root)
+	f("[[exempt]]\nname = \"x\"\nuser = [\"kim\", \"r*\"]\n", `exempt "x": user "r*"`+root)
+	f("[[exempt]]\nname = \"x\"\nuser = [\"0\"]\nancestor = [\"/opt/janitor/*\"]\n")
+	const speaks = `, by which anybody may speak to a socket: write the program's own path, or its unit too`
+	f("[[peer]]\nname = \"x\"\nexecutable = [\"/usr/bin/*\"]\n", `peer "x": executable /usr/bin/* takes in /usr/bin/sh`+speaks)
+	f("[[peer]]\nname = \"x\"\nexecutable = [\"/usr/*\"]\n", `peer "x": executable /usr/* takes in /usr/bin/sh`+speaks)
+	f("[[peer]]\nname = \"x\"\nexecutable = [\"/usr/bin/python3*\"]\n", `peer "x": executable /usr/bin/python3* takes in /usr/bin/python3`+speaks)
+	f("[[peer]]\nname = \"x\"\nexecutable = [\"/opt/a\", \"/usr/bin/soca?\"]\n", `peer "x": executable /usr/bin/soca? takes in /usr/bin/socat`+speaks)
+	f("[[peer]]\nname = \"x\"\nexecutable = [\"/usr/bin/python3.12\"]\nunit = [\"mon.service\"]\n")
+	f("[[peer]]\nname = \"x\"\nexecutable = [\"/usr/bin/mon*\"]\n")
+}
+
+// An entry that is over is told, by the clock of who reads it.
+func TestTuningThatIsOver(t *testing.T) {
+	tuning, _, err := tune(t, "[[exempt]]\nname = \"x\"\nlogin = [\"kim\"]\nuntil = \"2026-05-01\"\n[[exempt]]\nname = \"y\"\nlogin = [\"kim\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	if w := tuning.Ended(end.Add(-time.Second)); len(w) > 0 {
+		t.Errorf("before its end: %q", w)
+	}
+	w := tuning.Ended(end)
+	if len(w) != 1 || !strings.HasSuffix(w[0], `tuning.toml: exempt "x" is over: it has held until 2026-05-01`) {
+		t.Errorf("at its end: %q", w)
+	}
 }
 
 // The login user stays who it is through su and sudo: to become a user who is exempt
@@ -254,14 +282,32 @@ func TestTuningMistakes(t *testing.T) {
 		`tuning.toml: exempt "x": bash is no path of a program, such as /opt/bash or */bash`)
 	f("[[exempt]]\nname = \"x\"\nwhere = 'process where true or 1 == 2'\n",
 		`tuning.toml: exempt "x": where asks for no field, and would exempt everything or nothing`)
-	const orphans = `tuning.toml: exempt "x": where asks for no more than that init is the parent, as it is of every orphan, and exempts nobody`
+	const orphans = `tuning.toml: exempt "x": where asks for init as the parent, as it is of every orphan, and for nothing else that a process comes from: name its unit by process.cgroup, or an ancestor`
 	for _, where := range []string{
 		`process where process.parent.executable == "/usr/lib/systemd/systemd"`, `process where process.parent.name : "SYSTEM?"`, `any where process.parent.pid == 1`,
 		`process where orlop.process.ancestor == "/sbin/init"`, `process where process.parent.name in ("cron", "systemd") and event.type == "start"`,
+		// What anybody can make so adds nothing.
+		`process where process.parent.pid == 1 and user.id == "0"`, `process where process.parent.pid == 1 and process.name == "ctr"`,
+		`process where process.working_directory == "/root" and process.parent.pid < 2`, `process where process.parent.name == "systemd" and process.args == "/opt/backup"`,
+		`process where process.name == "x" or (host.name like "w-*" and not (process.parent.pid != 1 or process.args_count > 5))`,
+		`process where not process.parent.pid > 1 and process.parent.pid != null and not process.name == "x"`,
+		`process where process.parent.pid == 1 and auditd.user.audit.id == "unset" and user.name == "root"`,
+		`process where process.entry_leader.entry_meta.type == "init" and user.id == "0"`,
+		`process where process.parent.pid == 1 and process.cgroup like "*/system.slice/*"`,
+		`process where (process.parent.pid == 1 and process.name == "a") or process.parent.executable == "/opt/x"`,
 	} {
 		f("[[exempt]]\nname = \"x\"\nuser = [\"root\"]\nwhere = '"+where+"'\n", orphans)
 	}
-	f("[[exempt]]\nname = \"x\"\nwhere = 'process where process.parent.name == \"systemd\" and process.args == \"/opt/backup\"'\n", "")
+	// What says where a process comes from besides does.
+	for _, where := range []string{
+		`process where process.parent.name == "systemd" and process.cgroup == "0::/system.slice/backup.service"`,
+		`process where process.parent.pid == 1 and orlop.process.ancestor == "/opt/backup/run"`,
+		`process where process.parent.pid == 1 and auditd.user.audit.name == "kim"`,
+		`process where process.parent.executable == "/opt/backup/run" and user.id == "0"`,
+	} {
+		f("[[exempt]]\nname = \"x\"\nwhere = '"+where+"'\n", "")
+	}
+	f("[[exempt]]\nname = \"x\"\nancestor = [\"/opt/backup/run\"]\nwhere = 'process where process.parent.pid == 1'\n", "")
 	f("[[exempt]]\nname = \"x\"\nuser = [\"root\"]\nwhere = 'process where not process.name == \"docker\"'\n", "")
 	f("[[exempt]]\nname = \"x\"\nuser = [\"*\"]\n", `tuning.toml: exempt "x": user "*" is everybody: leave the key out`)
 	f("[[exempt]]\nname = \"x\"\nuser = \"bob\"\n", `tuning.toml:3:8: exempt.user: expected a list of strings`)
