@@ -60,14 +60,14 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		v := e.Get(f.socketPath)
 		if v.Kind() == event.KindString && x.socket(s, v.Str(), first(e.Get(f.cwd)).Str()) {
 			x.ancestors(e, c, p)
-			if c != nil && c.acts {
-				x.fill(e, f.again, event.Bool(true)) // the start of the client said as much
+			if x.spoken(s, c, p) {
+				x.fill(e, f.again, event.Bool(true))
 			}
 		}
 		return
 	}
 	if c != nil {
-		c.acts = false // What it was before said nothing of this program.
+		c.acts, c.spoke = false, [2]spoken{} // What it was before said nothing of this program.
 	}
 	args := e.Get(x.f.args)
 	x.args = texts(x.args[:0], args)
@@ -147,6 +147,56 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		c.act, c.actAt = id, s.t
 		c.acts = ofSystem(s.exe) || call.IdentifiedBy != "name" || first(e.Get(f.content)).Exists() || !readsOnly(&call)
 	}
+}
+
+// A spoken is what a program said first to a runtime.
+type spoken struct {
+	to uint64 // the runtime, and whether it answered; 0 is none
+	at int64
+}
+
+// suppressed is how long after a program's connect further ones of it to the same
+// runtime are the same act.
+const suppressed = int64(5 * time.Minute)
+
+// spoken reports whether a connect says no more than what was told of the process, or
+// of the one that it was forked from without becoming another program: the start of a
+// client, or an earlier connect to that runtime. The process is c and its parent p;
+// either may be nil.
+func (x *Enricher) spoken(s *sight, c, p *proc) bool {
+	if p == nil && c != nil {
+		p = x.bornTo(c) // A connect may say nothing of the parent.
+	}
+	one := c
+	for range 4 { // socat, and what it forks for each that asks
+		if p == nil || p.exe == "" || s.exe != p.exe || c != nil && c.command != "" && c.command != p.command {
+			break
+		}
+		one = p
+		p = x.procs[key{p.key.host, p.ppid}]
+	}
+	if one == nil {
+		return false
+	}
+	if one.acts || c != nil && c.acts {
+		return true
+	}
+	to := mix(offset64, first(s.e.Get(x.rf.socketRuntime)).Str())
+	if first(s.e.Get(x.f.outcome)).Str() == "failure" {
+		to = mix(to, "failure")
+	}
+	oldest := &one.spoke[0]
+	for i := range one.spoke {
+		was := &one.spoke[i]
+		if was.to == to && s.t != 0 && s.t-was.at >= 0 && s.t-was.at < suppressed {
+			return true
+		}
+		if was.at < oldest.at {
+			oldest = was
+		}
+	}
+	*oldest = spoken{to, s.t}
+	return false
 }
 
 // readsOnly reports whether a call asks at most to see something, so that its start

@@ -70,6 +70,7 @@ type proc struct {
 	act   uint64 // what it asked of a container runtime, see callID,
 	actAt int64  // and when
 	acts  bool   // its start said what a connect of it would
+	spoke [2]spoken
 
 	readAt int64  // when it was told that it reads secrets; 0 is never
 	under  uint32 // the pid of the parent that ancestry begins with
