@@ -140,11 +140,13 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	}
 	x.ancestors(e, c, p)
 	id := callID(&call)
-	if x.announced(s, c, p, id) {
+	if x.announced(s, c, p, &call, id) {
 		x.fill(e, f.again, event.Bool(true))
 	}
 	if c != nil {
 		c.act, c.actAt = id, s.t
+		c.open = openCall(&call)
+		x.weigh(c)
 		c.acts = ofSystem(s.exe) || call.IdentifiedBy != "name" || first(e.Get(f.content)).Exists() || !readsOnly(&call)
 	}
 }
@@ -300,20 +302,44 @@ func (x *Enricher) bornTo(p *proc) *proc {
 
 // announced reports whether the process, before it became what it is, or one of
 // those that started it was a wrapper of the very same call: sudo and the ctr
-// that it runs are one act.
-func (x *Enricher) announced(s *sight, c, p *proc, id uint64) bool {
-	near := func(q *proc) bool { return q.act == id && s.t-q.actAt >= 0 && s.t-q.actAt <= act }
-	if c != nil && near(c) {
-		return true
+// that it runs are one act. So are a shell's line and what it runs, whatever became
+// of the expansions in it.
+func (x *Enricher) announced(s *sight, c, p *proc, call *runtimecli.Call, id uint64) bool {
+	near := func(q *proc) bool {
+		return s.t-q.actAt >= 0 && s.t-q.actAt <= act && q.act != 0 && (q.act == id || q.open != "" && cameOf(call, q.open))
+	}
+	if c != nil {
+		if near(c) {
+			return true
+		}
+		if from := x.bornTo(c); p == nil || from != nil && from != p {
+			p = from // init has adopted it since
+		}
 	}
 	for range 4 {
 		if p == nil {
-			return false
+			break
 		}
 		if near(p) {
 			return true
 		}
-		p = x.procs[key{p.key.host, p.ppid}]
+		next := x.procs[key{p.key.host, p.ppid}]
+		if from := x.bornTo(p); from != nil {
+			next = from
+		}
+		p = next
+	}
+	if s.ppid != 1 || c == nil || c.session == 0 || c.session == unset {
+		return false
+	}
+	// An orphan of a source that tells no forks: the line was one of its session.
+	for _, ring := range [...]*proc{&x.lru, &x.over} {
+		q := ring.next
+		for n := 0; n < 64 && q != ring; n, q = n+1, q.next {
+			if q.key.host == c.key.host && q.session == c.session && q.exe != c.exe && near(q) {
+				return true
+			}
+		}
 	}
 	return false
 }

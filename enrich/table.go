@@ -69,6 +69,7 @@ type proc struct {
 
 	act   uint64 // what it asked of a container runtime, see callID,
 	actAt int64  // and when
+	open  string // the call, if its words are not those of the program that it starts
 	acts  bool   // its start said what a connect of it would
 	spoke [2]spoken
 
@@ -453,7 +454,7 @@ func (x *Enricher) touch(c *proc, t int64) {
 // weigh reckons the bytes of c anew.
 func (x *Enricher) weigh(c *proc) {
 	const value = int(unsafe.Sizeof(event.Value{}))
-	n := overhead + len(c.exe) + len(c.name) + len(c.command) + len(c.entity) + len(c.container) + len(c.makes) + len(c.execID) +
+	n := overhead + len(c.exe) + len(c.name) + len(c.command) + len(c.entity) + len(c.container) + len(c.makes) + len(c.execID) + len(c.open) +
 		value*(len(c.args)+len(c.ancestry)) + len(c.startText.Str())
 	for _, id := range c.ancestry {
 		n += len(id.Str()) // They outlive the ancestors.
