@@ -27,6 +27,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math"
@@ -109,6 +110,11 @@ func (r *reader) read(text []byte, to reflect.Value) {
 		r.fail(whole, "save it as UTF-8", "it is not UTF-8")
 		return
 	}
+	if at := tooDeep(text); at >= 0 {
+		r.fail(syntax.Range{Start: at, End: at + 1}, "", "more than %d levels of lists and maps", maxDepth)
+		r.hidden = append(r.hidden, r.afterKey(at))
+		return
+	}
 	f, err := parse(text)
 	if err != nil {
 		at := whole
@@ -138,6 +144,43 @@ func (r *reader) read(text []byte, to reflect.Value) {
 	default:
 		r.fail(r.place(docs[1].GetToken()), "", "a second document")
 	}
+}
+
+// maxDepth is how many lists and maps may be in each other. The parser takes the square of
+// it in time.
+const maxDepth = 100
+
+// tooDeep is where there are more than maxDepth brackets that are open, or dashes in front
+// of each other; -1 is nowhere. What is in quotes does not count.
+func tooDeep(text []byte) int {
+	depth, dashes := 0, 0
+	quote, before := byte(0), byte('\n')
+	for i, c := range text {
+		switch {
+		case quote != 0:
+			if c == quote && before != '\\' || c == '\n' {
+				quote = 0
+			}
+		case (c == '"' || c == '\'') && bytes.IndexByte([]byte(" \t\n,[{:"), before) >= 0:
+			quote = c
+		case c == '[' || c == '{':
+			depth++
+		case (c == ']' || c == '}') && depth > 0:
+			depth--
+		}
+		switch c {
+		case '-', '?':
+			dashes++
+		case ' ', '\t':
+		default:
+			dashes = 0
+		}
+		if depth > maxDepth || dashes > maxDepth && text[i-1] == ' ' {
+			return i
+		}
+		before = c
+	}
+	return -1
 }
 
 // parse parses YAML. The parser is not ours: what makes it panic is not YAML either.
@@ -194,11 +237,17 @@ func (r *reader) afterKey(at int) syntax.Range {
 	return syntax.Range{Start: begin + len(beginsWithKey.FindString(line)), End: begin + len(line)}
 }
 
+// userinfo is what a URL has in front of its host, a password too.
+var userinfo = regexp.MustCompile(`://\S*@`)
+
 var beginsWithKey = regexp.MustCompile(`^[ -]*[A-Za-z0-9_]+:`)
 
 // hush puts stars in the place of what is hidden, for those who quote the text of a
 // mistake. Lines and columns stay those of the file.
 func (r *reader) hush() {
+	for _, m := range userinfo.FindAllStringIndex(r.src.Text, -1) {
+		r.hidden = append(r.hidden, syntax.Range{Start: m[0] + len("://"), End: m[1] - len("@")})
+	}
 	if len(r.hidden) == 0 {
 		return
 	}
