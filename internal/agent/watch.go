@@ -38,7 +38,7 @@ func Watch(ctx context.Context, paths []string, after func(time.Duration) <-chan
 			case <-ctx.Done():
 				return
 			case e := <-w.Events:
-				if e.Op != fsnotify.Chmod && concerns(e.Name, paths) && due == nil {
+				if concerns(e.Name, paths) && due == nil { // also of a mode alone: it may be readable now
 					due = after(Settle)
 				}
 			case <-w.Errors: // Events were lost: look for ourselves.

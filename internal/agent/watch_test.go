@@ -82,6 +82,7 @@ func TestWatch(t *testing.T) {
 	w.sees("a new file", write(filepath.Join(rules, "a.toml")))
 	w.sees("the file again", write(filepath.Join(rules, "a.toml")))
 	w.sees("a file that was not there", write(file))
+	w.sees("another mode", func() error { return os.Chmod(filepath.Join(rules, "a.toml"), 0o600) })
 	w.sees("a rename", func() error {
 		if err := os.WriteFile(filepath.Join(rules, "b.tmp"), nil, 0o644); err != nil {
 			return err
