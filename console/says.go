@@ -11,7 +11,7 @@ var verbs = map[string]string{
 	"container-run": "make and start a container", "container-create": "make a container", "container-start": "start a container",
 	"container-exec": "run a command in a container", "pod-create": "make a pod sandbox", "attach": "attach to a container",
 	"copy": "copy files into or out of a container", "restore": "start a container from a checkpoint", "checkpoint": "write a container's memory to disk",
-	"container-update": "change a container's settings", "container-pause": "pause a container", "container-resume": "resume a container",
+	"container-update": "change a container's settings", "health-check": "run a container's own health check", "container-pause": "pause a container", "container-resume": "resume a container",
 	"container-stop": "stop a container", "task-kill": "kill a container's task", "pod-stop": "stop a pod sandbox",
 	"container-delete": "delete a container", "pod-delete": "delete a pod sandbox", "checkpoint-delete": "delete a checkpoint",
 	"container-mount": "mount a container's files on the host", "container-unmount": "unmount a container's files", "image-mount": "mount an image on the host",

@@ -154,7 +154,7 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64
 	c := clientCall{at: t}
 	switch call.Behaviours[0] {
 	case "container-run", "container-create", "container-start", "pod-create", "restore":
-	case "container-exec", "attach", "namespace-enter", "debug":
+	case "container-exec", "attach", "namespace-enter", "debug", "health-check":
 		c.enter = true
 		c.execID = chosen(args)
 	default:

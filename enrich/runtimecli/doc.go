@@ -39,6 +39,7 @@
 //	copy                copies files into or out of one
 //	restore, checkpoint writes a container's memory to disk, or starts one from it
 //	container-update    changes limits, names or labels of one
+//	health-check        runs the command that was given to one for this when it was made
 //	container-pause, container-resume
 //	container-stop, task-kill, pod-stop
 //	container-delete, pod-delete, checkpoint-delete
