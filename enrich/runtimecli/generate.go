@@ -223,6 +223,8 @@ func classes(c command, group bool) []string {
 		return one("container-resume")
 	case is("restore"):
 		return one("restore")
+	case in("healthcheck"), is("healthcheck"):
+		return one("health-check")
 	case has("container-exec") && !is("runlabel"):
 		return one("container-exec")
 	case has("container-create"):
@@ -465,6 +467,8 @@ func flags(c command, class string) string {
 			role = "loguri"
 		case f.Name == "name" && (class == "container-run" || class == "container-create") && c.Tool != "crictl":
 			role = "name"
+		case f.Name == "grant-all-permissions": // a plugin's own, on the host
+			role = "privileged"
 		case class == "image-build" && f.Name == "network":
 			role = "net"
 		case f.Name == "opt" && class == "volume":

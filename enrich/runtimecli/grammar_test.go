@@ -106,7 +106,7 @@ func TestEveryCommandHasOneClass(t *testing.T) {
 				}
 			}
 			for i, role := range v.args {
-				if !slices.Contains([]string{"container", "image", "pod", "service", "file", "copy", "label", "bind", "option", "instance", "source", "profile", "device", "type", "*"}, role) || role == "*" && i != len(v.args)-1 {
+				if !slices.Contains([]string{"container", "image", "pod", "service", "file", "spec", "copy", "label", "bind", "option", "instance", "source", "profile", "device", "type", "*"}, role) || role == "*" && i != len(v.args)-1 {
 					t.Errorf("%s: got arguments %v", v.path, v.args)
 				}
 			}

@@ -125,6 +125,8 @@ func (p *parser) argument(v *verb, a string) bool {
 		p.call.Image = a
 	case "file":
 		p.file(a)
+	case "spec":
+		p.access(roleSpec, a)
 	case "bind":
 		p.access(roleBind, a)
 	case "option":
