@@ -123,8 +123,9 @@ type Rule struct {
 
 // Orlop is what only Orlop knows of a rule: the [orlop] table.
 type Orlop struct {
-	// Supersedes names rules, by rule_id, that say less about the same event:
-	// where this rule matches, they raise no alert.
+	// Supersedes names rules of single events, by rule_id, that say less about the same
+	// event: where this rule matches, they raise no alert. Of a sequence it is the event that
+	// completes it; what they say of one that could waits until its turn has come.
 	Supersedes []string `json:"supersedes"`
 }
 
