@@ -92,6 +92,16 @@ func (u *unwrapper) code(lang, s string, depth int) {
 		if len(u.calls) == before && containsAny(s, libraries...) {
 			u.speaks(lang, "")
 		}
+		if pid := entersInCode(s); pid != "" && len(u.calls) == before {
+			c := Call{Tool: lang, IdentifiedBy: "name", Command: lang, Behaviours: []string{"namespace-enter"}, Entered: []string{"root"}}
+			if pid != "?" {
+				c.Target = pid
+			}
+			via := u.via
+			u.via = via[:max(0, len(via)-1)]
+			u.add(c)
+			u.via = via
+		}
 	}()
 	var list []string // strings in a row
 	var start, end int

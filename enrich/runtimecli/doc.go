@@ -52,7 +52,8 @@
 //	lease-create, lease-delete, namespace-create, namespace-update, namespace-delete
 //	shim-start, shim-delete
 //	host-install        unpacks binaries of an image onto the host
-//	namespace-enter     nsenter into the namespaces of another process
+//	namespace-enter     nsenter into the namespaces of another process; chroot, unshare
+//	                    --root and the like to its root, or to a container's; code that does either
 //	socket-client       a general client on a runtime's socket
 //	volume, volume-delete, network, port-forward
 //	read                lists, inspects, follows logs or events

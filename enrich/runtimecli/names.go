@@ -197,6 +197,12 @@ func nameKind(c *Command) (kind, string) {
 				return k, by
 			}
 		}
+		if c.Tool == "nsenter" {
+			if k, by := nameKind(&Command{Executable: c.Executable, Args: c.Args}); k == kindEnter {
+				return k, by
+			}
+			return kindEnter, "content"
+		}
 		return kindTool, "content"
 	}
 	exe := base(c.Executable)
@@ -293,7 +299,7 @@ func worth(c *Command) bool {
 	case kindInterpreter:
 		// A tool that is a script, python3 /usr/bin/docker-compose up, or code that names one or a socket.
 		return slices.ContainsFunc(c.Args[min(1, len(c.Args)):min(16, len(c.Args))], func(a string) bool {
-			return namesTool(a) || strings.Contains(a, ".sock") || len(a) > 20 && (containsAny(a, libraries...) || containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`)) // put together
+			return namesTool(a) || strings.Contains(a, ".sock") || strings.Contains(a, "/proc/") && containsAny(a, "chroot", "setns", "syscall") || strings.Contains(a, "chroot") && leadsToRoot(a) || len(a) > 20 && (containsAny(a, libraries...) || containsAny(a, "b64", "base64", "atob", `"+"`, `'+'`, `" + "`, `' + '`)) // put together
 		})
 	}
 	if k == kindWrapper && slices.ContainsFunc(c.Args, func(a string) bool { return machineFlag(a) || strings.HasSuffix(a, ".sock") }) {
@@ -303,6 +309,17 @@ func worth(c *Command) bool {
 		return a == "-c" || a == "-x" || a == "bisect" || strings.HasPrefix(a, "--exec")
 	}) {
 		return false // Fast path: git is run often.
+	}
+	if slices.ContainsFunc(c.Args, func(a string) bool { return strings.Contains(a, " -t") || strings.Contains(a, " --target") }) {
+		return true // a script in which nsenter may have another name
+	}
+	for i := 1; i+1 < len(c.Args); i++ {
+		if !strings.HasPrefix(c.Args[i], "-") && entering(c.Args[i+1:]) {
+			return true
+		}
+	}
+	if leadsToRoot(c.Cwd) || slices.ContainsFunc(c.Args, leadsToRoot) {
+		return true // chroot to the root of a container
 	}
 	budget, letter, filter, shell := maxScript, false, false, false
 	for _, arg := range c.Args[min(1, len(c.Args)):] {

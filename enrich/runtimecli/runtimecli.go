@@ -73,6 +73,9 @@ func Parse(c Command) (Call, bool) {
 	k, by := nameKind(&c)
 	// Fast path: nearly every process of a host is none of ours.
 	if k == kindNone {
+		if len(c.Args) > 2 && entering(c.Args[1:]) {
+			return parse(c, kindEnter, by)
+		}
 		if len(c.Args) < 2 || !trigger(c.Args[1]) || !hint(c.Args[1:]) {
 			return Call{}, false
 		}

@@ -1,6 +1,7 @@
 package runtimecli
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -177,6 +178,24 @@ func (u *unwrapper) command(c *Command, depth int) {
 			u.add(call)
 		}
 	case kindNone:
+		if depth > 0 && len(c.Args) == 2 && c.Args[0] == "cd" { // a word of a shell
+			dir := c.Args[1]
+			if !strings.HasPrefix(dir, "/") {
+				dir = u.cwd + "/" + dir
+			}
+			u.cwd = path.Clean(dir)
+			return
+		}
+		if len(c.Args) > 1 && entering(c.Args[1:]) {
+			n, via := len(u.calls), u.via
+			u.via = append(via[:len(via):len(via)], base(c.Args[0]))
+			u.enter(c.Args[1:], depth+1)
+			u.via = via
+			if len(u.calls) > n {
+				u.calls[n].IdentifiedBy = "grammar"
+			}
+			return
+		}
 		if len(c.Args) > 1 && trigger(c.Args[1]) {
 			if call, ok := identify(&Command{Executable: c.Executable, Args: c.Args, Cwd: u.cwd}, u.env, false); ok {
 				u.add(call)
@@ -213,6 +232,9 @@ func (u *unwrapper) command(c *Command, depth int) {
 		cwd, env, partial, more := u.cwd, u.env, u.partial, u.more
 		u.wrapped(k, name, c.Args[1:], depth+1)
 		u.via, u.cwd, u.env, u.partial, u.more = u.via[:n], cwd, env, partial, more
+		if k == kindEnter && by == "content" && len(u.calls) > found {
+			u.calls[found].IdentifiedBy = by
+		}
 		if len(u.calls) == found {
 			u.disguised(c)
 		}
@@ -275,7 +297,7 @@ func (u *unwrapper) wrapped(k kind, name string, args []string, depth int) {
 	case kindEnter:
 		u.enter(args, depth)
 	case kindWrapper:
-		u.wrapper(name, args, depth)
+		u.rooted(name, args, depth)
 	}
 }
 
