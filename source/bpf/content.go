@@ -29,7 +29,8 @@ type content struct {
 
 const (
 	maxKnown   = 4096
-	minProgram = 1 << 20  // smaller is no client of a container runtime
+	minClient  = 1 << 20  // smaller is no client of a container runtime, which are Go's
+	minProgram = 16 << 10 // smaller is not even nsenter
 	maxSearch  = 96 << 20 // of a file without build information
 )
 
@@ -42,7 +43,7 @@ func (c *content) init(pids bool) {
 // tool returns the tool that the program of an exec is, or "".
 func (c *content) tool(r *record) string {
 	if r.file.size < minProgram || r.file.ino == 0 {
-		return "" // Fast path: most programs are small.
+		return ""
 	}
 	if tool, ok := c.known[r.file]; ok {
 		return tool
@@ -69,7 +70,9 @@ func (c *content) tool(r *record) string {
 		return tool, err == nil
 	})
 	if !ok {
-		c.missed.Add(1)
+		if id.size >= minClient {
+			c.missed.Add(1)
+		}
 		return ""
 	}
 	c.keep(id, tool)
@@ -99,7 +102,12 @@ func look(id fileID, paths []string) (string, error) {
 			f.Close()
 			continue
 		}
-		tool := toolOf(f)
+		tool := ""
+		if id.size < minClient {
+			tool = smallTool(f)
+		} else {
+			tool = toolOf(f)
+		}
 		f.Close()
 		return tool, nil
 	}
@@ -122,6 +130,17 @@ func toolOf(f io.ReaderAt) string {
 		}
 	}
 	return toolOfText(f)
+}
+
+// smallTool says whether a program that is no Go client is nsenter, by what it prints.
+func smallTool(f io.ReaderAt) string {
+	b := make([]byte, minClient)
+	n, _ := f.ReadAt(b, 0)
+	b = b[:n]
+	if bytes.HasPrefix(b, []byte("\x7fELF")) && (bytes.Contains(b, []byte("Run a program with namespaces of other processes")) || bytes.Contains(b, []byte("reassociate to namespace"))) {
+		return "nsenter"
+	}
+	return ""
 }
 
 // mainFiles are the source files of main packages, whose names the table of

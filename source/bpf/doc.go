@@ -48,7 +48,8 @@
 //	orlop.runtime.content_tool
 //	                        the container runtime client that the program is by its
 //	                        content, whatever its name: Go's build information, or the
-//	                        names of source files where that was removed
+//	                        names of source files where that was removed; or nsenter, by what it
+//	                        prints
 //	process.env_vars        of such a client, the variables that it takes settings from
 //
 // A connect to a local socket is told when it ends. Which socket has answered is read

@@ -621,6 +621,18 @@ func TestContent(t *testing.T) {
 	if err := os.WriteFile(erased, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	copied := func(name, as string) string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		as = filepath.Join(dir, as)
+		if err := os.WriteFile(as, b, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return as
+	}
+	renamed, other := copied("/usr/bin/nsenter", "nse"), copied("/usr/bin/unshare", "ush")
 	// The first waits on its input until it has been seen.
 	input, hold := must2(os.Pipe())
 	defer input.Close()
@@ -634,6 +646,8 @@ func TestContent(t *testing.T) {
 	w.run([]string{"CONTAINERD_NAMESPACE=k8s.io", "SECRET=x"}, kworker)
 	w.stdin = nil
 	w.run(nil, erased)
+	w.run(nil, renamed, "--version")
+	w.run(nil, other, "--version")
 	w.run(nil, must(os.Executable()), "-test.run=^$")
 	docs := w.end()
 	f := func(exe string, want any) {
@@ -645,6 +659,8 @@ func TestContent(t *testing.T) {
 	}
 	f(kworker, "ctr")
 	f(erased, "ctr")
+	f(renamed, "nsenter")
+	f(other, nil)
 	f(must(os.Executable()), nil)
 	if got := get(one(t, docs, "exec", "process.name", "kworker"), "process.env_vars"); !reflect.DeepEqual(got, []any{"CONTAINERD_NAMESPACE=k8s.io"}) {
 		t.Errorf("environment %v", got)
