@@ -97,7 +97,6 @@ type Engine struct {
 	others []*Matcher
 	hits   Hits
 	mine   []uint32 // of hits, the ids of those of one order
-	queued []uint32 // rules that the event is queued for, of all orders
 
 	expected map[string]time.Duration // sources, and their lateness
 	late     map[string]uint64        // by source
@@ -126,9 +125,7 @@ type active struct {
 
 	state stateful  // nil for rules of single events
 	order *order    // of a stateful rule
-	by    []*active // the rules of single events that supersede it, which is one itself,
-	after []*active // and the sequences, all of one order
-	over  []*active // of a sequence: the rules that have it in after
+	by    []*active // the rules that supersede it, single events only
 }
 
 // stateful is a query that keeps something from event to event.
@@ -201,14 +198,8 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 	for _, b := range running {
 		for _, id := range b.rule.Orlop.Supersedes {
 			for _, a := range running {
-				switch {
-				case a.rule.ID != id || a.state != nil:
-				case b.state == nil:
-					if !b.below(a) {
-						a.by = append(a.by, b)
-					}
-				case b.query.Kind() == eql.Sequences && !b.last().Missing && (len(a.after) == 0 || a.after[0].order == b.order):
-					a.after, b.over = append(a.after, b), append(b.over, a)
+				if a.rule.ID == id && a.state == nil && b.state == nil && !b.below(a) {
+					a.by = append(a.by, b)
 				}
 			}
 		}
@@ -478,20 +469,17 @@ func (g *Engine) Apply(e *event.Event, hits *Hits, emit func(*alert.Alert)) Outc
 	} else {
 		g.stats.Evaluated++
 	}
-	late, untimed := false, false
-	g.queued = g.queued[:0]
-	for _, o := range g.orders {
-		l, u := g.enqueue(o, e, hits)
-		late, untimed = late || l, untimed || u
-	}
 	for _, a := range hits.rules {
-		if a.state == nil && !a.superseded(hits.rules) && !a.waits(e, g.queued) && !g.excepted(a, e) {
+		if a.state == nil && !a.superseded(hits.rules) && !g.excepted(a, e) {
 			g.meter.next()
 			g.meter.start()
 			g.raise(a, e, emit)
 		}
 	}
+	late, untimed := false, false
 	for _, o := range g.orders {
+		l, u := g.enqueue(o, e, hits)
+		late, untimed = late || l, untimed || u
 		g.release(o, emit)
 	}
 	if late {
@@ -525,44 +513,6 @@ func (a *active) superseded(hits []*active) bool {
 	return false
 }
 
-// last is the last term of a sequence.
-func (a *active) last() *eql.Item { return &a.query.Items[len(a.query.Items)-1] }
-
-// waits reports whether what a says of e is for a sequence to say, if e completes one:
-// e is among the events that are queued for it. See yielded.
-func (a *active) waits(e *event.Event, queued []uint32) bool {
-	for _, b := range a.after {
-		if slices.Contains(queued, b.id) && b.last().Pred.Match(e) {
-			return true
-		}
-	}
-	return false
-}
-
-// yielded raises what rules of single events say of e, which had to wait for the sequences
-// that it was queued for: it has completed those in done, and was told with them.
-func (g *Engine) yielded(e *event.Event, queued []uint32, done []*active, emit func(*alert.Alert)) {
-	var told []*active
-	for _, id := range queued {
-		b := g.byID[id]
-		if b == nil || len(b.over) == 0 || !b.last().Pred.Match(e) {
-			continue
-		}
-		for _, a := range b.over {
-			if slices.Contains(told, a) || !a.query.Match(e) || slices.ContainsFunc(a.by, func(c *active) bool { return c.query.Match(e) }) {
-				continue
-			}
-			told = append(told, a)
-			if slices.ContainsFunc(a.after, func(c *active) bool { return slices.Contains(done, c) }) || g.excepted(a, e) {
-				continue
-			}
-			g.meter.next()
-			g.meter.start()
-			g.raise(a, e, emit)
-		}
-	}
-}
-
 func (g *Engine) excepted(a *active, e *event.Event) bool {
 	return g.opts.Except != nil && g.opts.Except(a.rule, e)
 }
@@ -585,9 +535,7 @@ func (g *Engine) enqueue(o *order, e *event.Event, hits *Hits) (late, untimed bo
 		return false, wanted
 	}
 	if wanted {
-		if late, g.err = o.add(e, at, g.mine); !late && g.err == nil {
-			g.queued = append(g.queued, g.mine...)
-		}
+		late, g.err = o.add(e, at, g.mine)
 	}
 	o.saw(e.Origin.Source, at)
 	return late, false
@@ -680,7 +628,6 @@ func (g *Engine) release(o *order, emit func(*alert.Alert)) {
 			g.stats.Early++
 		}
 		g.meter.next()
-		var done []*active
 		for _, id := range rules {
 			a := g.byID[id]
 			if a == nil {
@@ -688,10 +635,7 @@ func (g *Engine) release(o *order, emit func(*alert.Alert)) {
 			}
 			before := a.state.Size()
 			g.meter.start()
-			a.state.Add(e, func(m eql.Match) {
-				done = append(done, a)
-				g.raiseSequence(a, m, emit)
-			})
+			a.state.Add(e, func(m eql.Match) { g.raiseSequence(a, m, emit) })
 			g.meter.charge(&a.cost)
 			after := a.state.Size()
 			a.cost.Peak = max(a.cost.Peak, after)
@@ -700,7 +644,6 @@ func (g *Engine) release(o *order, emit func(*alert.Alert)) {
 				o.keeps(a)
 			}
 		}
-		g.yielded(e, rules, done, emit)
 		g.trim()
 		g.tick(o, o.done, emit)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/event"
@@ -113,54 +112,8 @@ func TestSupersedes(t *testing.T) {
 	// Rules that would silence each other, or themselves, do not both.
 	f("a", over(eql("a", any), "b"), over(eql("b", any), "a"))
 	f("a", over(eql("a", any), "a"))
-	// A sequence is more than its last event alone.
+	// A sequence is no more than its events.
 	f("a", eql("a", any), over(eql("b", `sequence [process where true] [file where true]`), "a"))
-}
-
-// The event that completes a sequence is told with it, by a rule that the sequence
-// supersedes only if it completes none. That rule waits until its turn has come.
-func TestSequenceSupersedes(t *testing.T) {
-	seq := func(id string, over ...string) *rule.Rule {
-		r := eql(id, `sequence by user.id [process where true] [file where true]`)
-		r.Orlop.Supersedes = over
-		return r
-	}
-	f := func(what, want string, lateness time.Duration, docs []string, rules ...*rule.Rule) {
-		t.Helper()
-		b := newBench(t, detect.Options{Lateness: lateness}, rules...)
-		for _, d := range docs {
-			b.see("s", d)
-		}
-		b.Flush(b.emit)
-		if got := b.raised(); got != want {
-			t.Errorf("%s: got %q, want %q", what, got, want)
-		}
-	}
-	process, file := `"event.category":"process","user.id":"1"`, `"event.category":"file","user.id":"1"`
-	a := eql("a", `file where true`)
-	first := eql("p", `process where true`)
-	both := []string{doc(1, process), doc(2, file)}
-	for _, lateness := range []time.Duration{0, time.Minute, -1} {
-		f("completed", "s@2", lateness, both, a, seq("s", "a"))
-		f("not superseded", "a@2 s@2", lateness, both, a, seq("s"))
-		f("not begun", "a@2", lateness, both[1:], a, seq("s", "a"))
-		f("another's", "a@2", lateness, []string{doc(1, process), doc(2, `"event.category":"file","user.id":"2"`)}, a, seq("s", "a"))
-		f("completed once", "s@2 a@3", lateness, append(both, doc(3, file)), a, seq("s", "a"))
-		f("its first event", "p@1 s@2", lateness, both, first, seq("s", "p"))
-		f("one of two", "s@2", lateness, both, a, seq("s", "a"), eqlOver("n", `sequence by user.id [network where true] [file where true]`, "a"))
-		f("superseded by an event too", "b@2 s@2", lateness, both, a, eqlOver("b", `file where true`, "a"), seq("s", "a"))
-	}
-	// What is out of order is put in it first; what is too late is told at once.
-	f("out of order", "s@2", time.Minute, []string{doc(2, file), doc(1, process)}, a, seq("s", "a"))
-	f("too late", "a@2", 0, []string{doc(9, process), doc(2, file)}, a, seq("s", "a"))
-	// Without a time it can be part of no sequence.
-	f("no time", "a", -1, []string{`{` + file + `}`}, a, seq("s", "a"))
-}
-
-func eqlOver(id, query string, over ...string) *rule.Rule {
-	r := eql(id, query)
-	r.Orlop.Supersedes = over
-	return r
 }
 
 // An event that is excepted from a rule is not there for it: it is no part of a

@@ -123,9 +123,8 @@ type Rule struct {
 
 // Orlop is what only Orlop knows of a rule: the [orlop] table.
 type Orlop struct {
-	// Supersedes names rules of single events, by rule_id, that say less about the same
-	// event: where this rule matches, they raise no alert. Of a sequence it is the event that
-	// completes it; what they say of one that could waits until its turn has come.
+	// Supersedes names rules, by rule_id, that say less about the same event:
+	// where this rule matches, they raise no alert.
 	Supersedes []string `json:"supersedes"`
 }
 
