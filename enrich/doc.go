@@ -31,11 +31,6 @@
 //	                        fork was shown, also those above its first parent
 //	                        (a live source may state orlop.runtime.content_tool,
 //	                        the tool that the program's own content names)
-//	orlop.process.private_path  of a process on the host whose program was started in a
-//	                        mount namespace of its own, as the source states by
-//	                        orlop.namespace.private, and that is no service of the
-//	                        system's manager: its path is not what the host's files say.
-//	                        private_ancestor says the same of a program above it
 //	orlop.secret.*          of a process whose command line names a pod's token or secret,
 //	                        or a container's file of keys, and that is no program
 //	                        which looks at names alone: kind, path, pod_uid, view and

@@ -66,7 +66,6 @@ type Enricher struct {
 	audited   bool // the stream has the audit log of the Kubernetes API
 	sf        sessionFields
 	yf        secretFields
-	mf        mountFields
 	args, env []string
 }
 
@@ -111,7 +110,6 @@ func New(s *event.Schema, o Options) *Enricher {
 		sf:    newSessionFields(s),
 		kf:    newRequestFields(s),
 		yf:    newSecretFields(s),
-		mf:    newMountFields(s),
 		hosts: map[string]*host{},
 		procs: map[key]*proc{},
 		words: map[string]string{},
@@ -230,7 +228,6 @@ func (x *Enricher) Apply(e *event.Event) {
 	}
 	x.fillSession(&s, c)
 	x.fillEntry(&s, c)
-	x.fillMounts(&s, c)
 	x.meaning(&s, c, p)
 	x.reads(&s, c, p)
 	for len(x.procs) > x.o.MaxProcesses || x.bytes+x.kept+x.known > x.o.MaxBytes && len(x.procs) > 1 {

@@ -130,7 +130,6 @@ type ProcessState struct {
 	ReadAt int64
 	Under  uint32
 
-	Private, Below   bool
 	Container        string
 	Outside, Entered bool
 	Told, Visits     bool
@@ -189,7 +188,7 @@ func (x *Enricher) State() *State {
 			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
 			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt, Acts: c.acts, Open: c.open,
 			SpokeTo: [2]uint64{c.spoke[0].to, c.spoke[1].to}, SpokeAt: [2]int64{c.spoke[0].at, c.spoke[1].at},
-			Container: c.container, Outside: c.outside, Entered: c.entered, Told: c.told, Private: c.private, Below: c.below, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
+			Container: c.container, Outside: c.outside, Entered: c.entered, Told: c.told, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
 		}
 		if n := c.entry; n != nil {
 			p.Entry = &EntryState{n.pid, n.how, n.entity, n.start}
@@ -325,7 +324,7 @@ func (x *Enricher) Restore(s *State) error {
 			exe: x.word(p.Executable), name: x.word(p.Name), entity: p.Entity,
 			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt, acts: p.Acts, open: p.Open,
 			spoke:     [2]spoken{{p.SpokeTo[0], p.SpokeAt[0]}, {p.SpokeTo[1], p.SpokeAt[1]}},
-			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, told: p.Told, private: p.Private, below: p.Below, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
+			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, told: p.Told, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
 		}
 		if c.host == nil || x.procs[c.key] != nil {
 			return errState

@@ -76,9 +76,6 @@ type proc struct {
 	readAt int64  // when it was told that it reads secrets; 0 is never
 	under  uint32 // the pid of the parent that ancestry begins with
 
-	private bool // its program was started in a mount namespace of its own,
-	below   bool // or one above it was
-
 	container string
 	outside   bool   // a cgroup says it is in no container
 	entered   bool   // its first own program in the container was seen
@@ -504,7 +501,6 @@ func (x *Enricher) update(s *sight, c, p *proc, fresh bool) {
 	if x.contain(s, c, p) {
 		changed = true
 	}
-	x.mounts(s, c, p)
 	if s.kind&ended != 0 && !c.ended {
 		x.end(c, s.t)
 	}

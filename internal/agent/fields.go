@@ -101,7 +101,7 @@ var knownFields = sync.OnceValue(func() []string {
 	add("rule.", "id name category ruleset uuid version")
 	add("threat.", "framework tactic.id tactic.name technique.id technique.name")
 	add("orlop.", "host.role tuning.exempt tuning.exempt_by socket.peer evidence.lost evidence.truncated evidence.unwatched cgroup "+
-		"process.comm process.filename process.deleted process.detached namespace.pid namespace.mnt namespace.net namespace.user namespace.private socket.owner.pid socket.owner.user.id socket.owner.executable")
+		"process.comm process.filename process.deleted process.detached namespace.pid namespace.mnt namespace.net namespace.user socket.owner.pid socket.owner.user.id socket.owner.executable")
 	slices.Sort(names)
 	return slices.Compact(names)
 })

@@ -55,8 +55,7 @@ import (
 //
 // A name alone exempts nobody: whose executable is not written with the folder that it
 // is installed in could be a copy of anything. A peer in a container is known by the image or the
-// namespace, which the runtime says, and not by a path in files of its own. Nor does a path
-// count in a mount namespace that somebody has made on the host, where the source knows.
+// namespace, which the runtime says, and not by a path in files of its own.
 // init and systemd are nobody's excuse: every orphan has them as its parent, so an entry
 // that asks for them and for nothing else that a process comes from is refused.
 type Tuning struct {
@@ -225,9 +224,6 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 		r.noStars(x.Name, "peer", "namespace", x.Namespace)
 		if len(x.Executable) > 0 {
 			r.ask(&e, "process.executable like "+list(x.Executable))
-			if len(x.Image)+len(x.Namespace) == 0 {
-				r.ask(&e, "not orlop.process.private_path == true or "+rootless)
-			}
 		}
 		if len(x.Unit) > 0 {
 			r.ask(&e, inUnit(x.Unit))
@@ -370,10 +366,6 @@ func (r *tuningReader) users(e *entryPred, kind string, users, logins []string, 
 // noLogin holds for what nobody has logged in for, as far as the source says.
 const noLogin = `auditd.user.audit.id == null or auditd.user.audit.id in ("unset", "4294967295", "-1")`
 
-// rootless holds for the socket of a runtime that a user runs without privileges, in
-// namespaces of the user's: whoever reaches it reaches what is that user's.
-const rootless = `orlop.socket.owner.user.id != null and orlop.socket.owner.user.id != "0"`
-
 // programs asks for what is above e's process. Further says that the entry asks for more.
 func (r *tuningReader) programs(e *entryPred, parents, ancestors []string, further bool) {
 	for _, p := range slices.Concat(parents, ancestors) {
@@ -387,9 +379,6 @@ func (r *tuningReader) programs(e *entryPred, parents, ancestors []string, furth
 		case everyday(p) && !further:
 			r.warn("exempt %q: %s is above much that anybody runs: say more, by user, login or where", e.name, p)
 		}
-	}
-	if len(parents)+len(ancestors) > 0 {
-		r.ask(e, "not orlop.process.private_ancestor == true")
 	}
 	if len(parents) > 0 {
 		r.ask(e, "process.parent.executable like "+list(parents))

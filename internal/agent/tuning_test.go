@@ -77,7 +77,6 @@ until    = "2027-01-01"
 	f(strings.Replace(janitor, "2026", "2027", 1), ``)
 	f(strings.Replace(janitor, "image-delete", "container-exec", 1), ``)
 	f(strings.Replace(janitor, "/opt/janitor/run", "/tmp/run", 1), ``)
-	f(strings.Replace(janitor, `"process":{`, `"process":{"private_ancestor":true,`, 1), ``) // a path that the host's files do not say
 }
 
 // A peer is known by where it is installed, and in a container by its image or namespace.
@@ -133,11 +132,6 @@ user       = ["root"]
 	f(own, mon+`,"cgroup":"0::/user.slice/user-1000.slice/user@1000.service/app.slice/mon.service"}`, "")
 	f(own, mon+`,"cgroup":"0::/system.slice/mon.service.slice"}`, "")
 	f(own, `"process":{"executable":"/tmp/x","cgroup":"0::/system.slice/mon.service"}`, "")
-	// A path in somebody's own mounts is whatever those say.
-	f(builtIn, `"process":{"executable":"/usr/bin/kubelet","pid":7},"orlop.process.private_path":true`, "")
-	f(builtIn, `"process":{"executable":"/usr/bin/containerd-shim-runc-v2"},"orlop.process.private_path":true,"orlop.socket.owner.user.id":"0"`, "")
-	f(builtIn, `"process":{"executable":"/usr/bin/kubelet"},"orlop.process.private_path":true,"orlop.socket.owner.user.id":"1000"`, "kubelet") // a runtime without privileges
-	f(builtIn, `"process":{"executable":"/usr/bin/kubelet"},"orlop.process.private_ancestor":true`, "kubelet")
 	const pod = `"process":{"executable":"/agent"},"container":{"id":"c","image":{"name":"registry.corp/mon:1"}}`
 	f(own, pod+`,"orchestrator":{"namespace":"monitoring"}`, "our monitoring, in a pod")
 	f(own, pod+`,"orchestrator":{"namespace":"default"}`, "")

@@ -42,16 +42,6 @@ func InitNet() bool {
 	return err == nil
 }
 
-// HostMounts returns the number of the mount namespace that the host's first process is
-// in, or 0 if that cannot be told. The first one of a kernel has, in newer ones, always the
-// same, so that who is there knows it without a look at that process.
-func HostMounts() uint32 {
-	if namespace("/proc/self/ns/mnt") == initMount {
-		return initMount
-	}
-	return namespace(firstProcess + "/ns/mnt")
-}
-
 // HostPIDs reports whether the pids of /proc are the host's: those of the kernel, which
 // also sees processes that are in no pid namespace but the host's. Whoever is in another
 // one may still have been given the host's /proc.

@@ -55,7 +55,7 @@ func (c *containers) init(pids bool) {
 	c.looks.init()
 	c.pids = pids
 	c.known = map[containerKey]note{}
-	c.host = procfs.HostMounts()
+	c.host = inode("/proc/1/ns/mnt")
 }
 
 // note returns what is on record of the container that a program is started in. It is

@@ -37,8 +37,6 @@
 //	orlop.socket.inode, .device  the file, as 12345 and major:minor
 //	orlop.socket.owner.*    pid, user.id and executable of the process that listens
 //	orlop.namespace.*       inode numbers of the pid, mnt, net and user namespaces
-//	orlop.namespace.private  of an exec in another mount namespace than that of the host's
-//	                        first process, where /proc shows that one
 //	orlop.container.record  of a program in a container, what its runtime has on record:
 //	                        cri, if the CRI made it, or other; then also orchestrator.*,
 //	                        container.name, container.image.name and

@@ -17,14 +17,13 @@ import (
 
 // A writer makes documents. Its memory is reused.
 type writer struct {
-	host   []byte // ,"ecs":…,"host":…: the same in every document
-	wall   int64  // nanoseconds from boot time to now's wall clock, for @timestamp
-	ps     *procfs.Host
-	caps   map[uint64][]byte
-	tool   func(*record) string
-	note   func(*record) note
-	pids   bool   // those of /proc are the kernel's
-	mounts uint32 // the mount namespace of the host's first process; 0 is unknown
+	host []byte // ,"ecs":…,"host":…: the same in every document
+	wall int64  // nanoseconds from boot time to now's wall clock, for @timestamp
+	ps   *procfs.Host
+	caps map[uint64][]byte
+	tool func(*record) string
+	note func(*record) note
+	pids bool // those of /proc are the kernel's
 
 	seq  uint64
 	doc  []byte
@@ -124,9 +123,6 @@ func (w *writer) process(r *record) []byte {
 		w.uint(r.nsNet)
 		w.raw(`,"user":`)
 		w.uint(r.nsUser)
-		if w.pids && w.mounts != 0 && r.nsMnt != 0 && r.nsMnt != w.mounts {
-			w.raw(`,"private":true`)
-		}
 	}
 	w.raw(`}`)
 	if r.kind == kindConnect {

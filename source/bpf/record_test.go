@@ -105,20 +105,6 @@ func TestDocument(t *testing.T) {
 	f("process.cgroup.path", "/user.slice")
 	f("process.pid", "4711")
 	f("orlop.runtime.content_tool", "ctr")
-	// Whose mount namespace is not the host's own has paths of its own.
-	r.nsMnt = 9
-	private := func(pids bool, host uint32, want bool) {
-		t.Helper()
-		w.pids, w.mounts = pids, host
-		if got := bytes.Contains(w.process(&r), []byte(`"private":true`)); got != want {
-			t.Errorf("in %d, the host in %d (known: %v): private is %v", r.nsMnt, host, pids, got)
-		}
-	}
-	private(true, r.nsMnt+1, true)
-	private(true, r.nsMnt, false)
-	private(true, 0, false)
-	private(false, r.nsMnt+1, false)
-	w.pids, w.mounts = false, 0
 
 	if err := r.parse(sample(kindConnect)); err != nil {
 		t.Fatal(err)
