@@ -97,10 +97,7 @@ func (u *unwrapper) code(lang, s string, depth int) {
 			if pid != "?" {
 				c.Target = pid
 			}
-			via := u.via
-			u.via = via[:max(0, len(via)-1)]
-			u.add(c)
-			u.via = via
+			u.itself(c)
 		}
 	}()
 	var list []string // strings in a row

@@ -13,21 +13,12 @@ func (u *unwrapper) rooted(name string, args []string, depth int) {
 	if root, rest := rootOf(name, args); root != "" {
 		if call, ok := containerRoot(name, root, u.cwd); ok {
 			call.Payload = rest
-			n := len(u.via)
-			u.via = u.via[:n-1] // it is the tool here, not a wrapper
-			own = len(u.calls)
-			u.add(call)
-			u.via = u.via[:n]
+			own = u.itself(call)
 		}
 	}
 	u.wrapper(name, args, depth)
-	for i := own + 1; own >= 0 && i < len(u.calls); i++ {
-		if u.calls[i].Target == "" {
-			u.calls[i].Target = u.calls[own].Target
-		}
-		if u.calls[i].weight() >= 40 { // as much as entering
-			u.calls[own].wraps = true
-		}
+	if own >= 0 {
+		u.within(own)
 	}
 }
 
@@ -204,85 +195,4 @@ func entersInCode(s string) (pid string) {
 		return "?"
 	}
 	return ""
-}
-
-// entering reports whether the arguments of a program of unknown name can only be
-// nsenter's: a process, namespaces of it by options of nsenter's alone, its mounts among
-// them, and then a program.
-func entering(args []string) bool {
-	if len(args) < 2 || len(args[0]) < 2 || args[0][0] != '-' {
-		return false // Fast path: nearly all.
-	}
-	target, kinds, longs, mounts, all := "", 0, 0, false, false
-	rest := args[len(args):]
-loop:
-	for i := 0; i < len(args); i++ {
-		a := args[i]
-		switch {
-		case a == "--":
-			rest = args[i+1:]
-			break loop
-		case len(a) < 2 || a[0] != '-':
-			rest = args[i:]
-			break loop
-		case a[1] == '-':
-			opt, value, eq := strings.Cut(a[2:], "=")
-			switch opt {
-			case "target", "setuid", "setgid":
-				if !eq && i+1 < len(args) {
-					i++
-					value = args[i]
-				}
-				if opt == "target" {
-					target = value
-				}
-			case "mount", "uts", "ipc", "net", "pid", "user", "cgroup", "time":
-				if eq && !strings.HasPrefix(value, "/") {
-					return false
-				}
-				kinds, longs, mounts = kinds+1, longs+1, mounts || opt == "mount"
-			case "all":
-				all = true
-			case "root", "wd", "no-fork", "preserve-credentials", "keep-caps", "user-parent", "follow-context", "env", "join-cgroup":
-			default:
-				return false
-			}
-		default:
-		letters:
-			for j := 1; j < len(a); j++ {
-				switch a[j] {
-				case 't', 'S', 'G':
-					value := a[j+1:]
-					if value == "" && i+1 < len(args) {
-						i++
-						value = args[i]
-					}
-					if a[j] == 't' {
-						target = value
-					}
-					break letters
-				case 'm', 'u', 'i', 'n', 'p', 'U', 'C', 'T':
-					kinds, mounts = kinds+1, mounts || a[j] == 'm'
-					if rest := a[j+1:]; strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, "=/") {
-						break letters
-					}
-				case 'a':
-					all = true
-				case 'r', 'w', 'F', 'Z', 'e', 'c':
-				default:
-					return false
-				}
-			}
-		}
-	}
-	if target == "" || len(target) > 7 || !digits(target) || !mounts && !all {
-		return false
-	}
-	if len(rest) == 0 || rest[0] == "" { // its own default is a shell
-		return longs > 1 && kinds > 1 || kinds > 3
-	}
-	name := rest[0]
-	shell := classify(base(name)) == kindShell || classify(base(name)) == kindMulticall
-	program := shell || strings.HasPrefix(name, "/") && strings.Contains(name, "bin/")
-	return shell && (mounts || all) || program && kinds > 1 || longs > 1
 }
