@@ -27,7 +27,6 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"math"
@@ -150,35 +149,43 @@ func (r *reader) read(text []byte, to reflect.Value) {
 // it in time.
 const maxDepth = 100
 
-// tooDeep is where there are more than maxDepth brackets that are open, or dashes in front
-// of each other; -1 is nowhere. What is in quotes does not count.
+// tooDeep is where there are more than maxDepth brackets that are open, or dashes that
+// begin an element in front of each other; -1 is nowhere. What is in quotes or a comment
+// does not count.
 func tooDeep(text []byte) int {
 	depth, dashes := 0, 0
-	quote, before := byte(0), byte('\n')
-	for i, c := range text {
+	quote := byte(0) // that is open, 0 if none is; # is a comment
+	apart := true    // the character follows a blank or a bracket, so that it may begin something
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		blank := c == ' ' || c == '\t' || c == '\n' || c == '\r'
 		switch {
-		case quote != 0:
-			if c == quote && before != '\\' || c == '\n' {
-				quote = 0
+		case c == '\n':
+			quote, dashes = 0, 0 // A text in quotes may go on; its brackets count then.
+		case quote == '"' && c == '\\':
+			i++
+		case quote == c && quote != '#':
+			quote = 0 // Two single quotes, of one that is written, are an end and a beginning.
+			if c == '\'' && i+1 < len(text) && text[i+1] == c {
+				quote = c
+				i++
 			}
-		case (c == '"' || c == '\'') && bytes.IndexByte([]byte(" \t\n,[{:"), before) >= 0:
+		case quote != 0:
+		case apart && (c == '"' || c == '\'') || c == '#' && (i == 0 || strings.IndexByte(" \t\r\n", text[i-1]) >= 0):
 			quote = c
 		case c == '[' || c == '{':
 			depth++
-		case (c == ']' || c == '}') && depth > 0:
-			depth--
-		}
-		switch c {
-		case '-', '?':
+		case c == ']' || c == '}':
+			depth = max(depth-1, 0)
+		case apart && (c == '-' || c == '?') && i+1 < len(text) && (text[i+1] == ' ' || text[i+1] == '\t'):
 			dashes++
-		case ' ', '\t':
-		default:
+		case !blank:
 			dashes = 0
 		}
-		if depth > maxDepth || dashes > maxDepth && text[i-1] == ' ' {
+		if depth > maxDepth || dashes > maxDepth {
 			return i
 		}
-		before = c
+		apart = blank || c == ',' || c == '[' || c == '{' || c == ':'
 	}
 	return -1
 }
