@@ -159,14 +159,16 @@ func (p *parser) body(class string, libpod bool, text string) {
 	}
 	switch class {
 	case "container-create":
-		p.call.Payload = append(stringsOf(o, "entrypoint"), stringsOf(o, "cmd")...)
+		cmd := "cmd"
+		if libpod {
+			cmd = "command"
+		}
+		p.call.Payload = append(stringsOf(o, "entrypoint"), stringsOf(o, cmd)...)
+		p.call.Image = reference(textOf(o, "image"))
 		if !libpod {
-			p.call.Image = reference(textOf(o, "image"))
 			p.hostConfig(child(o, "hostconfig"))
 			break
 		}
-		p.call.Payload = append(stringsOf(o, "entrypoint"), stringsOf(o, "command")...)
-		p.call.Image = reference(textOf(o, "image"))
 		if p.call.Container == "" {
 			p.call.Container = textOf(o, "name")
 		}

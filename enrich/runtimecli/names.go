@@ -310,16 +310,16 @@ func worth(c *Command) bool {
 	}) {
 		return false // Fast path: git is run often.
 	}
-	if slices.ContainsFunc(c.Args, func(a string) bool { return strings.Contains(a, " -t") || strings.Contains(a, " --target") }) {
-		return true // a script in which nsenter may have another name
+	if leadsToRoot(c.Cwd) {
+		return true // chroot to the root of a container
 	}
-	for i := 1; i+1 < len(c.Args); i++ {
-		if !strings.HasPrefix(c.Args[i], "-") && entering(c.Args[i+1:]) {
+	for i, a := range c.Args {
+		if len(a) > len("sh -t") && (leadsToRoot(a) || strings.IndexByte(a, ' ') >= 0 && containsAny(a, " -t", " --target")) {
+			return true // also a script in which nsenter may have another name
+		}
+		if i > 0 && a != "" && a[0] != '-' && entering(c.Args[i+1:]) {
 			return true
 		}
-	}
-	if leadsToRoot(c.Cwd) || slices.ContainsFunc(c.Args, leadsToRoot) {
-		return true // chroot to the root of a container
 	}
 	budget, letter, filter, shell := maxScript, false, false, false
 	for _, arg := range c.Args[min(1, len(c.Args)):] {

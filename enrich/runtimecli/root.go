@@ -153,8 +153,8 @@ func containerRoot(tool, dir, cwd string) (c Call, ok bool) {
 // leadsToRoot reports whether a path, or code or a script that names one, may lead to the
 // root of a container.
 func leadsToRoot(s string) bool {
-	return strings.Contains(s, "/proc/") && (strings.Contains(s, "/root") || strings.Contains(s, "/cwd")) ||
-		strings.Contains(s, "/rootfs") || strings.Contains(s, "/merged") || strings.Contains(s, "/snapshots/")
+	return strings.IndexByte(s, '/') >= 0 && (strings.Contains(s, "/proc/") && (strings.Contains(s, "/root") || strings.Contains(s, "/cwd")) ||
+		strings.Contains(s, "/rootfs") || strings.Contains(s, "/merged") || strings.Contains(s, "/snapshots/"))
 }
 
 // entersInCode returns the process whose root or namespaces code enters, by the calls that
