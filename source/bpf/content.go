@@ -104,7 +104,7 @@ func look(id fileID, paths []string) (string, error) {
 		}
 		tool := ""
 		if id.size < minClient {
-			tool = smallTool(f)
+			tool = smallTool(f, id.size)
 		} else {
 			tool = toolOf(f)
 		}
@@ -133,10 +133,11 @@ func toolOf(f io.ReaderAt) string {
 }
 
 // smallTool says whether a program that is no Go client is nsenter, by what it prints.
-func smallTool(f io.ReaderAt) string {
-	b := make([]byte, minClient)
-	n, _ := f.ReadAt(b, 0)
-	b = b[:n]
+func smallTool(f io.ReaderAt, size uint64) string {
+	b := make([]byte, size)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		return ""
+	}
 	if bytes.HasPrefix(b, []byte("\x7fELF")) && (bytes.Contains(b, []byte("Run a program with namespaces of other processes")) || bytes.Contains(b, []byte("reassociate to namespace"))) {
 		return "nsenter"
 	}
