@@ -196,35 +196,37 @@ func reaches(p, dir string) bool {
 	return true
 }
 
-// general returns a program that a pattern takes in and that does whatever it is told: a
-// shell, an interpreter, or one that passes on to a socket what it gets. "" is none.
-func general(pattern string) string {
-	p := expr.NewPattern(pattern, false)
-	for name := range strings.FieldsSeq("sh bash dash ash zsh ksh mksh fish tcsh csh rbash busybox toybox pwsh " +
+// Programs that do what they are told, by what that makes of an entry that takes one in.
+const (
+	// Shells and interpreters are above what anybody runs, and speak to any socket.
+	interpreters = "sh bash dash ash zsh ksh mksh fish tcsh csh rbash pwsh expect tclsh " +
 		"python python2 python2.7 python3 python3.6 python3.8 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 pypy3 " +
-		"perl perl5.34 perl5.36 perl5.38 perl5.40 ruby ruby3.1 ruby3.3 node nodejs deno bun php php8.1 php8.2 php8.3 lua lua5.1 lua5.3 lua5.4 luajit tclsh expect java guile " +
-		"gawk awk mawk socat socat1 nc ncat netcat nc.openbsd nc.traditional curl wget openssl ssh sshd sshd-session systemd-socket-proxyd gdb sudo env nsenter chroot vim") {
-		for _, dir := range [...]string{"/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/lib/openssh/", "/usr/libexec/openssh/", "/snap/bin/", "/opt/bin/", "/usr/libexec/"} {
-			if p.Match(dir + name) {
-				return dir + name
+		"perl perl5.34 perl5.36 perl5.38 perl5.40 ruby ruby3.1 ruby3.3 node nodejs php php8.1 php8.2 php8.3 lua lua5.1 lua5.3 lua5.4"
+
+	// Starters are above what anybody runs.
+	starters = "sshd sshd-session login su sudo doas pkexec runuser cron crond anacron atd at batch systemd-run run-parts xargs find env nohup timeout setsid nice " +
+		"script screen tmux make ssh"
+
+	// Speakers speak to a socket for whoever tells them to, or run what does.
+	speakers = "busybox toybox deno bun luajit java guile gawk awk mawk socat socat1 nc ncat netcat nc.openbsd nc.traditional curl wget openssl " +
+		"ssh sshd sshd-session systemd-socket-proxyd gdb sudo env nsenter chroot vim"
+)
+
+// takesIn returns a program of those names that a pattern takes in, in a folder for
+// programs; "" is none.
+func takesIn(pattern string, names ...string) string {
+	p := expr.NewPattern(pattern, false)
+	for _, some := range names {
+		for name := range strings.FieldsSeq(some) {
+			for _, dir := range [...]string{
+				"/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/", "/usr/lib/systemd/", "/lib/systemd/",
+				"/usr/lib/openssh/", "/usr/libexec/openssh/", "/snap/bin/", "/opt/bin/", "/usr/libexec/",
+			} {
+				if p.Match(dir + name) {
+					return dir + name
+				}
 			}
 		}
 	}
 	return ""
-}
-
-// everyday reports whether a pattern takes in a program that is above what anybody runs:
-// shells, interpreters, and what starts others.
-func everyday(pattern string) bool {
-	p := expr.NewPattern(pattern, false)
-	for name := range strings.FieldsSeq("sh bash dash ash zsh ksh fish tcsh python python2 python3 perl ruby node php lua " +
-		"sshd login su sudo doas pkexec runuser cron crond anacron atd at batch systemd-run run-parts xargs find env nohup timeout setsid nice script expect screen tmux make ssh " +
-		"python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 sshd-session") {
-		for _, dir := range [...]string{"/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/usr/lib/openssh/", "/usr/libexec/openssh/", "/usr/local/bin/"} {
-			if p.Match(dir + name) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -214,7 +214,7 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 		}
 		if len(x.Unit)+len(x.Image)+len(x.Namespace) == 0 {
 			for _, p := range x.Executable {
-				if like := general(p); like != "" {
+				if like := takesIn(p, interpreters, speakers); like != "" {
 					r.warn("peer %q: executable %s takes in %s, by which anybody may speak to a socket: write the program's own path, or its unit too", x.Name, p, like)
 				}
 			}
@@ -376,7 +376,7 @@ func (r *tuningReader) programs(e *entryPred, parents, ancestors []string, furth
 			r.fail("exempt %q: %s is no path of a program, such as /opt/%[2]s or */%[2]s", e.name, p)
 		case loose(p) != "":
 			r.warn("exempt %q: %s: %s", e.name, p, loose(p))
-		case everyday(p) && !further:
+		case !further && takesIn(p, interpreters, starters) != "":
 			r.warn("exempt %q: %s is above much that anybody runs: say more, by user, login or where", e.name, p)
 		}
 	}
