@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -68,6 +69,33 @@ func TestDocs(t *testing.T) {
 	}
 	if commands == 0 || files == 0 {
 		t.Errorf("%d commands and %d files were looked at", commands, files)
+	}
+}
+
+// The figures in the README are those of the session that it is about.
+func TestReadmeSaysWhatScanSays(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, told strings.Builder
+	if run(t.Context(), []string{"scan", "../../examples/node-session/audit.log"}, strings.NewReader(""), &out, &told) != exitDone {
+		t.Fatal(told.String())
+	}
+	summary := regexp.MustCompile(`(?m)^(events|alerts) .*$`).FindAllString(told.String(), -1)
+	if len(summary) != 2 {
+		t.Fatalf("scan says\n%s", told.String())
+	}
+	for _, line := range summary {
+		if !strings.Contains(string(text), "\n"+line+"\n") {
+			t.Errorf("the README lacks %q", line)
+		}
+	}
+	count := regexp.MustCompile(`\d+`).FindString(summary[1])
+	for _, m := range regexp.MustCompile(`(\d+) alerts`).FindAllStringSubmatch(string(text), -1) {
+		if m[1] != count {
+			t.Errorf("the README says %q, scan %s", m[0], count)
+		}
 	}
 }
 
