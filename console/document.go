@@ -123,8 +123,14 @@ func (d document) fields() []Field {
 	return out[:min(len(out), mostFields)]
 }
 
-// what is what happened, in a line: the command, or what there is instead.
+// what is what happened, in a line: the command, or what there is instead; of a sequence
+// the steps.
 func (d document) what() string {
+	if d.text("kibana.alert.group.id") != "" && d.text("kibana.alert.building_block_type") == "" {
+		if s := d.steps(); s != "" {
+			return s
+		}
+	}
 	if s := d.text("process.command_line"); s != "" {
 		return s
 	}
@@ -132,4 +138,18 @@ func (d document) what() string {
 		return strings.Join(l, " ")
 	}
 	return d.text("process.executable", "process.title", "file.path", "message", "kibana.alert.reason")
+}
+
+// steps is the beginning of a sequence's reason. It goes on with who did it and where,
+// which stand elsewhere on a page; each step ends with a quote or is before one that does.
+func (d document) steps() string {
+	s := d.text("kibana.alert.reason")
+	s = s[:max(strings.LastIndex(s, " created "+d.text("kibana.alert.severity")+" alert "), 0)]
+	quote := strings.LastIndexByte(s, '"')
+	for _, rest := range [...]string{", asked for by ", " on ", ", by "} {
+		if i := strings.LastIndex(s, rest); i > quote {
+			s = s[:i]
+		}
+	}
+	return s
 }
