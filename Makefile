@@ -51,11 +51,11 @@ check:
 	$(GO) tool staticcheck ./...
 
 # The race detector needs cgo and so a C compiler; packages with goroutines. What is
-# skipped has none and takes minutes there: scripts and the benign hour are scans for the
-# most part, and a reader's memory and order are those of one goroutine.
+# skipped has none and takes minutes there: scripts, spellings and the benign hour are scans
+# for the most part, doctor looks, and a reader's memory and order are those of one goroutine.
 race:
 	@if command -v $${CC:-cc} >/dev/null 2>&1; then \
-	  CGO_ENABLED=1 $(GO) test -race -skip 'ABenignHour|TestScript|TestMemoryOf|TestAnyOrder' ./sink/... ./source/... ./internal/... ./cmd/orlop; \
+	  CGO_ENABLED=1 $(GO) test -race -skip 'ABenignHour|TestScript|TestMemoryOf|TestAnyOrder|EverySpelling|DoctorIsTrue' ./sink/... ./source/... ./internal/... ./cmd/orlop; \
 	else echo "race tests skipped: no C compiler"; fi
 
 # Each fuzz target for a while: make fuzz FUZZTIME=1m
