@@ -141,7 +141,7 @@ func (x *Enricher) contain(s *sight, c, p *proc) bool {
 	if p != nil {
 		x.inherit(s, c, p)
 	}
-	x.origin(s, c, p)
+	x.origin(s, c, p, x.mounted(s, c, p))
 	return c.container != was || (c.shim != nil) != hadShim || p != nil && p.shim != nil || c.makes != ""
 }
 

@@ -14,6 +14,7 @@ type originFields struct {
 	execID, namespace        event.Field
 	announced, kubernetes    event.Field
 
+	left, mnt        event.Field
 	record, podUID   event.Field // as a source states the runtime's own record
 	auditID, audited event.Field
 }
@@ -24,7 +25,8 @@ func newOriginFields(s *event.Schema) originFields {
 		entry: f("entry"), madeBy: f("made_by"), enteredBy: f("entered_by"),
 		execID: f("exec_id"), namespace: f("namespace"), announced: f("announced"),
 		kubernetes: s.Field("orlop.host.kubernetes"),
-		record:     f("record"), podUID: f("pod_uid"),
+		left:       f("left"), mnt: s.Field("orlop.namespace.mnt"),
+		record: f("record"), podUID: f("pod_uid"),
 		auditID: s.Field("kubernetes.audit.auditID"), audited: s.Field("orlop.kubernetes.audited"),
 	}
 }
@@ -41,7 +43,10 @@ type container struct {
 	cgroup    string // as it was said last
 	apart     bool   // that is called something else, which its maker chose
 	begun     bool   // its first process was seen
-	of        pod    // as the runtime has it on record
+	first     uint32 // the pid of that,
+	mnt       uint32 // its mount namespace, and that of who started it; 0 is unknown
+	outer     uint32
+	of        pod // as the runtime has it on record
 	habits    [4]habit
 }
 
@@ -205,7 +210,7 @@ func (h *host) announced(id string, enter bool, t int64) bool {
 		c := &h.calls[i]
 		switch {
 		case t < c.at || t-c.at > awaited || c.enter != enter:
-		case c.container == id, !c.exact && hex64(id):
+		case c.container == id, enter && c.container == "", !c.exact && hex64(id):
 			return true
 		}
 	}
@@ -224,8 +229,9 @@ func (h *host) node(exe, cgroup string) {
 }
 
 // origin notes what e says of the container that c is in, and fills what is known of
-// it. Of a process that came into the container from outside it says how.
-func (x *Enricher) origin(s *sight, c, p *proc) {
+// it. Of a process that came into the container from outside it says how. was is the mount
+// namespace that c had before.
+func (x *Enricher) origin(s *sight, c, p *proc, was uint32) {
 	e, f, h := s.e, &x.of, s.host
 	path := ""
 	if v := first(x.cgroupOf(e)); v.Exists() {
@@ -265,14 +271,27 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 	}
 	x.stated(h, k, e)
 	how, execID := x.entry(s, c, p, k)
-	if how == "init" && k.own {
-		k.pause = answerOf(base(c.exe) == "pause")
+	switch {
+	case how == "init":
+		if k.own {
+			k.pause = answerOf(base(c.exe) == "pause")
+		}
+		k.begins(c, p)
+	case s.kind&seeded != 0 && (p == nil || p.container != c.container):
+		k.begins(c, p)
 	}
 
 	x.fillText(e, f.namespace, k.namespace)
 	x.fillText(e, f.madeBy, k.madeBy())
 	if h.kubernetes {
 		x.fill(e, f.kubernetes, event.Bool(true))
+	}
+	left := x.left(s, c, k, was)
+	if left {
+		x.fill(e, f.left, event.Bool(true))
+	}
+	if (left || how != "") && h.announced(c.container, left || how == "exec", s.t) {
+		x.fill(e, f.announced, event.Bool(true))
 	}
 	if how == "" {
 		return
@@ -284,7 +303,9 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 	if how == "exec" && p != nil {
 		x.visited(s, c, p)
 	}
-	if how == "exec" && k.namespace == "k8s.io" && execID != "" {
+	switch {
+	case how != "exec":
+	case k.namespace == "k8s.io" && execID != "":
 		// The CRI draws the ids of what it executes. Nothing else that we see of its execs
 		// differs, so that who gives an id of that form by a client unseen passes for it.
 		by := "runtime"
@@ -295,12 +316,11 @@ func (x *Enricher) origin(s *sight, c, p *proc) {
 		if by == "cri" && x.audited {
 			x.entered(s, c, k)
 		}
+	case x.joined(c, p, k, path, was):
+		x.fillText(e, f.enteredBy, "namespaces")
 	}
 	if x.audited {
 		x.fill(e, f.audited, event.Bool(true))
-	}
-	if h.announced(c.container, how == "exec", s.t) {
-		x.fill(e, f.announced, event.Bool(true))
 	}
 }
 
@@ -340,10 +360,7 @@ func (h *host) apart(id, path string) bool {
 	if id == "" || path == "" {
 		return false
 	}
-	k := h.containers[id]
-	if k == nil {
-		k = h.older[id]
-	}
+	k := h.known(id)
 	if k == nil || !k.apart {
 		return false
 	}

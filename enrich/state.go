@@ -75,6 +75,8 @@ type ContainerState struct {
 	Pods, CRI, Pause   int8
 	Own, Begun, Recent bool
 	Apart              bool
+	Mount, Outer       uint32
+	First              uint32
 	Of                 PodState
 	Commands           [4]uint64
 	Began              [4]int64
@@ -131,6 +133,7 @@ type ProcessState struct {
 	Under  uint32
 
 	Container        string
+	Mount            uint32
 	Outside, Entered bool
 	Told, Visits     bool
 	Verb, Makes      string
@@ -188,7 +191,7 @@ func (x *Enricher) State() *State {
 			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
 			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt, Acts: c.acts, Open: c.open,
 			SpokeTo: [2]uint64{c.spoke[0].to, c.spoke[1].to}, SpokeAt: [2]int64{c.spoke[0].at, c.spoke[1].at},
-			Container: c.container, Outside: c.outside, Entered: c.entered, Told: c.told, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
+			Container: c.container, Mount: c.mnt, Outside: c.outside, Entered: c.entered, Told: c.told, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
 		}
 		if n := c.entry; n != nil {
 			p.Entry = &EntryState{n.pid, n.how, n.entity, n.start}
@@ -243,7 +246,7 @@ func (x *Enricher) all(yield func(*proc) bool) {
 func (k *container) state(recent bool) ContainerState {
 	s := ContainerState{
 		ID: k.id, Namespace: k.namespace, UID: k.uid, Cgroup: k.cgroup,
-		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Apart: k.apart, Recent: recent, Of: k.of.state("", false),
+		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Apart: k.apart, Mount: k.mnt, Outer: k.outer, First: k.first, Recent: recent, Of: k.of.state("", false),
 	}
 	for i, h := range k.habits {
 		s.Commands[i], s.Began[i], s.Runs[i], s.Times[i] = h.command, h.began, h.ran, h.times
@@ -288,7 +291,7 @@ func (x *Enricher) Restore(s *State) error {
 		for _, k := range hs.Containers {
 			c := &container{
 				id: k.ID, namespace: k.Namespace, uid: k.UID, cgroup: k.Cgroup,
-				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun, apart: k.Apart, of: k.Of.pod(),
+				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun, apart: k.Apart, mnt: k.Mount, outer: k.Outer, first: k.First, of: k.Of.pod(),
 			}
 			for i := range c.habits {
 				c.habits[i] = habit{k.Commands[i], k.Times[i], k.Began[i], k.Runs[i]}
@@ -324,7 +327,7 @@ func (x *Enricher) Restore(s *State) error {
 			exe: x.word(p.Executable), name: x.word(p.Name), entity: p.Entity,
 			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt, acts: p.Acts, open: p.Open,
 			spoke:     [2]spoken{{p.SpokeTo[0], p.SpokeAt[0]}, {p.SpokeTo[1], p.SpokeAt[1]}},
-			container: x.word(p.Container), outside: p.Outside, entered: p.Entered, told: p.Told, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
+			container: x.word(p.Container), mnt: p.Mount, outside: p.Outside, entered: p.Entered, told: p.Told, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
 		}
 		if c.host == nil || x.procs[c.key] != nil {
 			return errState

@@ -77,6 +77,7 @@ type proc struct {
 	under  uint32 // the pid of the parent that ancestry begins with
 
 	container string
+	mnt       uint32 // mount namespace, as its last exec stated it; 0 is unknown
 	outside   bool   // a cgroup says it is in no container
 	entered   bool   // its first own program in the container was seen
 	told      bool   // how it got into the container was told

@@ -397,7 +397,7 @@ func withContainerd(t *testing.T) func(d *daemon, steps string) {
 		t.Helper()
 		dir := t.TempDir()
 		writeImage(t, box, filepath.Join(dir, "box.tar"))
-		if err := errors.Join(os.Symlink(box, filepath.Join(dir, "dial")), os.Symlink(cri, filepath.Join(dir, "cri"))); err != nil {
+		if err := errors.Join(os.Symlink(box, filepath.Join(dir, "dial")), os.Symlink(box, filepath.Join(dir, "join")), os.Symlink(cri, filepath.Join(dir, "cri"))); err != nil {
 			t.Fatal(err)
 		}
 		d.run("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh", "testdata/live/containerd.sh", dir, "testdata/live/"+steps)
@@ -493,6 +493,13 @@ high: Pod Entered Past the CRI by an Unknown Client
 			t.Errorf("%v is on record as %s, want %s", lookUp(a, "container.id"), pod, want)
 		}
 	}
+
+	f("namespaces.sh", `high: Ghost Container on a Kubernetes Node
+high: Ghost Container on a Kubernetes Node
+high: Host's Namespaces Entered From a Container
+high: Pod Entered Past the CRI by an Unknown Client
+medium: Namespaces of Another Process Entered
+`)
 
 	unknown := "medium: Unknown Program on a Container Runtime Socket\n"
 	var known []string
@@ -728,7 +735,7 @@ func writeImage(t *testing.T, program, name string) {
 	archive(&layer, func(put func(tar.Header, []byte)) {
 		put(tar.Header{Name: "bin/", Typeflag: tar.TypeDir}, nil)
 		put(tar.Header{Name: "bin/box"}, text)
-		for _, link := range []string{"sh", "id", "sleep", "cat"} {
+		for _, link := range []string{"sh", "id", "sleep", "cat", "join"} {
 			put(tar.Header{Name: "bin/" + link, Typeflag: tar.TypeSymlink, Linkname: "box"}, nil)
 		}
 	})

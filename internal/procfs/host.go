@@ -234,7 +234,11 @@ func (h *Host) Document(dst []byte, e Event, p *Process) []byte {
 		}
 		b = append(b, `}}}`...)
 	}
-	b = append(b, `,"orlop":{"process":{`...)
+	b = append(b, `,"orlop":{`...)
+	if p.mnt != 0 {
+		b = append(strconv.AppendUint(append(b, `"namespace":{"mnt":`...), uint64(p.mnt), 10), `},`...)
+	}
+	b = append(b, `"process":{`...)
 	if p.Comm != "" {
 		b = event.AppendQuoted(append(b, `"comm":`...), p.Comm)
 		if p.Deleted {

@@ -1,0 +1,87 @@
+package enrich
+
+import (
+	"math"
+	"strings"
+
+	"github.com/orlop/orlop/enrich/runtimecli"
+)
+
+// mounted notes the mount namespace of c and returns the one that it had before, which is
+// its parent's if it has started nothing. Where c is in no container's cgroup, and has come
+// to see the files of a container, it is in that one. 0 is unknown.
+func (x *Enricher) mounted(s *sight, c, p *proc) (was uint32) {
+	if was = c.mnt; was == 0 && p != nil && s.kind&seeded == 0 {
+		was = p.mnt
+	}
+	if s.kind&(execed|seeded) == 0 || s.t < c.since {
+		if c.mnt == 0 && s.kind&forked != 0 {
+			c.mnt = was
+		}
+		return was
+	}
+	c.mnt = 0
+	if n := first(s.e.Get(x.of.mnt)).Int(); n > 0 && n <= math.MaxUint32 {
+		c.mnt = uint32(n)
+	}
+	switch {
+	case c.container != "" || c.mnt == 0 || was == 0 || runtimecli.LowLevel(x.tool(c)):
+	case c.mnt != was:
+		c.container = s.host.mountedBy(x, c)
+	case p != nil && p.container != "" && c.mnt == p.mnt:
+		if k := s.host.known(p.container); k != nil && k.mnt == c.mnt {
+			c.container = p.container
+		}
+	}
+	return was
+}
+
+// mountedBy is the container whose mount namespace c has, if its first process, which
+// keeps that, is still there: the number of one that has ended is given out again.
+func (h *host) mountedBy(x *Enricher, c *proc) string {
+	for _, generation := range [...]map[string]*container{h.containers, h.older} {
+		for id, k := range generation {
+			if k.mnt != c.mnt {
+				continue
+			}
+			if f := x.procs[key{h.num, k.first}]; f != nil && !f.ended && f.container == id && f.mnt == k.mnt {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
+// known returns what is remembered of a container, or nil.
+func (h *host) known(id string) *container {
+	if k := h.containers[id]; k != nil {
+		return k
+	}
+	return h.older[id]
+}
+
+// begins notes that c is the first process of container k, which p has started.
+func (k *container) begins(c, p *proc) {
+	k.first, k.mnt, k.outer = c.key.pid, c.mnt, 0
+	if p != nil {
+		k.outer = p.mnt
+	}
+}
+
+// joined reports whether c has put itself into its container by taking its files, which
+// no runtime does alone: it gives what it starts the container's cgroup too.
+func (x *Enricher) joined(c, p *proc, k *container, path string, was uint32) bool {
+	if c.mnt == 0 || was == 0 || c.mnt == was || path == "" || p == nil || p.makes != "" || p.shim != nil ||
+		runtimecli.LowLevel(x.tool(p)) || strings.HasPrefix(x.tool(p), "conmon") {
+		return false
+	}
+	id, ok := cgroup(path)
+	return !(ok && id == k.id) && !c.host.apart(k.id, path)
+}
+
+// left reports whether c, which is in the cgroup of a container, has taken the files of
+// who made that instead of the container's.
+func (x *Enricher) left(s *sight, c *proc, k *container, was uint32) bool {
+	return s.kind&execed != 0 && c.mnt != 0 && c.mnt == k.outer && was == k.mnt && was != c.mnt &&
+		!runtimecli.LowLevel(x.tool(c))
+}
