@@ -35,7 +35,7 @@ func sinkConfig(t *testing.T, state, out string) *agent.Config {
 }
 
 // startWithSinks starts a run that has a state directory and a file as sink.
-func startWithSinks(t *testing.T, dir, out string) *running {
+func startWithSinks(t *testing.T, dir, out string, then ...func(*agent.Live)) *running {
 	t.Helper()
 	r := start(t, func(l *agent.Live) {
 		st, err := agent.OpenState(dir, nil)
@@ -49,6 +49,9 @@ func startWithSinks(t *testing.T, dir, out string) *running {
 		}
 		t.Cleanup(func() { l.Outbox.Close() })
 		l.Restore()
+		for _, f := range then {
+			f(l)
+		}
 	})
 	return r
 }
@@ -112,10 +115,11 @@ func TestSinksGetWhatAKillLeft(t *testing.T) {
 // A checkpoint that remembers alerts is not written before they are in the outbox.
 func TestCheckpointWaitsForTheOutbox(t *testing.T) {
 	dir := t.TempDir()
-	r := startWithSinks(t, dir, filepath.Join(t.TempDir(), "alerts.ndjson"))
-	if err := r.Outbox.Close(); err != nil {
-		t.Fatal(err)
-	}
+	r := startWithSinks(t, dir, filepath.Join(t.TempDir(), "alerts.ndjson"), func(l *agent.Live) {
+		if err := l.Outbox.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	r.send(process("10:00:00", "ctr"))
 	r.tick(clock("10:00:01"))
 	r.tick(clock("10:00:03"))
