@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -210,6 +211,9 @@ func readsOnly(c *runtimecli.Call) bool {
 // internal reports whether a low-level runtime does the bidding of a high-level
 // one: runc below a shim, and what runc starts of itself. Where the parent is
 // not known, the log that only a shim asks for tells.
+//
+// Whose parent has a runtime's path may be any program that root has put there; whose
+// command line is one that people write is not a runtime's child for all that.
 func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
 	if !runtimecli.LowLevel(call.Tool) {
 		return false
@@ -221,15 +225,21 @@ func (x *Enricher) internal(s *sight, p *proc, call *runtimecli.Call) bool {
 	if parent == "" && p != nil {
 		parent = p.exe
 	}
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(x.args, func(a string) bool {
+			name, _, _ := strings.Cut(a, "=")
+			return slices.Contains(names, name)
+		})
+	}
+	// No runtime executes by itself what a command line names: the process is in a file, and
+	// what begins has its pid written.
+	if slices.Contains(call.Behaviours, "container-exec") && !has("--process", "-p", "--pid-file") {
+		return false
+	}
 	if parent != "" {
 		return ofSystem(parent) && (runtimes[base(parent)] || runtimecli.LowLevel(base(parent)))
 	}
-	log, format := false, false
-	for _, a := range x.args {
-		log = log || a == "--log"
-		format = format || a == "--log-format"
-	}
-	return log && format
+	return has("--log") && has("--log-format")
 }
 
 // runtimes are the programs whose children low-level runtimes are by right, beside those themselves.

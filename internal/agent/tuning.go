@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ import (
 //	user     = ["janitor"]              # the login user, else user.name or user.id
 //	parent   = ["/opt/janitor/janitor"] # the parent's executable
 //	ancestor = ["/opt/janitor/*"]       # that of any ancestor that was shown
+//	image    = ["registry.corp/mon*"]   # container.image.name, and namespace, as of a peer
 //	daemon   = true
 //	where    = 'process where orlop.runtime.behaviour == "image-delete"'
 //	until    = "2027-01-01"
@@ -54,8 +56,9 @@ import (
 // this file); an entry of the same name takes the place of a built-in one.
 //
 // A name alone exempts nobody: whose executable is not written with the folder that it
-// is installed in could be a copy of anything. A peer in a container is known by the image or the
-// namespace, which the runtime says, and not by a path in files of its own.
+// is installed in could be a copy of anything. What is in a container is known by the image or the
+// namespace, which the runtime says, and not by a path in files of its own: an entry that has
+// paths and asks for no container is of the host.
 // init and systemd are nobody's excuse: every orphan has them as its parent, so an entry
 // that asks for them and for nothing else that a process comes from is refused.
 type Tuning struct {
@@ -115,15 +118,17 @@ type tuningFile struct {
 		Daemon     bool     `toml:"daemon"`
 	} `toml:"peer"`
 	Exempt []struct {
-		Name     string   `toml:"name"`
-		Role     []string `toml:"role"`
-		Login    []string `toml:"login"`
-		User     []string `toml:"user"`
-		Parent   []string `toml:"parent"`
-		Ancestor []string `toml:"ancestor"`
-		Daemon   bool     `toml:"daemon"`
-		Where    string   `toml:"where"`
-		Until    string   `toml:"until"`
+		Name      string   `toml:"name"`
+		Role      []string `toml:"role"`
+		Login     []string `toml:"login"`
+		User      []string `toml:"user"`
+		Parent    []string `toml:"parent"`
+		Ancestor  []string `toml:"ancestor"`
+		Image     []string `toml:"image"`
+		Namespace []string `toml:"namespace"`
+		Daemon    bool     `toml:"daemon"`
+		Where     string   `toml:"where"`
+		Until     string   `toml:"until"`
 	} `toml:"exempt"`
 }
 
@@ -220,23 +225,13 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 			}
 		}
 		r.noStars(x.Name, "peer", "unit", x.Unit)
-		r.noStars(x.Name, "peer", "image", x.Image)
-		r.noStars(x.Name, "peer", "namespace", x.Namespace)
 		if len(x.Executable) > 0 {
 			r.ask(&e, "process.executable like "+list(x.Executable))
 		}
 		if len(x.Unit) > 0 {
 			r.ask(&e, inUnit(x.Unit))
 		}
-		if len(x.Image) > 0 {
-			r.ask(&e, "container.image.name like "+list(x.Image))
-		}
-		if len(x.Namespace) > 0 {
-			r.ask(&e, "orchestrator.namespace like "+list(x.Namespace))
-		}
-		if len(x.Image)+len(x.Namespace) == 0 {
-			r.ask(&e, "container.id == null")
-		}
+		r.container(&e, "peer", x.Image, x.Namespace, true)
 		r.users(&e, "peer", x.User, nil, x.Daemon)
 		t.peers = append(t.peers, e)
 	}
@@ -246,9 +241,10 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 			continue
 		}
 		r.users(&e, "exempt", x.User, x.Login, x.Daemon)
-		r.programs(&e, x.Parent, x.Ancestor, len(x.User)+len(x.Login) > 0 || x.Where != "")
+		r.container(&e, "exempt", x.Image, x.Namespace, len(x.Parent)+len(x.Ancestor) > 0 && !ofContainer.MatchString(x.Where))
+		r.programs(&e, x.Parent, x.Ancestor, len(x.User)+len(x.Login)+len(x.Image)+len(x.Namespace) > 0 || x.Where != "")
 		if x.Where != "" {
-			r.where(&e, fmt.Sprintf("exempt.%d.where", i), x.Where, len(x.Login)+len(x.Parent)+len(x.Ancestor) > 0)
+			r.where(&e, fmt.Sprintf("exempt.%d.where", i), x.Where, len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Image)+len(x.Namespace) > 0)
 		}
 		if x.Until != "" {
 			at, ok := event.ParseTime(x.Until)
@@ -257,10 +253,10 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 			}
 			e.until = at
 		}
-		if len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Where) == 0 && slices.ContainsFunc(x.User, isRoot) {
+		if len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Image)+len(x.Namespace)+len(x.Where) == 0 && slices.ContainsFunc(x.User, isRoot) {
 			r.warn("exempt %q: user %s is root, who does nearly all that the rules look for: say more, by login, parent, ancestor or where", x.Name, quoted(slices.DeleteFunc(slices.Clone(x.User), isNotRoot)))
 		}
-		if len(x.Role)+len(x.User)+len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Where) == 0 {
+		if len(x.Role)+len(x.User)+len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Image)+len(x.Namespace)+len(x.Where) == 0 {
 			r.fail("exempt %q would exempt everything: say whom", x.Name)
 		}
 		t.exempts = append(t.exempts, e)
@@ -343,6 +339,26 @@ func (r *tuningReader) entry(kind string, i int, name string, roles []string) (e
 		r.ask(&e, "orlop.host.role in "+list(roles))
 	}
 	return e, true
+}
+
+// ofContainer finds in a query that it asks for a container itself.
+var ofContainer = regexp.MustCompile(`\b(container\.(id|name|image|labels)|orchestrator\.)`)
+
+// container asks which container e's process is in. Where nothing is said of that, an entry
+// that knows programs by their paths is of the host's: in a container a path is whatever
+// its files say.
+func (r *tuningReader) container(e *entryPred, kind string, images, namespaces []string, paths bool) {
+	r.noStars(e.name, kind, "image", images)
+	r.noStars(e.name, kind, "namespace", namespaces)
+	if len(images) > 0 {
+		r.ask(e, "container.image.name like "+list(images))
+	}
+	if len(namespaces) > 0 {
+		r.ask(e, "orchestrator.namespace like "+list(namespaces))
+	}
+	if paths && len(images)+len(namespaces) == 0 {
+		r.ask(e, "container.id == null")
+	}
 }
 
 // users asks who e's process belongs to. The login user stays who it is through su and

@@ -159,6 +159,49 @@ user       = ["root"]
 }
 
 // What an exemption takes in that its author may not have meant is said when it is read.
+// In a container a path is whatever its files say: a kubelet there exempts nobody, and what
+// is meant to is named by its image.
+func TestExemptInAContainer(t *testing.T) {
+	tuning, s, err := tune(t, `
+[[exempt]]
+name   = "the janitor"
+parent = ["/opt/janitor/run"]
+
+[[exempt]]
+name   = "the janitor, in a pod"
+parent = ["/opt/janitor/run"]
+image  = ["registry.corp/janitor:*"]
+
+[[exempt]]
+name   = "the sweeper, in a pod"
+parent = ["/opt/sweeper/run"]
+where  = 'process where orchestrator.namespace == "ops"'
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := func(parent, rest, want string) {
+		t.Helper()
+		var e event.Event
+		doc := `{"event":{"category":"process"},"process":{"parent":{"executable":"` + parent + `"}}` + rest + `}`
+		if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
+			t.Fatal(err)
+		}
+		tuning.Apply(&e)
+		if by := e.Get(s.Field("orlop.tuning.exempt_by")).Str(); by != want {
+			t.Errorf("%s: exempt by %q, want %q", doc, by, want)
+		}
+	}
+	const kubelet = "the kubelet and the container runtimes themselves"
+	f("/usr/bin/kubelet", ``, kubelet)
+	f("/usr/bin/kubelet", `,"container":{"id":"0123"}`, "")
+	f("/usr/bin/kubelet", `,"auditd":{"user":{"audit":{"id":"1000"}}}`, "")
+	f("/opt/janitor/run", ``, "the janitor")
+	f("/opt/janitor/run", `,"container":{"id":"0123"}`, "")
+	f("/opt/janitor/run", `,"container":{"id":"0123","image":{"name":"registry.corp/janitor:2"}}`, "the janitor, in a pod")
+	f("/opt/sweeper/run", `,"container":{"id":"0123"},"orchestrator":{"namespace":"ops"}`, "the sweeper, in a pod")
+}
+
 func TestTuningSaysWhatItSilences(t *testing.T) {
 	f := func(text string, want ...string) {
 		t.Helper()
