@@ -399,7 +399,14 @@ func (r *Reader) document(b []byte) (used bool, err error) {
 	case len(key) > 0 && key[0] == '_':
 		doc, r.mem = unwrap(r.mem[:0], b)
 	}
-	if err := r.dec.Decode(doc, &r.ev); err != nil {
+	err = r.dec.Decode(doc, &r.ev)
+	if err != nil && !utf8.Valid(doc) {
+		// What a process is called with is any bytes. They must not hide it: each run of
+		// those that are no text is U+FFFD, as shippers that care for it write.
+		r.mem = append(r.mem[:0], bytes.ToValidUTF8(doc, []byte("\uFFFD"))...)
+		err = r.dec.Decode(r.mem, &r.ev)
+	}
+	if err != nil {
 		r.reason = err.Error()
 		return false, nil
 	}
