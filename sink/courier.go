@@ -343,7 +343,7 @@ func (c *courier) advance(items []item, refused int, failure error) {
 	last := items[len(items)-1]
 	c.done, c.last = last.number+1, last.time
 	c.save(b.o.Clock.Now())
-	if len(b.segs) > 0 && c.done >= b.segs[0].end {
+	if len(b.tail) > 0 || len(b.segs) > 0 && c.done >= b.segs[0].end {
 		b.trim()
 	}
 }

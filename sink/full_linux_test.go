@@ -1,28 +1,23 @@
 package sink_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/sink"
 )
 
 // While the disk is full, alerts reach the sinks that work, and what waits for the
 // others goes to disk as soon as there is room.
 func TestDiskFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("needs a small file system, and to be root to mount one: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := smallDisk(t)
 	slow, fast := &memory{answer: down}, &memory{}
 	routes := []sink.Route{{Name: "slow", Sink: slow}, {Name: "fast", Sink: fast}}
 	o := sink.OutboxOptions{Dir: filepath.Join(dir, "outbox"), MaxBytes: 8 << 20}
@@ -36,15 +31,7 @@ func TestDiskFull(t *testing.T) {
 	deliver(box)
 
 	// Somebody else fills the disk.
-	filler := filepath.Join(dir, "filler")
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for err == nil {
-		_, err = f.Write(make([]byte, 1<<10))
-	}
-	f.Close()
+	filler := fill(t, dir)
 	refused := 0
 	for range 300 {
 		if err := box.Append(small(t, next())); err != nil {
@@ -82,14 +69,7 @@ func TestDiskFull(t *testing.T) {
 
 	// Full for long: memory is bounded too, and the oldest of it goes.
 	slow.answer = down
-	f, err = os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for err == nil {
-		_, err = f.Write(make([]byte, 1<<10))
-	}
-	f.Close()
+	fill(t, dir)
 	slow.got = nil
 	const n = 100
 	for i := range n {
@@ -103,6 +83,119 @@ func TestDiskFull(t *testing.T) {
 	if s.GivenUp < 50 || s.GivenUp+int64(len(slow.list()))-1 != n || slow.got[0] != fmt.Sprint("gave up ", s.GivenUp) {
 		t.Errorf("%d got, first %.20q: %+v", len(slow.got), slow.got[0], s)
 	}
+}
+
+// smallDisk mounts a file system of 256 kB.
+func smallDisk(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("needs a small file system, and to be root to mount one: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// fill takes all room there is, until the file it returns is removed.
+func fill(t *testing.T, dir string) (filler string) {
+	t.Helper()
+	filler = filepath.Join(dir, "filler")
+	f, err := os.Create(filler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 1<<10))
+	}
+	return filler
+}
+
+// At the end of an outbox whose disk is full only that is lost which some sink has not
+// got, and the error says how much; what all have got is not missed.
+func TestDiskFullLosesWhatASinkHasNotGot(t *testing.T) {
+	f := func(fast, slow []string, lost string) {
+		t.Helper()
+		dir := smallDisk(t)
+		var log bytes.Buffer
+		a, b := &memory{}, &memory{}
+		o := sink.OutboxOptions{Dir: filepath.Join(dir, "outbox"), Log: slog.New(slog.NewTextHandler(&log, nil))}
+		routes := []sink.Route{{Name: "a", Sink: a}, {Name: "b", Sink: b}}
+		box := openBox(t, o, routes...)
+		if why := box.Stats().Failing; why != "" {
+			t.Errorf("fails before the disk is full: %s", why)
+		}
+		fill(t, dir)
+		long := func(id string) *alert.Alert { return small(t, id+strings.Repeat("x", 8<<10)) }
+		for _, id := range fast {
+			if err := box.Append(long(id)); err == nil {
+				t.Fatal("the disk is not full")
+			}
+		}
+		b.answer = func(alerts []*alert.Alert) error { return &sink.Partial{Done: len(slow), Err: errDown} }
+		deliver(box)
+		st := box.Stats()
+		if want := len(fast) - len(slow); st.Memory != want || int(st.Sinks[1].Waiting) != want {
+			t.Errorf("%+v, want %d in memory", st, want)
+		}
+		if !strings.Contains(st.Failing, "no space left on device") {
+			t.Errorf("the outbox does not say that it fails: %+v", st)
+		}
+		if err := box.Sync(); (err != nil) != (lost != "") {
+			t.Errorf("Sync: %v", err)
+		}
+		if err := box.Close(); (err != nil) != (lost != "") || err != nil && !strings.HasPrefix(err.Error(), "outbox: close: "+lost) {
+			t.Errorf("Close: %v, want %q", err, lost)
+		}
+		if strings.Contains(log.String(), "lost") != (lost != "") {
+			t.Errorf("the log says\n%s", log.String())
+		}
+
+		// The next one goes on where this one ended, though the disk is still full, and
+		// tells who misses some.
+		a, b = &memory{}, &memory{}
+		routes[0].Sink, routes[1].Sink = a, b
+		box = openBox(t, o, routes...)
+		next := long("next").ID
+		box.Append(long("next"))
+		deliver(box)
+		want(t, a.got, next)
+		told := []string{next}
+		if lost != "" {
+			told = []string{fmt.Sprint("gave up ", len(fast)-len(slow)), next}
+		}
+		want(t, b.got, told...)
+	}
+	f([]string{"1", "2", "3"}, []string{"1", "2", "3"}, "")
+	f([]string{"1", "2", "3"}, []string{"1"}, "2 alerts are lost")
+}
+
+// The outbox says that its disk fails until the disk takes something again, also when
+// nothing waits for it.
+func TestFailingUntilThereIsRoom(t *testing.T) {
+	dir := smallDisk(t)
+	box := openBox(t, sink.OutboxOptions{Dir: filepath.Join(dir, "outbox")}, sink.Route{Name: "m", Sink: &memory{}})
+	filler := fill(t, dir)
+	f := func(failing bool) {
+		t.Helper()
+		deliver(box)
+		deliver(box) // whose housekeeping tries again
+		if st := box.Stats(); (st.Failing != "") != failing || st.Memory != 0 || st.Sinks[0].Waiting != 0 {
+			t.Errorf("%+v, want it failing: %v", st, failing)
+		}
+	}
+	for i := range 4 {
+		box.Append(small(t, fmt.Sprint(i, strings.Repeat("x", 8<<10))))
+	}
+	f(true)
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	f(false)
 }
 
 // What a sync did not bring to disk no later one does, though it reports no error any

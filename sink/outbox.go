@@ -88,19 +88,20 @@ type Outbox struct {
 	couriers  []*courier
 	letters   letters
 	stats     Stats // without Sinks
-	ill       bool  // the disk took nothing last time
+	ill       error // why the disk took nothing last time, or nil
 	buf       []byte
 	closed    bool
 }
 
 // Stats are an outbox's counters, since it was opened.
 type Stats struct {
-	Appended  int64       `json:"appended"`  // alerts that it took
-	TooLong   int64       `json:"too_long"`  // alerts that it did not take, for their size
-	Unwritten int64       `json:"unwritten"` // alerts of Appended that the disk did not take at once
-	Torn      int64       `json:"torn"`      // bytes of an unfinished record that were cut off when it was opened
-	Bytes     int64       `json:"bytes"`     // now on disk
-	Memory    int         `json:"memory"`    // alerts now in memory only
+	Appended  int64       `json:"appended"`          // alerts that it took
+	TooLong   int64       `json:"too_long"`          // alerts that it did not take, for their size
+	Unwritten int64       `json:"unwritten"`         // alerts of Appended that the disk did not take at once
+	Torn      int64       `json:"torn"`              // bytes of an unfinished record that were cut off when it was opened
+	Bytes     int64       `json:"bytes"`             // now on disk
+	Memory    int         `json:"memory"`            // alerts now in memory only, which some sink still waits for
+	Failing   string      `json:"failing,omitempty"` // why the disk does not keep what it should; "" if it does
 	Sinks     []SinkStats `json:"sinks"`
 }
 
@@ -294,22 +295,37 @@ func (b *Outbox) Append(a *alert.Alert) error {
 func (b *Outbox) flush() error {
 	for len(b.tail) > 0 {
 		if err := b.write(b.tail[0]); err != nil {
-			if !b.ill {
+			if b.ill == nil {
 				b.o.Log.Error("outbox: the disk takes nothing: alerts are kept in memory", "err", err)
 			}
-			b.ill = true
+			b.ill = err
 			return err
 		}
-		b.tailBytes -= len(b.tail[0].doc)
-		b.tail[0].doc = nil
-		b.tail = b.tail[1:]
+		b.dropOldest()
 	}
 	b.tail = nil
-	if b.ill {
+	if b.ill != nil {
 		b.o.Log.Info("outbox: the disk takes alerts again")
 	}
-	b.ill = false
+	b.ill = nil
 	return nil
+}
+
+// got is the number before which all sinks have all.
+func (b *Outbox) got() uint64 {
+	got := b.next
+	for _, c := range b.couriers {
+		got = min(got, c.done)
+	}
+	return got
+}
+
+// missed is how many alerts are in memory only that some sink has not got.
+func (b *Outbox) missed() int {
+	if n := len(b.tail); n > 0 {
+		return n - int(min(max(b.got(), b.tail[0].number)-b.tail[0].number, uint64(n)))
+	}
+	return 0
 }
 
 func (b *Outbox) write(r record) error {
@@ -418,17 +434,26 @@ func (b *Outbox) settle() error {
 func (b *Outbox) trim() {
 	for b.trimSegment() {
 	}
+	// The last that all have got stays: once it is written the disk takes alerts again.
+	for got := b.got(); len(b.tail) > 1 && b.tail[0].number < got; {
+		b.dropOldest()
+	}
 	for b.tailBytes > memoryBytes {
 		if len(b.segs) > 1 && b.removeOldest("the disk is full") {
 			b.flush() // an error has been logged
 			continue
 		}
 		n := b.tail[0].number
-		b.tailBytes -= len(b.tail[0].doc)
-		b.tail[0].doc = nil
-		b.tail = b.tail[1:]
+		b.dropOldest()
 		b.giveUp(n, n+1, "memory is full")
 	}
+}
+
+// dropOldest lets go of the oldest that is in memory.
+func (b *Outbox) dropOldest() {
+	b.tailBytes -= len(b.tail[0].doc)
+	b.tail[0].doc = nil
+	b.tail = b.tail[1:]
 }
 
 // trimSegment removes the oldest segment, if it has to go.
@@ -436,10 +461,7 @@ func (b *Outbox) trimSegment() bool {
 	if len(b.segs) == 0 {
 		return false
 	}
-	got := b.next // all sinks have what is before
-	for _, c := range b.couriers {
-		got = min(got, c.done)
-	}
+	got := b.got()
 	var bytes int64
 	for _, s := range b.segs {
 		bytes += s.size
@@ -546,7 +568,7 @@ func (b *Outbox) Sync() error {
 		return errors.New("outbox: sync: closed")
 	}
 	err := b.flush()
-	if err == nil {
+	if b.missed() == 0 {
 		err = b.settle()
 	}
 	if err == nil {
@@ -582,7 +604,13 @@ func (b *Outbox) Stats() Stats {
 	for _, s := range b.segs {
 		st.Bytes += s.size
 	}
-	st.Memory = len(b.tail)
+	st.Memory = b.missed()
+	switch err := b.doubtful(); {
+	case b.ill != nil:
+		st.Failing = b.ill.Error()
+	case err != nil:
+		st.Failing = err.Error()
+	}
 	for _, c := range b.couriers {
 		s := c.stats
 		s.Name = c.name
@@ -602,9 +630,10 @@ func (b *Outbox) Close() error {
 		return nil
 	}
 	b.closed = true
-	errs := []error{b.flush()}
-	if len(b.tail) > 0 {
-		b.o.Log.Error("outbox: alerts are lost: the disk did not take them", "alerts", len(b.tail))
+	var errs []error
+	if err := b.flush(); b.missed() > 0 {
+		b.o.Log.Error("outbox: alerts are lost: the disk did not take them", "alerts", b.missed())
+		errs = append(errs, fmt.Errorf("%d alerts are lost, which not all sinks had got: %w", b.missed(), err))
 	}
 	errs = append(errs, b.seal())
 	for _, c := range b.couriers {
