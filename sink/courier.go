@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -31,11 +33,15 @@ type courier struct {
 	done    uint64
 	fetched uint64
 	missing uint64    // of those under way: records that are not there
-	last    time.Time // when that before done was appended
+	last    time.Time // when that before done was appended, or the sink was new
 	stats   SinkStats
+	unsaved error // why the cursor could not be written
 
-	gone     uint64    // records given up that the log was not told of yet,
-	toldGone time.Time // and when it was told of some
+	// Of records that are given up the log was told up to told, at toldGone. It was not
+	// told of those that are gone since.
+	told     uint64
+	toldGone time.Time
+	gone     uint64
 
 	// Only run uses these.
 	seg    *segment
@@ -49,10 +55,14 @@ type courier struct {
 type place struct {
 	Next uint64    `json:"next"` // number of the next record
 	Last time.Time `json:"last"` // when the one before was appended
+	Told uint64    `json:"told"` // the log knows of those before that were given up
 }
 
 func (c *courier) open(path string) (err error) {
-	c.cursor, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	c.cursor, err = os.OpenFile(path, os.O_RDWR, 0o600)
+	if c.fresh = errors.Is(err, fs.ErrNotExist); c.fresh {
+		c.cursor, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,32 +71,36 @@ func (c *courier) open(path string) (err error) {
 		return err
 	}
 	var p place
-	switch {
-	case len(b) == 0:
-		c.fresh = true
-	case json.Unmarshal(b, &p) != nil || p.Next > 1<<62:
-	default:
-		c.done, c.last = p.Next, p.Last
+	if json.Unmarshal(b, &p) == nil && p.Next <= 1<<62 {
+		c.done, c.last, c.told = p.Next, p.Last, p.Told
 	}
 	return nil
 }
 
-// save writes the cursor. What it misses is delivered twice, so an error is no more
-// than that.
-func (c *courier) save(now time.Time) {
-	b, _ := json.Marshal(place{c.done, c.last})
+// save writes the cursor, over the old one: a full disk has room for that. What it
+// misses is delivered twice, so an error is no more than that. It is told once, and
+// tried again.
+func (c *courier) save() {
+	b, _ := json.Marshal(place{c.done, c.last, c.told})
 	b = append(b, bytes.Repeat([]byte{' '}, cursorSize-1-len(b))...)
-	if _, err := c.cursor.WriteAt(append(b, '\n'), 0); err != nil && now.Sub(c.logged) > lastRetry {
-		c.logged = now
-		c.box.o.Log.Error("outbox: write a cursor", "sink", c.name, "err", err)
+	_, err := c.cursor.WriteAt(append(b, '\n'), 0)
+	if err != nil && c.unsaved == nil {
+		c.box.o.Log.Error("outbox: write a cursor: what a sink gets now comes again after the end", "sink", c.name, "err", err)
 	}
+	c.unsaved = err
 }
 
 func (c *courier) close() error {
 	if c.file != nil {
 		c.file.Close()
 	}
-	return errors.Join(c.sink.Close(), c.cursor.Sync(), c.cursor.Close())
+	if c.unsaved != nil {
+		c.save()
+	}
+	if c.unsaved != nil {
+		c.unsaved = fmt.Errorf("what %s has got comes again: %w", c.name, c.unsaved)
+	}
+	return errors.Join(c.sink.Close(), c.unsaved, c.cursor.Sync(), c.cursor.Close())
 }
 
 // rouse tells run that there is something new.
@@ -181,7 +195,11 @@ func (c *courier) fetch() []item {
 	}
 	var items []item
 	if c.missing = next.number - c.fetched; c.missing > 0 {
-		b.o.Log.Error("outbox: alerts were given up", "sink", c.name, "alerts", c.missing, "after", c.last, "before", next.time)
+		if from := max(c.fetched, c.told); from < next.number {
+			b.o.Log.Error("outbox: alerts were given up", "sink", c.name, "alerts", next.number-from, "after", c.last, "before", next.time)
+			c.gone, c.told = 0, next.number
+			c.save()
+		}
 		c.stats.GivenUp += int64(c.missing)
 		items = append(items, item{
 			record:  record{number: next.number - 1, time: next.time},
@@ -342,7 +360,7 @@ func (c *courier) advance(items []item, refused int, failure error) {
 	c.stats.Delivered += delivered
 	last := items[len(items)-1]
 	c.done, c.last = last.number+1, last.time
-	c.save(b.o.Clock.Now())
+	c.save()
 	if len(b.tail) > 0 || len(b.segs) > 0 && c.done >= b.segs[0].end {
 		b.trim()
 	}

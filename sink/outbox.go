@@ -195,13 +195,17 @@ func (b *Outbox) open(routes []Route) (err error) {
 	for _, c := range b.couriers {
 		switch {
 		case c.fresh:
-			c.done = b.next
-			c.save(b.o.Clock.Now())
+			c.done, c.last = b.next, b.o.Clock.Now()
+			c.save()
 		case c.done == 0: // unreadable
-			c.done = b.oldest()
+			c.done, c.last = b.oldest(), b.o.Clock.Now()
+			if len(b.segs) > 0 && !b.segs[0].began.IsZero() {
+				c.last = b.segs[0].began
+			}
+			c.save()
 			b.o.Log.Warn("outbox: the cursor was unreadable: all that is kept is delivered again", "sink", c.name)
 		}
-		c.fetched = c.done
+		c.fetched, c.told = c.done, min(c.told, b.next)
 	}
 	cursors, err := filepath.Glob(b.cursorPath("*"))
 	if err != nil {
@@ -512,11 +516,12 @@ func (b *Outbox) removeOldest(why string) bool {
 func (b *Outbox) giveUp(first, end uint64, why string) {
 	now := b.o.Clock.Now()
 	for _, c := range b.couriers {
-		if from := max(first, c.fetched); from < end {
+		if from := max(first, c.fetched, c.told); from < end {
 			c.gone += end - from
 			if c.toldGone.IsZero() || now.Sub(c.toldGone).Abs() >= time.Minute {
 				b.o.Log.Error("outbox: alerts are given up: "+why, "sink", c.name, "alerts", c.gone)
-				c.gone, c.toldGone = 0, now
+				c.gone, c.toldGone, c.told = 0, now, end
+				c.save()
 			}
 		}
 		c.rouse()
@@ -591,6 +596,11 @@ func (b *Outbox) keep() {
 	if err := b.settle(); err != nil {
 		b.o.Log.Error("outbox: sync", "err", err)
 	}
+	for _, c := range b.couriers {
+		if c.unsaved != nil && !b.closed {
+			c.save()
+		}
+	}
 	if !b.closed {
 		b.trim()
 	}
@@ -610,6 +620,12 @@ func (b *Outbox) Stats() Stats {
 		st.Failing = b.ill.Error()
 	case err != nil:
 		st.Failing = err.Error()
+	default:
+		for _, c := range b.couriers {
+			if c.unsaved != nil {
+				st.Failing = c.unsaved.Error()
+			}
+		}
 	}
 	for _, c := range b.couriers {
 		s := c.stats

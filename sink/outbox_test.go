@@ -309,6 +309,87 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// What is given up is logged once, however often the outbox is opened before the sink
+// hears of it, and with the time that the sink is behind since.
+func TestGivenUpIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	clock := sinktest.NewClock()
+	began := clock.Now()
+	m := &memory{answer: down}
+	o := sink.OutboxOptions{Dir: t.TempDir(), MaxBytes: 64 << 10, Clock: clock, Log: slog.New(slog.NewTextHandler(&log, nil))}
+	given := func() (n int) {
+		t.Helper()
+		for line := range strings.Lines(log.String()) {
+			_, rest, ok := strings.Cut(line, " alerts=")
+			if !ok || !strings.Contains(line, "given up") {
+				continue
+			}
+			if strings.Contains(line, "0001-01-01") {
+				t.Errorf("a time that is none: %s", line)
+			}
+			count, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+			k, err := strconv.Atoi(count)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += k
+		}
+		return n
+	}
+	// This one is new, and has never got anything.
+	box := openBox(t, o, sink.Route{Name: "m", Sink: m})
+	id := 0
+	more := func() {
+		clock.Advance(time.Second)
+		for range 2000 {
+			add(t, box, fmt.Sprint(id))
+			id++
+		}
+	}
+	more()
+	for range 3 {
+		deliver(box)
+		st := box.Stats().Sinks[0]
+		if n := given(); st.GivenUp == 0 || n != int(st.GivenUp) {
+			t.Errorf("%d are logged as given up, want %d:\n%s", n, st.GivenUp, log.String())
+		}
+		box.Close()
+		box = openBox(t, o, sink.Route{Name: "m", Sink: m})
+	}
+	more()
+	deliver(box)
+	var told *alert.Alert
+	m.answer = func(alerts []*alert.Alert) error {
+		if told == nil {
+			told = alerts[0]
+		}
+		return nil
+	}
+	deliver(box)
+	if st := box.Stats().Sinks[0]; st.Waiting != 0 || given() != int(st.GivenUp) {
+		t.Errorf("%d are logged as given up: %+v", given(), st)
+	}
+	after := sink.Texts(sink.Document(told), "orlop.outbox.after")
+	if want := began.Format("2006-01-02T15:04:05.000Z"); len(after) != 1 || after[0] != want {
+		t.Errorf("given up after %q, want %s", after, want)
+	}
+}
+
+// A sink whose cursor was never written is known all the same: it gets what is kept.
+func TestEmptyCursor(t *testing.T) {
+	dir := t.TempDir()
+	box := openBox(t, sink.OutboxOptions{Dir: dir}, sink.Route{Name: "m", Sink: &memory{answer: down}})
+	add(t, box, "a", "b")
+	box.Close()
+	if err := os.Truncate(filepath.Join(dir, "m.cursor"), 0); err != nil {
+		t.Fatal(err)
+	}
+	m := &memory{}
+	box = openBox(t, sink.OutboxOptions{Dir: dir}, sink.Route{Name: "m", Sink: m})
+	deliver(box)
+	want(t, m.got, "a", "b")
+}
+
 // What a sink has in its hands when its part of the log goes is still delivered.
 func TestGivenUpInHand(t *testing.T) {
 	slow := &memory{}
