@@ -11,6 +11,9 @@
 //	          it is refused: its document does not fit the mapping
 //	401, 403, 404, 408, 429, 5xx
 //	          it is tried again: the cluster, or who may write what, is at fault
+//
+// The items of a request are taken or not each by itself, so one that is tried again
+// can come after others that follow it.
 package elastic
 
 import (
