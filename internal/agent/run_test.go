@@ -161,7 +161,7 @@ func start(t *testing.T, change func(*agent.Live)) *running {
 		change(l)
 	}
 	var ctx context.Context
-	ctx, r.cancel = context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, r.cancel = context.WithTimeout(context.Background(), time.Minute)
 	go func() {
 		r.done <- l.Run(ctx, func(a *alert.Alert) error { r.alerts = append(r.alerts, a); return nil })
 	}()
