@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -90,13 +91,13 @@ func (l *Live) snapshot() *Checkpoint {
 const patience = 10000
 
 // save writes a checkpoint of this moment, and does not hold up events for as long
-// as the disk takes.
-func (l *Live) save() {
+// as the disk takes. An error has been noted.
+func (l *Live) save() error {
 	l.mu.Lock()
 	c := l.snapshot()
 	l.mu.Unlock()
 	if c == nil {
-		return
+		return nil
 	}
 	var n int64
 	err := l.settle()
@@ -106,4 +107,28 @@ func (l *Live) save() {
 	l.mu.Lock()
 	l.State.finished(c, n, err)
 	l.mu.Unlock()
+	if n > 0 {
+		return nil // What failed is room for another one.
+	}
+	return err
+}
+
+// Keep writes the last checkpoint of Run once more if that failed: since then the sinks
+// may have got what the outbox could not keep. The caller calls it when Run has returned
+// and the outbox has delivered, and is not closed yet. The error says why the next run
+// does not go on where this one has ended.
+func (l *Live) Keep() error {
+	if l.State == nil {
+		return nil
+	}
+	l.mu.Lock()
+	failing := l.State.ailing.checkpoint != ""
+	l.mu.Unlock()
+	if !failing {
+		return nil
+	}
+	if err := l.save(); err != nil {
+		return fmt.Errorf("the state of the run is not kept, so the next one may repeat alerts: %w", err)
+	}
+	return nil
 }

@@ -76,7 +76,7 @@ func (l *Live) Status() Status {
 	defer l.mu.Unlock()
 	s.Reloads, s.Refused, s.Refusal = l.reloads.done, l.reloads.refused, l.reloads.why
 	if l.State != nil {
-		w := l.State.written
+		w := l.State.Written()
 		s.Checkpoint = &w
 	}
 	return s
@@ -179,15 +179,24 @@ var (
 	descTable      = describe("process_table_bytes", "Memory of the process table.")
 	descCheckpoint = describe("checkpoints_total", "Checkpoints that were written.")
 	descFailures   = describe("state_failures_total", "Writes to the state directory that failed.")
+	descStateFails = describe("state_failing", "1 if the last write to the state directory failed.")
 	descSize       = describe("checkpoint_bytes", "Size of the last checkpoint.")
 	descTime       = describe("checkpoint_timestamp_seconds", "When the last checkpoint was written.")
 	descReady      = describe("ready", "1 if the sources are read and judged.")
 )
 
+// failing is the value of a gauge that says whether there is a reason.
+func failing(why string) float64 {
+	if why != "" {
+		return 1
+	}
+	return 0
+}
+
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descIn, descEvents, descWaiting, descHasty, descAlerts,
 		descCandidates, descMatches, descSeconds, descState, descGivenUp, descRepeated, descRules, descReloads,
-		descEvicted, descUntimed, descEarly, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descSize, descTime, descReady} {
+		descEvicted, descUntimed, descEarly, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descStateFails, descSize, descTime, descReady} {
 		ch <- d
 	}
 	for _, d := range outboxDescs {
@@ -238,7 +247,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		count(descCheckpoint, float64(w.Checkpoints))
 		count(descFailures, float64(w.Failures))
 		gauge(descSize, float64(w.Bytes))
-		gauge(descTime, float64(w.Time.UnixMilli())/1000)
+		if !w.Time.IsZero() {
+			gauge(descTime, float64(w.Time.UnixMilli())/1000)
+		}
+		gauge(descStateFails, failing(w.Failing))
 	}
 	if s.Outbox != nil {
 		collectOutbox(s.Outbox, count, gauge)

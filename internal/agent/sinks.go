@@ -150,14 +150,15 @@ func (l *Live) settle() error {
 var (
 	descOutbox    = describe("outbox_alerts_total", "Alerts that went into the outbox, by whether the disk took them at once: written or unwritten; or that are too_long for it.", "outcome")
 	descOutBytes  = describe("outbox_bytes", "Size of the outbox on disk.")
-	descOutMemory = describe("outbox_memory_alerts", "Alerts that are in memory alone, because the disk takes none.")
+	descOutMemory = describe("outbox_memory_alerts", "Alerts that are in memory alone, because the disk takes none, and that some sink has not got.")
+	descOutFails  = describe("outbox_failing", "1 if the disk does not keep what the outbox gives it.")
 	descSink      = describe("sink_alerts_total", "Alerts by what became of them: delivered, refused or given_up.", "sink", "outcome")
 	descSinkWait  = describe("sink_alerts_waiting", "Alerts that a sink has not got yet.", "sink")
 	descSinkFails = describe("sink_failures_total", "Deliveries that failed, and are tried again.", "sink")
 	descSinkDown  = describe("sink_failing", "1 if the last delivery failed.", "sink")
 )
 
-var outboxDescs = []*prometheus.Desc{descOutbox, descOutBytes, descOutMemory, descSink, descSinkWait, descSinkFails, descSinkDown}
+var outboxDescs = []*prometheus.Desc{descOutbox, descOutBytes, descOutMemory, descOutFails, descSink, descSinkWait, descSinkFails, descSinkDown}
 
 // collectOutbox makes metrics of an outbox's counters.
 func collectOutbox(s *sink.Stats, count, gauge func(d *prometheus.Desc, v float64, labels ...string)) {
@@ -166,16 +167,13 @@ func collectOutbox(s *sink.Stats, count, gauge func(d *prometheus.Desc, v float6
 	count(descOutbox, float64(s.TooLong), "too_long")
 	gauge(descOutBytes, float64(s.Bytes))
 	gauge(descOutMemory, float64(s.Memory))
+	gauge(descOutFails, failing(s.Failing))
 	for _, k := range s.Sinks {
 		count(descSink, float64(k.Delivered), k.Name, "delivered")
 		count(descSink, float64(k.Refused), k.Name, "refused")
 		count(descSink, float64(k.GivenUp), k.Name, "given_up")
 		gauge(descSinkWait, float64(k.Waiting), k.Name)
 		count(descSinkFails, float64(k.Failures), k.Name)
-		down := 0.0
-		if k.Failing != "" {
-			down = 1
-		}
-		gauge(descSinkDown, down, k.Name)
+		gauge(descSinkDown, failing(k.Failing), k.Name)
 	}
 }

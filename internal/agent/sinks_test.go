@@ -145,7 +145,7 @@ func TestSinksAreCounted(t *testing.T) {
 	w := httptest.NewRecorder()
 	r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for _, want := range []string{
-		`orlop_outbox_alerts_total{outcome="written"} 2`, `orlop_sink_alerts_total{outcome="delivered",sink="log"} 0`,
+		`orlop_outbox_alerts_total{outcome="written"} 2`, `orlop_outbox_failing 0`, `orlop_state_failing 0`, `orlop_sink_alerts_total{outcome="delivered",sink="log"} 0`,
 		`orlop_sink_alerts_waiting{sink="log"} 2`, `orlop_sink_failures_total{sink="log"} 1`, `orlop_sink_failing{sink="log"} 1`,
 	} {
 		if !strings.Contains(w.Body.String(), want+"\n") {

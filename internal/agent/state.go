@@ -3,6 +3,7 @@ package agent
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/gob"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +31,9 @@ import (
 // What a run leaves to the next one is in two files of its state directory.
 //
 // checkpoint is everything of one moment: what the rules keep, the process table and
-// the places in files. It is written every few seconds, and when a run ends, to a
-// new file that takes the place of the old one.
+// the places in files. It is written every few seconds, and when a run ends, to
+// another file, checkpoint.new, and the two change places. The other file is never
+// given up: on a disk that is full it is what the next checkpoint has room in.
 //
 // raised is the ids of the alerts since then, 32 bytes each; raised.old those before,
 // while a checkpoint is being written. A run that was killed is
@@ -52,7 +55,7 @@ type State struct {
 
 	at      *Checkpoint // of the earlier run; nil if there was none
 	written Written
-	ailing  string // the last error, so that it is logged once
+	ailing  struct{ checkpoint, raised string } // why the last write of either failed; "" if it did not
 }
 
 type alertID [32]byte
@@ -83,12 +86,14 @@ type Written struct {
 	Failures    int64     `json:"failures"`
 	Bytes       int64     `json:"bytes"` // of the last checkpoint
 	Time        time.Time `json:"time,omitzero"`
+	Failing     string    `json:"failing,omitempty"` // why the last write failed; "" if it did not
 }
 
-// magic is the first line of a checkpoint, before its shape and the SHA-256 of what
-// follows: a Checkpoint without the processes of its table, then those, a part after the
-// other. Its number changes with the meaning of any State in it.
-const magic = "orlop checkpoint 3 "
+// magic begins the first line of a checkpoint, before its shape, and the SHA-256 and
+// length of what follows: a Checkpoint without the processes of its table, then those, a
+// part after the other. What comes after that is room, or left of another one. Its number
+// changes with the meaning of any State in it.
+const magic = "orlop checkpoint 4 "
 
 // shape tells the layout of a Checkpoint: the names and kinds of all that is in it. gob
 // would leave out what the one build knows and the other does not, and so read half.
@@ -174,6 +179,7 @@ func (s *State) readRaised() error {
 	if s.raised, err = s.openRaised(); err != nil {
 		return err
 	}
+	defer s.reserveRaised() // after what is not whole is cut off
 	b, err := io.ReadAll(s.raised)
 	if err != nil {
 		return err
@@ -190,6 +196,14 @@ func (s *State) readRaised() error {
 
 func (s *State) openRaised() (*os.File, error) {
 	return os.OpenFile(s.path("raised"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+// raisedBytes is how many bytes of ids the disk is asked to have room for in advance.
+const raisedBytes = 4096
+
+// reserveRaised asks for that, and so finds out whether the disk takes anything.
+func (s *State) reserveRaised() {
+	s.failed(&s.ailing.raised, reserveEnd(s.raised, raisedBytes))
 }
 
 // remember adds ids, and returns how many were new.
@@ -213,7 +227,11 @@ func (s *State) read() (*Checkpoint, error) {
 	}
 	head, body, ok := bytes.Cut(b, []byte("\n"))
 	rest, ours := strings.CutPrefix(string(head), magic)
-	like, sum, _ := strings.Cut(rest, " ")
+	like, rest, _ := strings.Cut(rest, " ")
+	sum, digits, _ := strings.Cut(rest, " ")
+	if n, err := strconv.Atoi(digits); err == nil && n >= 0 && n <= len(body) {
+		body = body[:n]
+	}
 	switch {
 	case !ok || !strings.HasPrefix(string(head), "orlop checkpoint "):
 		return nil, errors.New("it is not a checkpoint")
@@ -282,9 +300,8 @@ func (s *State) Note(id string, kept bool) {
 	if !kept {
 		return
 	}
-	if _, err := s.raised.Write(b[:]); err != nil {
-		s.fail(err)
-	}
+	_, err := s.raised.Write(b[:])
+	s.failed(&s.ailing.raised, err)
 }
 
 func numberOf(id string) (b alertID) {
@@ -311,61 +328,69 @@ func (s *State) begin(c *Checkpoint) {
 	}
 	s.since = 0
 	if _, err := os.Stat(s.path("raised.old")); err == nil {
+		s.reserveRaised()
 		return // The last one could not be written. Ids that are in two files do no harm.
 	}
 	if err := os.Rename(s.path("raised"), s.path("raised.old")); err != nil {
-		s.fail(err)
+		s.failed(&s.ailing.raised, err)
 		return
 	}
 	f, err := s.openRaised()
 	if err != nil {
-		s.fail(err) // and go on with the file that has another name now
+		s.failed(&s.ailing.raised, err) // and go on with the file that has another name now
 		return
 	}
 	s.raised.Close()
 	s.raised = f
+	s.reserveRaised()
 }
 
 // finish writes a checkpoint. It is called without any lock, for a disk may be slow.
+// Without one, bytes is 0; an error beside one is about what comes next.
 func (s *State) finish(c *Checkpoint) (bytes int64, err error) {
-	if bytes, err = s.write(c); err == nil {
-		err = os.Remove(s.path("raised.old"))
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
+	if bytes, err = s.write(c); err != nil {
+		return 0, err
 	}
-	return bytes, err
+	err = os.Remove(s.path("raised.old"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return bytes, errors.Join(err, s.reserve(bytes))
 }
 
 // finished notes how that went.
 func (s *State) finished(c *Checkpoint, bytes int64, err error) {
-	if err != nil {
-		s.fail(err)
-		return
+	if bytes > 0 {
+		s.written.Checkpoints++
+		s.written.Bytes, s.written.Time = bytes, c.Time
 	}
-	s.ailing = ""
-	s.written.Checkpoints++
-	s.written.Bytes, s.written.Time = bytes, c.Time
+	s.failed(&s.ailing.checkpoint, err)
 }
 
 func (s *State) write(c *Checkpoint) (int64, error) {
-	name := s.path("checkpoint.new")
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(s.path("checkpoint.new"), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
+		return 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
 		return 0, err
 	}
 	n, err := writeCheckpoint(f, c)
 	if err == nil {
 		err = f.Sync()
 	}
+	if err != nil {
+		f.Truncate(info.Size()) // A full disk has better use for the rest.
+	}
 	if e := f.Close(); err == nil {
 		err = e
 	}
 	if err == nil {
-		err = os.Rename(name, s.path("checkpoint"))
+		err = exchange(s.path("checkpoint.new"), s.path("checkpoint"))
 	}
 	if err != nil {
-		os.Remove(name) // A full disk has better use for the space.
 		return 0, err
 	}
 	if d, e := os.Open(s.dir); e == nil {
@@ -375,10 +400,47 @@ func (s *State) write(c *Checkpoint) (int64, error) {
 	return n, nil
 }
 
+// mostRoom is how much longer than the last one a checkpoint can be on a full disk, at
+// most.
+const mostRoom = 4 << 20
+
+// reserve sees to it that there is room for checkpoints that are twice as long as the
+// last one, in both files, whatever else the disk has to take.
+func (s *State) reserve(last int64) error {
+	want := last + min(last, mostRoom) + 4096
+	for _, name := range []string{"checkpoint.new", "checkpoint"} {
+		if err := s.room(name, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *State) room(name string, want int64) error {
+	f, err := os.OpenFile(s.path(name), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > 2*want {
+		if err := f.Truncate(want); err != nil {
+			return err
+		}
+	}
+	return reserve(f, want)
+}
+
+// lengthDigits is how many digits the length of a checkpoint has in its first line.
+const lengthDigits = 20
+
 // writeCheckpoint writes a checkpoint's text, and returns how long it is without its
 // first line. That is written last: until then it is none.
 func writeCheckpoint(f *os.File, c *Checkpoint) (bytes int64, err error) {
-	head := int64(len(magic) + len(shape()) + 1 + 2*sha256.Size + 1)
+	head := int64(len(magic) + len(shape()) + 1 + 2*sha256.Size + 1 + lengthDigits + 1)
 	if _, err := f.Seek(head, io.SeekStart); err != nil {
 		return 0, err
 	}
@@ -406,18 +468,28 @@ func writeCheckpoint(f *os.File, c *Checkpoint) (bytes int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = f.WriteAt(fmt.Appendf(nil, "%s%s %x\n", magic, shape(), sum.Sum(nil)), 0)
+	_, err = f.WriteAt(fmt.Appendf(nil, "%s%s %x %0*d\n", magic, shape(), sum.Sum(nil), lengthDigits, end-head), 0)
 	return end - head, err
 }
 
-// fail notes that something could not be written. The run goes on: what a crash
+// failed notes whether something could be written. The run goes on: what a crash
 // costs now is alerts that are repeated, not ones that are lost.
-func (s *State) fail(err error) {
+func (s *State) failed(last *string, err error) {
+	was := *last
+	if *last = ""; err == nil {
+		return
+	}
 	s.written.Failures++
-	if text := err.Error(); text != s.ailing {
-		s.ailing = text
+	if *last = err.Error(); *last != was {
 		s.tell(slog.LevelError, "the state cannot be written; after a crash alerts would be repeated", "directory", s.dir, "reason", err)
 	}
+}
+
+// Written says what has been written so far.
+func (s *State) Written() Written {
+	w := s.written
+	w.Failing = cmp.Or(s.ailing.checkpoint, s.ailing.raised)
+	return w
 }
 
 func (s *State) tell(level slog.Level, msg string, args ...any) {

@@ -246,17 +246,25 @@ func TestBadCheckpoint(t *testing.T) {
 	}
 	f("it is not a checkpoint", func(string) string { return "" })
 	f("it is not a checkpoint", func(string) string { return "\x7fELF\n" })
-	f("its checksum differs", func(s string) string { return s[:len(s)-1] })
-	f("its checksum differs", func(s string) string { return s[:len(s)/2] + "?" + s[len(s)/2+1:] })
-	f("this program reads", func(s string) string { return strings.Replace(s, "checkpoint 3 ", "checkpoint 1 ", 1) })
+	end := func(s string) int { // of what the first line says the length of
+		head, _, _ := strings.Cut(s, "\n")
+		n, err := strconv.Atoi(strings.Fields(head)[5])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(head) + 1 + n
+	}
+	f("its checksum differs", func(s string) string { return s[:end(s)-1] })
+	f("its checksum differs", func(s string) string { return s[:end(s)/2] + "?" + s[end(s)/2+1:] })
+	f("this program reads", func(s string) string { return strings.Replace(s, "checkpoint 4 ", "checkpoint 1 ", 1) })
 	f("it is of another build, whose state has other parts", func(s string) string {
 		head, body, _ := strings.Cut(s, "\n")
-		f := strings.Fields(head) // orlop checkpoint 3 SHAPE SUM
-		return fmt.Sprintf("orlop checkpoint 3 %s %s\n%s", strings.Repeat("0", len(f[3])), f[4], body)
+		f := strings.Fields(head) // orlop checkpoint 4 SHAPE SUM LENGTH
+		return fmt.Sprintf("orlop checkpoint 4 %s %s %s\n%s", strings.Repeat("0", len(f[3])), f[4], f[5], body)
 	})
 	again := func(s string, body []byte) string {
 		head, _, _ := strings.Cut(s, "\n")
-		return fmt.Sprintf("orlop checkpoint 3 %s %x\n%s", strings.Fields(head)[3], sha256.Sum256(body), body)
+		return fmt.Sprintf("orlop checkpoint 4 %s %x %020d\n%s", strings.Fields(head)[3], sha256.Sum256(body), len(body), body)
 	}
 	f("EOF", func(s string) string { return again(s, nil) })
 	f("it is of another host", func(s string) string {
