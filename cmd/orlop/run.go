@@ -298,37 +298,39 @@ func (d *service) run(cmd *cobra.Command) error {
 		os.Exit(exitIO)
 	}
 	stopServing() // The console, and what exceptions have held, need the store.
-	deliver()
+	kept := deliver()
 	closed := closeOutput()
 	n := live.Counts()
 	for _, a := range live.Accounts() {
 		log.Info("ended", "source", a.Source, "events", a.String(), "alerts", n.Engine.Alerts, "repeated", n.Repeated)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
-		return &failure{exitIO, fmt.Errorf("run: %w", err)}
+		return &failure{exitIO, errors.Join(fmt.Errorf("run: %w", err), kept)}
+	}
+	if kept != nil {
+		return &failure{exitIO, errors.Join(kept, closed)}
 	}
 	return closed
 }
 
 // deliver brings alerts to the sinks until the caller ends it. Each sink that works
-// gets what is left then; the rest waits for the next run.
-func (d *service) deliver() (end func()) {
+// gets what is left then; the rest waits for the next run. The error of the end says what
+// is lost, or may come again.
+func (d *service) deliver() (end func() error) {
 	box := d.live.Outbox
 	if box == nil {
-		return func() {}
+		return sync.OnceValue(d.live.Keep)
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // the run's ends before its last alerts
 	done := make(chan error, 1)
 	go func() { done <- box.Run(ctx) }()
-	return sync.OnceFunc(func() {
+	return sync.OnceValue(func() error {
 		cancel()
-		err := errors.Join(<-done, box.Close())
-		if err != nil {
-			d.log.Error("the outbox ended", "reason", err)
-		}
+		err := errors.Join(<-done, d.live.Keep(), box.Close())
 		for _, s := range box.Stats().Sinks {
 			d.log.Info("sink ended", "sink", s.Name, "delivered", s.Delivered, "refused", s.Refused, "given_up", s.GivenUp, "waiting", s.Waiting)
 		}
+		return err
 	})
 }
 

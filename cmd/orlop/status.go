@@ -23,8 +23,8 @@ func newStatus() *cobra.Command {
 was evaluated, filtered, late, rejected and lost. It asks over the socket in the run's
 state directory, or at the address that it listens at.
 
-It exits with 1 if the run is not ready, a reload of its rules was refused, or a sink
-does not take its alerts.`
+It exits with 1 if the run is not ready, a reload of its rules was refused, a sink does
+not take its alerts, or its state or its outbox cannot be written.`
 	var state, listen, output string
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -100,9 +100,12 @@ func ask(ctx context.Context, state, listen string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 }
 
-// failing reports whether a sink takes nothing.
+// failing reports whether a sink takes nothing, or the disk does not.
 func failing(s *agent.Status) bool {
-	return s.Outbox != nil && slices.ContainsFunc(s.Outbox.Sinks, func(k sink.SinkStats) bool { return k.Failing != "" })
+	if s.Checkpoint != nil && s.Checkpoint.Failing != "" {
+		return true
+	}
+	return s.Outbox != nil && (s.Outbox.Failing != "" || slices.ContainsFunc(s.Outbox.Sinks, func(k sink.SinkStats) bool { return k.Failing != "" }))
 }
 
 func printStatus(s *agent.Status) string {
@@ -129,6 +132,9 @@ func printStatus(s *agent.Status) string {
 	line("processes", "%d, in %d kB", s.Processes, s.TableBytes>>10)
 	if o := s.Outbox; o != nil {
 		line("outbox", "%d alerts, %d kB on disk; %d only in memory, %d too long", o.Appended, o.Bytes>>10, o.Memory, o.TooLong)
+		if o.Failing != "" {
+			line("", "the outbox cannot be written: %s", o.Failing)
+		}
 		for _, k := range o.Sinks {
 			line("sink", "%s: %d delivered + %d refused + %d given up; %d waiting, %d failures", k.Name, k.Delivered, k.Refused, k.GivenUp, k.Waiting, k.Failures)
 			if k.Failing != "" {
@@ -143,8 +149,13 @@ func printStatus(s *agent.Status) string {
 	case c == nil:
 	case c.Checkpoints == 0:
 		line("checkpoint", "none written yet; %d failures", c.Failures)
+	case c.Time.IsZero():
+		line("checkpoint", "%d written, before the first tick, of %d kB; %d failures", c.Checkpoints, c.Bytes>>10, c.Failures)
 	default:
 		line("checkpoint", "%d written, the last at %s of %d kB; %d failures", c.Checkpoints, c.Time.Format(time.RFC3339), c.Bytes>>10, c.Failures)
+	}
+	if c := s.Checkpoint; c != nil && c.Failing != "" {
+		line("", "the state cannot be written: %s", c.Failing)
 	}
 	return string(b)
 }
