@@ -75,17 +75,6 @@ type=PROCTITLE msg=audit(%[1]d.000:%[2]d): proctitle=78
 		}
 		return code, strings.Join(d.logs, "\n")
 	}
-	status := func() (code int, text string) {
-		t.Helper()
-		out, err := exec.Command(program(t), "status", "--state", state, "--output", "table").Output()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			code = exit.ExitCode()
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		return code, string(out)
-	}
 
 	out := filepath.Join(t.TempDir(), "alerts.ndjson")
 	code, log := life(config(out), func(d *daemon, send func(string)) {
@@ -93,13 +82,13 @@ type=PROCTITLE msg=audit(%[1]d.000:%[2]d): proctitle=78
 		d.status(state, func(s *agent.Status) bool {
 			return s.Ready && s.Checkpoint.Checkpoints > 0 && s.Outbox.Sinks[0].Delivered == 3
 		})
-		if code, text := status(); code != 0 || strings.Contains(text, "cannot be written") {
+		if code, text := statusOf(t, state); code != 0 || strings.Contains(text, "cannot be written") {
 			t.Errorf("before the disk is full the status exits with %d: %s", code, text)
 		}
 		fill(t, filepath.Dir(state))
 		send(records(3))
 		d.status(state, func(s *agent.Status) bool { return s.Outbox.Sinks[0].Delivered == 6 && s.Outbox.Failing != "" })
-		if code, text := status(); code != exitFindings || !strings.Contains(text, "the outbox cannot be written: ") || !strings.Contains(text, "no space left on device") {
+		if code, text := statusOf(t, state); code != exitFindings || !strings.Contains(text, "the outbox cannot be written: ") || !strings.Contains(text, "no space left on device") {
 			t.Errorf("on a full disk the status exits with %d: %s", code, text)
 		}
 	})

@@ -225,7 +225,7 @@ func (d *service) run(cmd *cobra.Command) error {
 	live.Log, live.Checkpoint = log, c.Checkpoint
 	changed, unwatch := d.watch(cmd.Context())
 	defer unwatch()
-	if err := loadRules(cmd.ErrOrStderr(), live.Engine, c.Rules); err != nil {
+	if err := d.load(cmd.ErrOrStderr()); err != nil {
 		return err
 	}
 	var err error
@@ -311,6 +311,21 @@ func (d *service) run(cmd *cobra.Command) error {
 		return &failure{exitIO, errors.Join(kept, closed)}
 	}
 	return closed
+}
+
+// load gives the run its first rules. What is wrong with some, so that they do not run, is
+// told to the log and to who asks the run; if none can run it is reported.
+func (d *service) load(w io.Writer) error {
+	mistakes, err := setRules(d.live.Engine, d.c.Rules)
+	if err != nil {
+		fmt.Fprint(w, mistakes.Report())
+		return err
+	}
+	d.live.Mistaken(mistakes)
+	for _, m := range mistakes {
+		d.log.Error("a rule does not run", "reason", m)
+	}
+	return nil
 }
 
 // deliver brings alerts to the sinks until the caller ends it. Each sink that works

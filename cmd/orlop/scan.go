@@ -215,33 +215,34 @@ func loadPack(paths []string) (*rule.Pack, error) {
 // loadRules gives the engine its rules and reports what is wrong with them. It
 // fails only if none can run.
 func loadRules(w io.Writer, engine *detect.Engine, paths []string) error {
+	mistakes, err := setRules(engine, paths)
+	fmt.Fprint(w, mistakes.Report())
+	return err
+}
+
+// setRules gives the engine its rules, and returns what is wrong with them. It fails only
+// if none can run.
+func setRules(engine *detect.Engine, paths []string) (mistakes syntax.Errors, err error) {
 	pack, err := loadPack(paths)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	mistakes := append(slices.Clone(pack.Errors), queryMistakes(pack.Broken)...)
+	mistakes = append(slices.Clone(pack.Errors), queryMistakes(pack.Broken)...)
 	if err := engine.SetRules(pack.Rules); err != nil {
 		var more syntax.Errors
 		if !errors.As(err, &more) {
-			return &failure{exitUsage, err}
+			return mistakes, &failure{exitUsage, err}
 		}
 		mistakes = append(mistakes, more...)
 	}
-	runs := 0
-	for _, s := range engine.Rules() {
-		if s.Idle == "" {
-			runs++
-		}
-	}
-	fmt.Fprint(w, mistakes.Report())
 	switch {
-	case runs > 0:
+	case running(engine) > 0:
 	case len(pack.Rules) == 0 && len(mistakes) == 0:
-		return usage("no rules (*.toml) in %s", strings.Join(paths, ", "))
+		return nil, usage("no rules (*.toml) in %s", strings.Join(paths, ", "))
 	default:
-		return usage("no rule can run; orlop rules list says why of each")
+		return mistakes, usage("no rule can run; orlop rules list says why of each")
 	}
-	return nil
+	return mistakes, nil
 }
 
 // summary accounts for every event and every alert.

@@ -23,8 +23,9 @@ func newStatus() *cobra.Command {
 was evaluated, filtered, late, rejected and lost. It asks over the socket in the run's
 state directory, or at the address that it listens at.
 
-It exits with 1 if the run is not ready, a reload of its rules was refused, a sink does
-not take its alerts, or its state or its outbox cannot be written.`
+It exits with 1 if the run is not ready, rules that it began with have mistakes and do
+not run, a reload of its rules was refused, a sink does not take its alerts, or its
+state or its outbox cannot be written.`
 	var state, listen, output string
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -61,7 +62,7 @@ not take its alerts, or its state or its outbox cannot be written.`
 		if err := out.close(); err != nil {
 			return err
 		}
-		if !s.Ready || s.Refusal != "" || failing(&s) {
+		if !s.Ready || s.Mistakes > 0 || s.Refusal != "" || failing(&s) {
 			return errFindings
 		}
 		return nil
@@ -126,6 +127,12 @@ func printStatus(s *agent.Status) string {
 	}
 	line("alerts", "%d, and %d that an earlier run had raised", s.Alerts, s.Repeated)
 	line("rules", "%d run, %d do not; %d reloads, %d refused", s.Rules, s.Idle, s.Reloads, s.Refused)
+	if s.Mistakes > 0 {
+		line("mistakes", "%d in the rules that it began with; those that have one do not run", s.Mistakes)
+		for _, m := range s.Mistaken {
+			line("", "%s", m)
+		}
+	}
 	if s.Refusal != "" {
 		line("refused", "%s", s.Refusal)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/sink"
@@ -102,6 +103,8 @@ type Live struct {
 	reloads  struct {
 		done, refused int64
 		why           string // the last one was refused
+		mistakes      int    // in rules that do not run; none since a reload
+		mistaken      []string
 	}
 	repeated int64 // alerts that an earlier run had raised, building blocks not counted
 	steps    int64 // times that the clock was set back
@@ -153,8 +156,22 @@ func (l *Live) Reload(rules []*rule.Rule, t *Tuning) error {
 	}
 	l.Tuning = t
 	l.reloads.done++
-	l.reloads.why = ""
+	l.reloads.why, l.reloads.mistakes, l.reloads.mistaken = "", 0, nil
 	return nil
+}
+
+// mostMistakes is how many mistakes a Status has the text of.
+const mostMistakes = 20
+
+// Mistaken says what is wrong with rules that the run begins with, those that do not run.
+// It holds until a reload, which takes no such rules.
+func (l *Live) Mistaken(all syntax.Errors) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reloads.mistakes, l.reloads.mistaken = len(all), nil
+	for _, m := range all[:min(len(all), mostMistakes)] {
+		l.reloads.mistaken = append(l.reloads.mistaken, m.Error())
+	}
 }
 
 // Refuse counts a reload that did not come to new rules, and returns why.

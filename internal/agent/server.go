@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,7 +38,9 @@ type Status struct {
 	Idle       int         `json:"rules_idle"`
 	Reloads    int64       `json:"reloads"`
 	Refused    int64       `json:"reloads_refused"`
-	Refusal    string      `json:"reload_error,omitempty"` // why the last one was refused
+	Refusal    string      `json:"reload_error,omitempty"`   // why the last one was refused
+	Mistakes   int         `json:"rule_mistakes"`            // in rules of the start, which do not run
+	Mistaken   []string    `json:"rules_mistaken,omitempty"` // the first of these
 	Evicted    uint64      `json:"sequences_evicted"`
 	Untimed    uint64      `json:"events_untimed"`
 	Early      uint64      `json:"events_early"`
@@ -75,6 +78,7 @@ func (l *Live) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Reloads, s.Refused, s.Refusal = l.reloads.done, l.reloads.refused, l.reloads.why
+	s.Mistakes, s.Mistaken = l.reloads.mistakes, slices.Clone(l.reloads.mistaken)
 	if l.State != nil {
 		w := l.State.Written()
 		s.Checkpoint = &w
@@ -170,6 +174,7 @@ var (
 	descGivenUp    = describe("rule_evicted_total", "Partial sequences of the rule given up for want of memory.", "rule_id")
 	descRepeated   = describe("alerts_repeated_total", "Alerts that were not raised again, because an earlier run had.")
 	descRules      = describe("rules", "Rules that are loaded.", "state")
+	descMistakes   = describe("rule_mistakes", "Mistakes in the rules that the run began with: those that have one do not run.")
 	descReloads    = describe("reloads_total", "Reloads of rules and tuning.", "result")
 	descEvicted    = describe("sequences_evicted_total", "Partial sequences given up for want of memory.")
 	descUntimed    = describe("events_untimed_total", "Events that sequences rejected: they have no time from 1970 to 2261.")
@@ -195,7 +200,7 @@ func failing(why string) float64 {
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descBuild, descIn, descEvents, descWaiting, descHasty, descAlerts,
-		descCandidates, descMatches, descSeconds, descState, descGivenUp, descRepeated, descRules, descReloads,
+		descCandidates, descMatches, descSeconds, descState, descGivenUp, descRepeated, descRules, descMistakes, descReloads,
 		descEvicted, descUntimed, descEarly, descSteps, descProcesses, descTable, descCheckpoint, descFailures, descStateFails, descSize, descTime, descReady} {
 		ch <- d
 	}
@@ -235,6 +240,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count(descRepeated, float64(s.Repeated))
 	gauge(descRules, float64(s.Rules), "running")
 	gauge(descRules, float64(s.Idle), "idle")
+	gauge(descMistakes, float64(s.Mistakes))
 	count(descReloads, float64(s.Reloads), "done")
 	count(descReloads, float64(s.Refused), "refused")
 	count(descEvicted, float64(s.Evicted))

@@ -2,15 +2,22 @@ package agent_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
+	"github.com/orlop/orlop/detect"
+	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/rule"
 )
 
 // Metrics and status say the same of every event, and the probes whether time passes.
@@ -65,5 +72,39 @@ func TestServer(t *testing.T) {
 	}
 	get("/", 404)
 	get("/debug/pprof/", 404)
+	r.stop()
+}
+
+// Rules of the start that do not run for their mistakes are told, until a reload has none.
+func TestMistakesOfTheStartAreTold(t *testing.T) {
+	files := fstest.MapFS{"r/bad.toml": {Data: []byte(strings.Replace(liveRules, "process.name ==", "process.name =", 1))}, "r/none.toml": {Data: []byte("[rule\n")}}
+	p := rule.LoadFS(files, "r")
+	var wrong syntax.Errors
+	errors.As(detect.Check(p.Rules), &wrong)
+	wrong = append(wrong, p.Errors...)
+	if len(wrong) != 2 {
+		t.Fatal(wrong)
+	}
+	r := start(t, func(l *agent.Live) { l.Mistaken(wrong) })
+	f := func(want ...string) {
+		t.Helper()
+		if s := r.Status(); s.Mistakes != len(want) || !slices.Equal(s.Mistaken, want) {
+			t.Errorf("the status has %d mistakes %q, want %q", s.Mistakes, s.Mistaken, want)
+		}
+		w := httptest.NewRecorder()
+		r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		if want := fmt.Sprintf("orlop_rule_mistakes %d\n", len(want)); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	f(wrong[0].Error(), wrong[1].Error())
+	if err := r.Reload(pack(t, strings.Replace(liveRules, "process.name ==", "process.name =", 1)), nil); err == nil {
+		t.Error("a wrong rule is taken")
+	}
+	f(wrong[0].Error(), wrong[1].Error())
+	if err := r.Reload(pack(t, liveRules), nil); err != nil {
+		t.Error(err)
+	}
+	f()
 	r.stop()
 }
