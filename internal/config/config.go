@@ -22,6 +22,8 @@
 //	file      "true" for the path of something that has to be there, or a list of those
 //	secret    "true" for what [Show] does not show, and no mistake quotes
 //
+// Of a URL, whatever its tags, neither shows what [SecretsOf] says may be a secret.
+//
 // What tags do not say, [Ruled] does, of several keys together, and [Checker], of what a
 // [Schema] cannot know.
 package config
@@ -254,6 +256,11 @@ var beginsWithKey = regexp.MustCompile(`^[ -]*[A-Za-z0-9_]+:`)
 func (r *reader) hush() {
 	for _, m := range userinfo.FindAllStringIndex(r.src.Text, -1) {
 		r.hidden = append(r.hidden, syntax.Range{Start: m[0] + len("://"), End: m[1] - len("@")})
+	}
+	for _, m := range anyURL.FindAllStringIndex(r.src.Text, -1) {
+		for _, at := range SecretsOf(r.src.Text[m[0]:m[1]]) {
+			r.hidden = append(r.hidden, syntax.Range{Start: m[0] + at.Start, End: m[0] + at.End})
+		}
 	}
 	if len(r.hidden) == 0 {
 		return

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -249,17 +248,11 @@ func mask(v any) any {
 	return hidden
 }
 
-// masked hides the password of a URL.
+// masked hides what may be a secret in a URL, and in a text with others only what is in
+// front of a host: filters have URLs too, and are there to be read.
 func masked(s string) string {
-	if !strings.Contains(s, "://") || !strings.Contains(s, "@") {
-		return s
+	if wholeURL.MatchString(s) {
+		return Redacted(s)
 	}
-	u, err := url.Parse(s)
-	if err != nil {
-		return hidden // with a password in it, perhaps
-	}
-	if u.User == nil {
-		return s
-	}
-	return u.Redacted()
+	return userinfo.ReplaceAllString(s, "://"+hidden+"@")
 }
