@@ -125,7 +125,7 @@ func open(o Options) (*stream, error) {
 	for _, text := range o.URLs {
 		u, err := url.Parse(strings.TrimSuffix(text, "/"))
 		if err != nil {
-			return nil, err
+			return nil, errors.New("urls: expected URLs of hosts, with http or https") // the error would hold all of it
 		}
 		nodes = append(nodes, u)
 	}

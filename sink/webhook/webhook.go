@@ -34,6 +34,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,6 +108,7 @@ type hook struct {
 	auth   string
 	key    []byte
 	body   body
+	hush   *strings.Replacer // of what the server says: it may repeat what we sent
 	client *http.Client
 }
 
@@ -154,6 +156,14 @@ func open(o Options) (*hook, error) {
 	if strings.ContainsFunc(h.auth, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, errors.New("authorization: expected one line")
 	}
+	secrets := []string{h.auth, secret}
+	if _, token, ok := strings.Cut(h.auth, " "); ok {
+		secrets = append(secrets, token)
+	}
+	if u, err := url.Parse(h.url); err == nil && o.URLSecret.Set() {
+		secrets = append(secrets, strings.Trim(u.EscapedPath(), "/"))
+	}
+	h.hush = hush(h.url, secrets)
 	t, err := o.TLS.Config()
 	if err != nil {
 		return nil, err
@@ -232,7 +242,7 @@ func (h *hook) send(ctx context.Context, a *alert.Alert, p *sink.Partial) error 
 		return bare(err)
 	}
 	says := fmt.Sprintf("the answer is %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	if text := strings.TrimSpace(sink.Plain(string(answer), 200)); text != "" {
+	if text := strings.TrimSpace(sink.Plain(h.hush.Replace(string(answer)), 200)); text != "" {
 		says += ": " + text
 	}
 	switch code := resp.StatusCode; code {
@@ -248,6 +258,29 @@ func (h *hook) send(ctx context.Context, a *alert.Alert, p *sink.Partial) error 
 		p.WaitFor = sink.RetryAfter(resp.Header.Get("Retry-After"), h.o.Now())
 		return errors.New(says)
 	}
+}
+
+// hush hides secrets in what a server answers. Many tell in an error which path they do
+// not know, and some what was in a header.
+func hush(address string, secrets []string) *strings.Replacer {
+	for _, at := range config.SecretsOf(address) {
+		text := address[at.Start:at.End]
+		secrets = append(secrets, text)
+		secrets = append(secrets, strings.Split(text, "/")...)
+	}
+	for _, s := range secrets {
+		if plain, err := url.PathUnescape(s); err == nil {
+			secrets = append(secrets, plain)
+		}
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, s := range secrets {
+		if len(s) >= 4 { // What is shorter is none, and in many words.
+			pairs = append(pairs, s, "(hidden)")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // identifier is an alert's id where only some signs are allowed.

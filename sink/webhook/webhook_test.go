@@ -352,6 +352,27 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	f(server.URL, "", "webhook: secret: secret: the environment has no ORLOP_TEST_AUTH")
 }
 
+// Many servers say in an error which path they do not know: it is not repeated.
+func TestAnAnswerThatRepeatsTheURLHoldsNoSecret(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprintf(w, "cannot %s %s (%s, %q) as %s", r.Method, r.URL.EscapedPath(), r.URL.Path, r.URL.Query(), r.Header.Get("Authorization"))
+	}))
+	defer server.Close()
+	f := func(o webhook.Options, want string) {
+		t.Helper()
+		err := open(t, o).Write(t.Context(), sinktest.Alerts(t, "a", 1))
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got  %v\nwant …%s", err, want)
+		}
+	}
+	t.Setenv("ORLOP_TEST_AUTH", "Bearer B34RER")
+	f(webhook.Options{URL: server.URL + "/services/T%2f0/S3CRET?token=T0KEN", Authorization: sink.Secret{Env: "ORLOP_TEST_AUTH"}},
+		`Not Found: cannot POST /services/(hidden) (/services/(hidden), map["token":["(hidden)"]]) as (hidden)`)
+	t.Setenv("ORLOP_TEST_URL", server.URL+"/hush")
+	f(webhook.Options{URLSecret: sink.Secret{Env: "ORLOP_TEST_URL"}}, `Not Found: cannot POST /(hidden) (/(hidden), map[]) as`)
+}
+
 func TestOptions(t *testing.T) {
 	f := func(o webhook.Options, key, want string) {
 		t.Helper()
