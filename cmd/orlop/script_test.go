@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/orlop/orlop/internal/interrupt"
 	"github.com/orlop/orlop/store/storetest"
 )
 
@@ -31,7 +33,10 @@ func TestMain(m *testing.M) {
 // tests end the PostgreSQL that they have started.
 type tests struct{ m *testing.M }
 
-func (t tests) Run() int { return storetest.Main(t.m) }
+func (t tests) Run() int {
+	interrupt.Release() // Ctrl-C ends the tests.
+	return storetest.Main(t.m)
+}
 
 // Each file of testdata/script is a claim about a command, and shows it.
 func TestScript(t *testing.T) {
@@ -246,6 +251,33 @@ func cmdUnprint(ts *testscript.TestScript, neg bool, args []string) {
 	for i, r := range text {
 		if r != '\n' && hostile(r) {
 			ts.Fatalf("%s: %q at %d: %.60q", args[0], r, i, text[i:])
+		}
+	}
+}
+
+// Signals are waited for before anything that takes time is initialised: a SIGTERM right
+// after the start is no sudden death, but an end with 0.
+func TestSignalsAreCaughtFirst(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, "-test.run=^$")
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	at := func(name string) int {
+		i := strings.Index(string(out), "init github.com/"+name+" @")
+		if i < 0 {
+			t.Fatalf("%s is not initialised: %s", name, out)
+		}
+		return i
+	}
+	for _, name := range []string{"orlop/orlop/internal/config", "orlop/orlop/enrich/runtimecli", "goccy/go-yaml/token", "prometheus/client_golang/prometheus"} {
+		if at("orlop/orlop/internal/interrupt") > at(name) {
+			t.Errorf("%s is initialised before signals are waited for", name)
 		}
 	}
 }
