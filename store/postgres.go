@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -16,27 +17,40 @@ func isPostgres(name string) bool {
 	return strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://")
 }
 
-// CheckName says what is wrong with the name of a store, before anything is opened.
+// keywords is how a connection string of libpq begins, or the name of a URL's scheme
+// without its slashes: with neither a file is meant.
+var keywords = regexp.MustCompile(`^\s*((host|hostaddr|port|dbname|database|user|password|passfile|service|servicefile|options|application_name|connect_timeout|target_session_attrs|(ssl|krb|gss|channel_|require_|load_|keepalives|tcp_|client_)[a-z_]*)\s*=|(?i:postgres(ql)?):)`)
+
+// CheckName says what is wrong with the name of a store, before anything is opened. It
+// repeats nothing of a name that may have a password in it.
 func CheckName(name string) error {
-	if !isPostgres(name) {
-		if scheme, _, ok := strings.Cut(name, "://"); ok {
-			return fmt.Errorf("store %q: expected a path or postgres://…, found %s://", name, scheme)
-		}
-		return nil
+	if isPostgres(name) {
+		_, err := postgresConfig(name)
+		return err
 	}
-	_, err := postgresConfig(name)
-	return err
+	if keywords.MatchString(name) {
+		return errors.New("store: expected a path, or PostgreSQL as a URL: postgres://USER@HOST:PORT/DATABASE, with the password in PGPASSWORD or PGPASSFILE; " +
+			"a file with such a name has ./ in front of it")
+	}
+	if scheme, _, ok := strings.Cut(name, "://"); ok {
+		return fmt.Errorf("store: expected a path or postgres://…, found %.20q", scheme+"://")
+	}
+	return nil
 }
 
 func postgresConfig(name string) (*pgx.ConnConfig, error) {
 	u, err := url.Parse(name)
+	var query url.Values
+	if err == nil {
+		query, err = url.ParseQuery(u.RawQuery)
+	}
 	if err != nil {
 		// The error would hold all of it.
 		return nil, errors.New("store: the URL of PostgreSQL is not valid; it has the form postgres://USER@HOST:PORT/DATABASE")
 	}
-	if _, has := u.User.Password(); has || u.Query().Has("password") {
+	if _, has := u.User.Password(); has || query.Has("password") || query.Has("sslpassword") {
 		return nil, errors.New("store: a password in the URL is seen by everybody who lists processes or reads the configuration: " +
-			"give it as PGPASSWORD, or in the file that PGPASSFILE or passfile=… names")
+			"give it as PGPASSWORD (or PGSSLPASSWORD), or in the file that PGPASSFILE or passfile=… names")
 	}
 	c, err := pgx.ParseConfig(name)
 	if err != nil {

@@ -512,7 +512,19 @@ func TestNames(t *testing.T) {
 	f("postgres://orlop:s3cret@db/orlop", "PGPASSFILE")
 	f("postgres://orlop@db/orlop?password=s3cret", "PGPASSFILE")
 	f("postgres://orlop:s3cret%zz@db/orlop", "not valid")
-	f("mysql://db", "expected a path or postgres://")
+	f("postgresql://orlop@db:5432/orlop?sslmode=require", "")
+	f("postgres://orlop@db/orlop?sslpassword=s3cret", "PGSSLPASSWORD")
+	f("postgres://orlop@db/orlop?a;password=s3cret", "not valid")
+	f("postgres://orlop@db/orlop?sslmode=maybe", "sslmode is invalid")
+	f("mysql://db", `expected a path or postgres://…, found "mysql://"`)
+	f("mysql://ann:s3cret@db/orlop", `found "mysql://"`)
+	f("host=localhost password=s3cret dbname=orlop", "postgres://USER@HOST:PORT/DATABASE")
+	f(" password = 's3cret' host=db", "postgres://USER@HOST:PORT/DATABASE")
+	f("sslmode=disable password=s3cret://", "postgres://USER@HOST:PORT/DATABASE")
+	f("POSTGRES://ann:s3cret@db/orlop", "postgres://USER@HOST:PORT/DATABASE")
+	f("postgres:orlop", "postgres://USER@HOST:PORT/DATABASE")
+	f("./host=a", "")
+	f("hosts=a.db", "")
 }
 
 // A file that is no store, or damaged, says what to do and is left as it is.

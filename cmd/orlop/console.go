@@ -52,6 +52,9 @@ certificate: passwords and sessions would cross the network in clear.`
 		if err != nil {
 			return err
 		}
+		if err := checkStore(name); err != nil {
+			return err
+		}
 		s, err := store.Open(ctx, name, store.Options{Log: log})
 		if err != nil {
 			return &failure{exitIO, err}

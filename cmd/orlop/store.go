@@ -30,14 +30,22 @@ func (f *storeFlags) open(ctx context.Context, o store.Options) (*store.Store, e
 		return nil, usage("one of --store and --state says which store")
 	}
 	name := cmp.Or(f.name, agent.StoreName(f.state))
-	if err := store.CheckName(name); err != nil {
-		return nil, usage("--store: %w", err)
+	if err := checkStore(name); err != nil {
+		return nil, err
 	}
 	s, err := store.Open(ctx, name, o)
 	if err != nil {
 		return nil, &failure{exitIO, err}
 	}
 	return s, nil
+}
+
+// checkStore says what is wrong with the value of --store.
+func checkStore(name string) error {
+	if err := store.CheckName(name); err != nil {
+		return usage("--%w", err) // which begins with store:
+	}
+	return nil
 }
 
 func newStore() *cobra.Command {
