@@ -36,7 +36,7 @@ of the environment that it runs in.
 ` + exitCodes,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := loadConfig(args[0], "", true)
+			c, err := loadConfig(args[0], true, agent.Flags{})
 			if err != nil {
 				return err
 			}
@@ -63,7 +63,7 @@ of the environment that it runs in.
 			c := agent.NewConfig()
 			if len(args) > 0 {
 				var err error
-				if c, err = loadConfig(args[0], "", false); err != nil {
+				if c, err = loadConfig(args[0], false, agent.Flags{}); err != nil {
 					return err
 				}
 			}
@@ -94,16 +94,14 @@ func remark(w io.Writer, t *agent.Tuning) {
 	}
 }
 
-// loadConfig reads a configuration, and with files looks whether those it names can be
-// read. The state directory is that of a flag, if one is given.
-func loadConfig(name, state string, files bool) (*agent.Config, error) {
+// loadConfig reads a configuration, on top of it flags, and with files looks whether those
+// that it names can be read.
+func loadConfig(name string, files bool, flags agent.Flags) (*agent.Config, error) {
 	c := agent.NewConfig()
-	c.State = state
-	err := agent.LoadConfig(name, files, c)
-	if err == nil {
-		return c, nil
+	if err := agent.LoadConfig(name, files, flags, c); err != nil {
+		return nil, configured(err)
 	}
-	return nil, configured(err)
+	return c, nil
 }
 
 // configured is a mistake in a configuration or what it names, or that one of their files

@@ -52,7 +52,7 @@ func TestDocs(t *testing.T) {
 			}
 			switch {
 			case language == "yaml":
-				err = agent.LoadConfig(name, false, agent.NewConfig())
+				err = agent.LoadConfig(name, false, agent.Flags{}, agent.NewConfig())
 			case strings.Contains(code, "[[role]]") || strings.Contains(code, "[[exempt]]") || strings.Contains(code, "[[peer]]"):
 				_, err = agent.LoadTuning(name, event.NewSchema())
 			default:

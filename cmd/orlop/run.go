@@ -125,53 +125,53 @@ account for every event.`
 	cmd.Flags().StringVar(&logFormat, "log-format", "text", "text or json")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c := agent.NewConfig()
 		given := cmd.Flags().Changed
-		if file != "" {
-			var err error
-			if c, err = loadConfig(file, state, !given("rules") && !given("tuning")); err != nil {
-				return err
+		watched, err := in.config()
+		if err != nil {
+			return err
+		}
+		flags := agent.Flags{Names: map[string]string{}}
+		for _, name := range []string{"source", "loginuid", "rules", "tuning", "state", "store", "listen", "output"} {
+			key := name
+			if name == "source" || name == "loginuid" {
+				key = "sources"
+			}
+			if given(name) && flags.Names[key] == "" {
+				flags.Names[key] = "--" + name
 			}
 		}
-		if given("source") || given("loginuid") || len(c.Sources) == 0 {
-			s, err := in.config()
-			if err != nil {
-				return err
+		flags.Set = func(c *agent.Config) {
+			if flags.Names["sources"] != "" || len(c.Sources) == 0 {
+				c.Sources = []agent.SourceConfig{watched}
 			}
-			c.Sources = []agent.SourceConfig{s}
-		}
-		for _, f := range []struct {
-			name string
-			from string
-			to   *string
-		}{{"tuning", tuning, &c.Tuning}, {"state", state, &c.State}, {"store", keep, &c.Store}, {"listen", listen, &c.Listen}, {"output", output, &c.Output}, {"log-format", logFormat, &c.Log.Format}, {"log-level", logLevel, &c.Log.Level}} {
-			if given(f.name) {
-				*f.to = f.from
+			for _, f := range []struct {
+				name string
+				from string
+				to   *string
+			}{{"tuning", tuning, &c.Tuning}, {"state", state, &c.State}, {"store", keep, &c.Store}, {"listen", listen, &c.Listen}, {"output", output, &c.Output}, {"log-format", logFormat, &c.Log.Format}, {"log-level", logLevel, &c.Log.Level}} {
+				if given(f.name) {
+					*f.to = f.from
+				}
+			}
+			if given("rules") {
+				c.Rules = paths
+			}
+			if given("sequence-memory") {
+				c.Sequences.MaxBytes = int64(memory.memory)
+			}
+			if given("rule-memory") {
+				c.Sequences.RuleMaxBytes = int64(memory.ruleMemory)
 			}
 		}
-		if given("rules") {
-			c.Rules = paths
-		}
-		if given("sequence-memory") {
-			c.Sequences.MaxBytes = int64(memory.memory)
-		}
-		if given("rule-memory") {
-			c.Sequences.RuleMaxBytes = int64(memory.ruleMemory)
-		}
-		if key, msg, hint := c.Check(); msg != "" {
-			if strings.HasPrefix(msg, key+": ") {
-				msg = "--" + msg
-			}
-			if hint != "" {
-				msg += " (" + hint + ")"
-			}
-			return usage("%s", msg)
+		c, err := loadConfig(file, true, flags)
+		if err != nil {
+			return err
 		}
 		log, err := newLog(cmd.ErrOrStderr(), c.Log)
 		if err != nil {
 			return err
 		}
-		d := &service{c: c, file: file, stdin: cmd.InOrStdin(), log: log, flags: given}
+		d := &service{c: c, file: file, stdin: cmd.InOrStdin(), log: log, flags: flags}
 		return d.run(cmd)
 	}
 	return cmd
@@ -208,7 +208,7 @@ func loadTuning(name string, s *event.Schema) (*agent.Tuning, error) {
 type service struct {
 	c     *agent.Config
 	file  string
-	flags func(string) bool // whether a flag is given
+	flags agent.Flags
 	stdin io.Reader
 	log   *slog.Logger
 	live  *agent.Live
@@ -226,11 +226,11 @@ func (d *service) run(cmd *cobra.Command) error {
 	changed, unwatch := d.watch(cmd.Context())
 	defer unwatch()
 	if err := d.load(cmd.ErrOrStderr()); err != nil {
-		return err
+		return d.blame("rules", err)
 	}
 	var err error
 	if live.Tuning, err = loadTuning(c.Tuning, schema); err != nil {
-		return err
+		return d.blame("tuning", err)
 	}
 	d.remark(live.Tuning)
 	emit, closeOutput, err := d.output(cmd)
@@ -326,6 +326,16 @@ func (d *service) load(w io.Writer) error {
 		d.log.Error("a rule does not run", "reason", m)
 	}
 	return nil
+}
+
+// blame names the flag that gave a file or folder that cannot be read. What is wrong in it
+// has a place.
+func (d *service) blame(key string, err error) error {
+	var f *failure
+	if name := d.flags.Names[key]; name != "" && errors.As(err, &f) && f.code == exitIO {
+		return &failure{exitIO, fmt.Errorf("%s: %w", name, f.err)}
+	}
+	return err
 }
 
 // deliver brings alerts to the sinks until the caller ends it. Each sink that works
@@ -568,19 +578,14 @@ func (d *service) reread() *agent.Config {
 	if d.file == "" {
 		return d.c
 	}
-	c, err := loadConfig(d.file, d.c.State, !d.flags("rules") && !d.flags("tuning"))
+	c, err := loadConfig(d.file, true, d.flags)
 	if err != nil {
 		d.live.Refuse(err)
 		d.log.Error("the configuration is refused; what runs stays", "reason", err)
 		return nil
 	}
 	next := *d.c
-	if !d.flags("rules") {
-		next.Rules = c.Rules
-	}
-	if !d.flags("tuning") {
-		next.Tuning = c.Tuning
-	}
+	next.Rules, next.Tuning = c.Rules, c.Tuning
 	if !slices.Equal(next.Rules, d.c.Rules) || next.Tuning != d.c.Tuning {
 		d.log.Warn("the configuration names other rules: they are read, and watched from the next start on")
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -129,18 +130,61 @@ func NewConfig() *Config {
 	return &Config{Checkpoint: DefaultCheckpoint, Sequences: SequenceConfig{MaxBytes: detect.DefaultBudget}, Outbox: sink.DefaultOutbox(), Drain: 10 * time.Second, Log: LogConfig{"text", "info"}}
 }
 
-// LoadConfig reads a file on top of what c holds. The error has all its mistakes; with
-// files, one of them is a file it names that cannot be read.
-func LoadConfig(name string, files bool, c *Config) error {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return err
+// Flags are values that a command line gives in place of a file.
+type Flags struct {
+	Names map[string]string // by key: --state
+	Set   func(c *Config)   // puts them into c
+}
+
+// LoadConfig reads a file on top of what c holds, or none for "", and on top of that what
+// flags say. The error has all mistakes of the file, or names the flag that is one; with
+// files, one is a file it names that cannot be read, if no flag names another.
+func LoadConfig(name string, files bool, flags Flags, c *Config) error {
+	var text []byte
+	if name != "" {
+		var err error
+		if text, err = readConfig(name); err != nil {
+			return err
+		}
 	}
-	w := config.World{Env: os.LookupEnv}
+	w := config.World{Env: os.LookupEnv, Instead: flags.Names}
+	if flags.Set != nil {
+		w.Set = func() { flags.Set(c) }
+	}
 	if files {
 		w.File = readable
 	}
 	return config.Read(name, text, w, c)
+}
+
+// readConfig reads a file, but no more of it than a configuration may have and one byte. A
+// pipe or device is refused: to open it may wait, and to read it may never end.
+func readConfig(name string) ([]byte, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("a configuration is a file, and this is %s", whatIs(st.Mode()))}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, config.MaxSize+1))
+}
+
+func whatIs(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a folder"
+	case m&fs.ModeNamedPipe != 0:
+		return "a pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	}
+	return "a device"
 }
 
 // readable says why a file or folder cannot be read.

@@ -66,7 +66,7 @@ func TestSchemaAgreesWithCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		config := NewConfig()
-		checked := LoadConfig(file, true, config)
+		checked := LoadConfig(file, true, Flags{}, config)
 		if checked == nil {
 			checked = CheckSinks(config)
 		}

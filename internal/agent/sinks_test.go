@@ -28,7 +28,7 @@ func sinkConfig(t *testing.T, state, out string) *agent.Config {
 		t.Fatal(err)
 	}
 	c := agent.NewConfig()
-	if err := agent.LoadConfig(name, true, c); err != nil {
+	if err := agent.LoadConfig(name, true, agent.Flags{}, c); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -192,7 +192,7 @@ func TestMistakesQuoteNoSecret(t *testing.T) {
 		if err := os.WriteFile(name, []byte("state: /x\nsinks:\n  - kind: webhook\n    "+key+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := agent.LoadConfig(name, true, agent.NewConfig())
+		err := agent.LoadConfig(name, true, agent.Flags{}, agent.NewConfig())
 		var mistakes syntax.Errors
 		if !errors.As(err, &mistakes) {
 			t.Fatal(err)

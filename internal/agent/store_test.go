@@ -115,7 +115,7 @@ func TestStoreConfig(t *testing.T) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := agent.LoadConfig(name, false, agent.NewConfig())
+		err := agent.LoadConfig(name, false, agent.Flags{}, agent.NewConfig())
 		got := ""
 		var mistakes syntax.Errors
 		if errors.As(err, &mistakes) {

@@ -29,6 +29,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -75,15 +76,22 @@ const MaxSize = 1 << 20
 type World struct {
 	Env  func(name string) (string, bool) // variables
 	File func(path string) error          // says why a file cannot be used; nil asks nobody
+
+	// Instead are the keys at the top whose values something else gives, and its name, such
+	// as --state. Set gives them, in place of what the file says: keys are held against
+	// each other after that.
+	Instead map[string]string
+	Set     func()
 }
 
 // Read fills in what to points to, a struct that holds the defaults. The error, if
-// there is one, is a [syntax.Errors] with all mistakes.
+// there is one, is a [syntax.Errors] with all mistakes, or about a value that was given
+// instead, and begins with the name of what gave it.
 func Read(name string, text []byte, in World, to any) error {
 	r := &reader{src: syntax.Source{Name: name, Text: string(text)}, in: in}
 	r.read(text, reflect.ValueOf(to).Elem())
 	if len(r.errs) == 0 {
-		return nil
+		return r.other
 	}
 	r.hush()
 	slices.SortStableFunc(r.errs, func(a, b *syntax.Error) int { return a.Range.Start - b.Range.Start })
@@ -95,6 +103,8 @@ type reader struct {
 	in   World
 	errs syntax.Errors
 
+	other error // about what the file does not say
+
 	hidden []syntax.Range // of the text: they may be secrets
 	secret bool           // what is read now may be one
 }
@@ -104,7 +114,7 @@ func (r *reader) read(text []byte, to reflect.Value) {
 	switch {
 	case len(text) > MaxSize:
 		r.src.Text = ""
-		r.fail(whole, "", "%d kB, larger than the %d kB that a configuration may have", len(text)>>10, MaxSize>>10)
+		r.fail(whole, "", "it is larger than the %d kB that a configuration may have", MaxSize>>10)
 		return
 	case !utf8.Valid(text):
 		r.src.Text = ""
@@ -136,12 +146,11 @@ func (r *reader) read(text []byte, to reflect.Value) {
 			docs = append(docs, d.Body)
 		}
 	}
-	switch len(docs) {
-	case 0:
-	case 1:
-		if docs[0].Type() != ast.NullType {
-			r.value(docs[0], "", to)
-		}
+	switch {
+	case len(docs) == 0, len(docs) == 1 && docs[0].Type() == ast.NullType:
+		r.together([]reflect.Value{to}, "", nil, whole)
+	case len(docs) == 1:
+		r.value(docs[0], "", to)
 	default:
 		r.fail(r.place(docs[1].GetToken()), "", "a second document")
 	}
@@ -605,22 +614,47 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 			r.judge(m.Value, join(path, name), f, tags[name])
 		}
 	}
-	if len(r.errs) > failed {
-		return
+	if len(r.errs) == failed {
+		r.together(parts, path, places, r.place(n.GetToken()))
+	}
+}
+
+// together holds the values of an object against each other. The places are those of its
+// keys, at that of what has none.
+func (r *reader) together(parts []reflect.Value, path string, places map[string]syntax.Range, at syntax.Range) {
+	if path == "" && r.in.Set != nil {
+		r.in.Set()
 	}
 	for _, p := range parts {
 		key, msg, hint := Check(p.Addr().Interface())
 		if x, ok := p.Addr().Interface().(Checker); ok && msg == "" {
 			key, msg, hint = x.Check()
 		}
-		if msg != "" {
-			at, ok := places[key]
-			if !ok {
-				at = r.place(n.GetToken())
-			}
-			r.fail(at, hint, "%s", strings.TrimPrefix(path+": ", ": ")+msg)
+		if msg == "" {
+			continue
 		}
+		if name := r.instead(path, key); name != "" {
+			msg = name + ": " + strings.TrimPrefix(msg, key+": ")
+			if hint != "" {
+				msg += " (" + hint + ")"
+			}
+			r.other = errors.New(msg)
+			continue
+		}
+		if place, ok := places[key]; ok {
+			at = place
+		}
+		r.fail(at, hint, "%s", strings.TrimPrefix(path+": ", ": ")+msg)
 	}
+}
+
+// instead is the name of what gives a key's value in place of the file, "" if nothing does.
+func (r *reader) instead(path, key string) string {
+	if path != "" {
+		key, _, _ = strings.Cut(path, ".")
+		key, _, _ = strings.Cut(key, "[")
+	}
+	return r.in.Instead[key]
 }
 
 func join(path, name string) string {
@@ -664,7 +698,7 @@ func (r *reader) judge(n ast.Node, path string, v reflect.Value, tag reflect.Str
 		r.fail(r.place(n.GetToken()), hint, "%s: %s", path, msg)
 		return
 	}
-	if tag.Get("file") == "" || r.in.File == nil || v.Kind() != reflect.String || v.Len() == 0 {
+	if tag.Get("file") == "" || r.in.File == nil || r.instead(path, "") != "" || v.Kind() != reflect.String || v.Len() == 0 {
 		return
 	}
 	if err := r.in.File(v.String()); err != nil {

@@ -139,6 +139,28 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// A value that something else gives goes before the file's. If it is wrong, that is named and
+// no place, if another is, its place is told.
+func TestAnotherMayGiveAValue(t *testing.T) {
+	f := func(text string, masts int, want string) {
+		t.Helper()
+		s := &ship{Masts: 1, Rig: "sloop"}
+		w := config.World{Env: func(string) (string, bool) { return "", false }, Instead: map[string]string{"masts": "--masts"}, Set: func() { s.Masts = masts }}
+		got := ""
+		if err := config.Read("ship.yaml", []byte(text), w, s); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q with %d masts: got %q, want %q", text, masts, got, want)
+		}
+	}
+	f("name: x", 2, "")
+	f("name: x\nmasts: 9", 2, "")
+	f("name: x", 4, "--masts: too many (three will do)")
+	f("masts: 1\nname: x", 4, "--masts: too many (three will do)")
+	f("name: 1", 4, "ship.yaml:1:7: name: expected text (put it into quotes)")
+}
+
 // Whatever is read, there is no panic, and a mistake has a place in the text.
 func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
