@@ -233,6 +233,14 @@ func (d *service) run(cmd *cobra.Command) error {
 		return d.blame("tuning", err)
 	}
 	d.remark(live.Tuning)
+	// Before anything is changed on the host, for an address that is taken.
+	public, err := d.bind()
+	if err != nil {
+		return err
+	}
+	if public != nil {
+		defer public.Close()
+	}
 	emit, closeOutput, err := d.output(cmd)
 	if err != nil {
 		return err
@@ -262,10 +270,7 @@ func (d *service) run(cmd *cobra.Command) error {
 		return err
 	}
 	live.Restore()
-	stopServing, err := d.serve(cmd, keeper)
-	if err != nil {
-		return err
-	}
+	stopServing := d.serve(cmd, keeper, public)
 	defer stopServing()
 
 	ctx := cmd.Context()
@@ -328,8 +333,8 @@ func (d *service) load(w io.Writer) error {
 	return nil
 }
 
-// blame names the flag that gave a file or folder that cannot be read. What is wrong in it
-// has a place.
+// blame names the flag that gave a file that cannot be read, or an address that cannot be
+// taken. What is wrong in a file has a place.
 func (d *service) blame(key string, err error) error {
 	var f *failure
 	if name := d.flags.Names[key]; name != "" && errors.As(err, &f) && f.code == exitIO {
@@ -445,12 +450,24 @@ func warnOfLimits(log *slog.Logger, src agent.LiveSource) {
 	}
 }
 
-// serve listens where the configuration says, and on the socket of the state
+// bind takes the address that the configuration says, nil if it says none. Who connects
+// waits until serve answers.
+func (d *service) bind() (net.Listener, error) {
+	if d.c.Listen == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", d.c.Listen)
+	if err != nil {
+		return nil, d.blame("listen", &failure{exitIO, err})
+	}
+	return l, nil
+}
+
+// serve answers on the listener, if it is not nil, and on the socket of the state
 // directory. Where there is a store, the console on it is served as well, as soon as it is
 // open. The caller ends it.
-func (d *service) serve(cmd *cobra.Command, keeper *agent.Keeper) (stop func(), err error) {
+func (d *service) serve(cmd *cobra.Command, keeper *agent.Keeper, public net.Listener) (stop func()) {
 	var listeners []net.Listener
-	var public net.Listener
 	var pages desk
 	counts := d.live.Handler()
 	if d.c.State != "" {
@@ -461,22 +478,15 @@ func (d *service) serve(cmd *cobra.Command, keeper *agent.Keeper) (stop func(), 
 			listeners = append(listeners, l)
 		}
 	}
-	if d.c.Listen != "" {
-		l, err := net.Listen("tcp", d.c.Listen)
-		if err != nil {
-			for _, l := range listeners {
-				l.Close()
-			}
-			return nil, &failure{exitIO, err}
-		}
+	if public != nil {
 		if keeper != nil {
-			warnBeyondLoopback(d.log, l, false)
+			warnBeyondLoopback(d.log, public, false)
 		}
-		if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		if a, ok := public.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
 			d.log.Warn("others than this host can ask what this run counts: it listens beyond loopback, without authentication", "address", a.String())
 		}
-		d.log.Info("listening", "address", l.Addr().String())
-		public, listeners = l, append(listeners, l)
+		d.log.Info("listening", "address", public.Addr().String())
+		listeners = append(listeners, public)
 	}
 	server := agent.Server(counts)
 	both := server
@@ -510,7 +520,7 @@ func (d *service) serve(cmd *cobra.Command, keeper *agent.Keeper) (stop func(), 
 			l.Close()
 		}
 		serving.Wait()
-	}), nil
+	})
 }
 
 // watch looks for changes of rules and tuning from before they are read, so that none

@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,5 +26,26 @@ func TestRunIsEndedAtOnce(t *testing.T) {
 		if code != exitDone || !strings.Contains(stderr.String(), "msg=ended source=stdin") {
 			t.Errorf("%q: exit code %d, want 0 and an account: %s", args, code, stderr.String())
 		}
+	}
+}
+
+// An address that is taken is told before the run has made or changed anything: here the
+// source would not open, and the state is not made.
+func TestAnAddressIsTakenFirst(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dir := t.TempDir()
+	state := filepath.Join(dir, "state")
+	var stderr bytes.Buffer
+	code := run(t.Context(), []string{"run", "--source", "audit-log=" + filepath.Join(dir, "none", "audit.log"), "--state", state, "--listen", l.Addr().String()}, strings.NewReader(""), &stderr, &stderr)
+	want := "orlop: --listen: listen tcp " + l.Addr().String() + ": bind: address already in use\n"
+	if code != exitIO || stderr.String() != want {
+		t.Errorf("exit code %d, %s; want %d, %s", code, stderr.String(), exitIO, want)
+	}
+	if _, err := os.Stat(state); err == nil {
+		t.Error("the state is there")
 	}
 }
