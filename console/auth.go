@@ -20,7 +20,7 @@ import (
 const (
 	idle     = 12 * time.Hour // a session ends when it was not used for so long
 	longest  = 7 * 24 * time.Hour
-	linkLife = time.Hour
+	LinkLife = time.Hour // how long a one-time link is good for
 )
 
 // who is somebody who asks: by a session, or by a token.
@@ -216,32 +216,42 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request, u *who) error {
 // enterScope is the scope of one-time links.
 const enterScope = "enter"
 
-// Link makes a one-time link, good for an hour, and returns its path. For the user "" it
-// makes one only if nobody who is an admin could sign in: for "admin", who is added if
-// need be; else it returns "".
+// firstAdmin is the user that there is as long as no admin can sign in.
+const firstAdmin = "admin"
+
+// Unclaimed reports whether nobody who is an admin could sign in.
+func (s *Server) Unclaimed(ctx context.Context) (bool, error) {
+	all, err := s.o.Store.Users(ctx)
+	return err == nil && !slices.ContainsFunc(all, func(u *store.User) bool {
+		return u.Role == store.Admin && !u.Disabled && (u.Hash != "" || u.Subject != "")
+	}), err
+}
+
+// Link makes a one-time link, good for [LinkLife], and returns its path. For the user "" it
+// makes one only if nobody who is an admin could sign in, for "admin"; else it returns "".
+// That user is added then, if need be.
 func (s *Server) Link(ctx context.Context, user string) (path string, err error) {
 	now, by := s.o.Now(), store.Actor{User: "orlop", Via: "cli"}
-	if user == "" {
-		all, err := s.o.Store.Users(ctx)
-		if err != nil {
+	if user == "" || user == firstAdmin {
+		unclaimed, err := s.Unclaimed(ctx)
+		switch {
+		case err != nil:
 			return "", err
-		}
-		for _, u := range all {
-			if u.Role == store.Admin && !u.Disabled && (u.Hash != "" || u.Subject != "") {
-				return "", nil
+		case unclaimed:
+			user = firstAdmin
+			err = s.o.Store.CreateUser(ctx, by, now, &store.User{Name: user, Role: store.Admin})
+			if err != nil && !errors.Is(err, store.ErrExists) {
+				return "", err
 			}
-		}
-		user = "admin"
-		err = s.o.Store.CreateUser(ctx, by, now, &store.User{Name: user, Role: store.Admin})
-		if err != nil && !errors.Is(err, store.ErrExists) {
-			return "", err
+		case user == "":
+			return "", nil
 		}
 	}
 	if _, err := s.o.Store.User(ctx, user); err != nil {
 		return "", fmt.Errorf("user %q: %w", user, err)
 	}
 	key := secret()
-	t := &store.Token{Name: "link " + rand.Text()[:8], User: user, Scopes: []string{enterScope}, Expires: now.Add(linkLife), Once: true}
+	t := &store.Token{Name: "link " + rand.Text()[:8], User: user, Scopes: []string{enterScope}, Expires: now.Add(LinkLife), Once: true}
 	if err := s.o.Store.CreateToken(ctx, by, now, key, t); err != nil {
 		return "", err
 	}
@@ -278,6 +288,9 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, u *who) error {
 	}
 	if err := s.begin(w, r, user, "link"); err != nil {
 		return err
+	}
+	if s.o.Entered != nil {
+		s.o.Entered("/enter?token=" + r.URL.Query().Get("token"))
 	}
 	http.Redirect(w, r, s.o.Home, http.StatusSeeOther)
 	return nil

@@ -34,6 +34,10 @@ type Options struct {
 	Rules   func() []Rule
 	Sources func() []Source
 
+	// Entered is called with the path of a one-time link that was used up here; nil is
+	// nobody.
+	Entered func(path string)
+
 	Home string // where / leads; "" is /alerts
 	TLS  bool   // it is served by TLS: cookies are for that alone
 

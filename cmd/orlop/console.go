@@ -22,8 +22,9 @@ func newConsole() *cobra.Command {
 another machine: several consoles may share a PostgreSQL.
 
 There is no default password. As long as no admin can sign in, the start prints a link
-that signs in, once, within an hour; a password is set in the settings. --link NAME
-prints such a link for a user and ends.
+that signs in, once, within an hour, if standard output is a terminal; a password is set
+in the settings. --link NAME prints such a link for a user and ends; admin is there as
+long as no other admin can sign in.
 
 It listens on loopback unless --listen says otherwise. Beyond loopback give it a
 certificate: passwords and sessions would cross the network in clear.`
@@ -91,11 +92,17 @@ certificate: passwords and sessions would cross the network in clear.`
 		defer c.Close()
 		warnBeyondLoopback(log, l, o.TLS)
 		log.Info("the console listens", "address", scheme+l.Addr().String())
-		path, err := c.Link(ctx, "")
-		if err != nil {
+		switch unclaimed, err := c.Unclaimed(ctx); {
+		case err != nil:
 			return &failure{exitIO, err}
-		}
-		if path != "" {
+		case unclaimed && terminal(cmd.OutOrStdout()) == 0:
+			// Who may read a journal is no admin for that.
+			log.Warn("no admin can sign in yet: orlop console --link admin, with the same --store and --listen, prints a link that does, once, within an hour")
+		case unclaimed:
+			path, err := c.Link(ctx, "")
+			if err != nil {
+				return &failure{exitIO, err}
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "No admin can sign in yet. This link signs in, once, within an hour:\n\n%s\n\n", scheme+l.Addr().String()+path)
 		}
 		return serveConsole(ctx, c, l, cert, key)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -53,6 +54,40 @@ func TestDemoShowsTheAlertsOfTheSession(t *testing.T) {
 	stop()
 	if got := <-code; got != exitDone {
 		t.Errorf("interrupted, the demo ends with %d, want %d", got, exitDone)
+	}
+}
+
+// said is a log that calls found with the first line that has the text.
+type said struct {
+	text  string
+	found func()
+	all   strings.Builder
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.all.Write(p)
+	if s.found != nil && strings.Contains(string(p), s.text) {
+		s.found()
+		s.found = nil
+	}
+	return len(p), nil
+}
+
+// Where no terminal is, the console prints no link, but how to get the first.
+func TestTheConsolePrintsNoLinkIntoALog(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	name := filepath.Join(t.TempDir(), "orlop.db")
+	var stdout strings.Builder
+	log := &said{text: "orlop console --link admin", found: stop}
+	if code := run(ctx, []string{"console", "--store", name, "--listen", "127.0.0.1:0"}, strings.NewReader(""), &stdout, log); code != exitDone || stdout.Len() > 0 {
+		t.Errorf("exit code %d, want 0; it prints %q, want nothing", code, stdout.String())
+	}
+	if strings.Contains(log.all.String(), "token=") {
+		t.Errorf("the log has a link: %s", log.all.String())
+	}
+	if code := run(t.Context(), []string{"console", "--store", name, "--link", "admin"}, strings.NewReader(""), &stdout, log); code != exitDone || !strings.HasPrefix(stdout.String(), "http://127.0.0.1:7070/enter?token=") {
+		t.Errorf("exit code %d; --link admin prints %q, want a link: %s", code, stdout.String(), log.all.String())
 	}
 }
 

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +19,9 @@ import (
 	"github.com/orlop/orlop/store"
 )
 
+// linkName is the file in a state directory that has the link of the first admin.
+const linkName = "console-link"
+
 // reopen is how often a store that does not open is tried again.
 const reopen = 2 * time.Second
 
@@ -23,6 +29,55 @@ const reopen = 2 * time.Second
 // store is open.
 type desk struct {
 	pages atomic.Pointer[console.Server]
+	link  oneTime // that the first admin signs in by
+}
+
+// oneTime is a one-time link that waits in a file of the state directory, for nobody who
+// reads the log shall be an admin for that.
+type oneTime struct {
+	file string
+
+	mu     sync.Mutex
+	path   string // of the link in the file, "" if there is none
+	expiry *time.Timer
+}
+
+// put writes the link into the file, for its owner alone.
+func (o *oneTime) put(base, path string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f, err := os.OpenFile(o.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(f, base+path)
+	if err := errors.Join(err, f.Close()); err != nil {
+		os.Remove(o.file)
+		return err
+	}
+	o.path = path
+	o.expiry = time.AfterFunc(console.LinkLife, func() { o.used(path) })
+	return nil
+}
+
+// used removes the file, if the link in it is the one that was used.
+func (o *oneTime) used(path string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if path != o.path || path == "" {
+		return
+	}
+	o.expiry.Stop()
+	os.Remove(o.file)
+	o.path = ""
+}
+
+// end removes the file, whatever is in it.
+func (o *oneTime) end() {
+	o.mu.Lock()
+	path := o.path
+	o.mu.Unlock()
+	o.used(path)
 }
 
 func (k *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -55,6 +110,8 @@ func (d *service) learn(ctx context.Context, keeper *agent.Keeper) {
 // that console, as soon as the store opens. The caller ends it.
 func (d *service) keep(cmd *cobra.Command, keeper *agent.Keeper, k *desk, l net.Listener) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(cmd.Context())) // it ends after the last alerts
+	k.link.file = filepath.Join(d.c.State, linkName)
+	os.Remove(k.link.file) // of a run that was killed
 	var keeping sync.WaitGroup
 	keeping.Go(func() {
 		kept := d.opened(ctx, keeper)
@@ -63,7 +120,7 @@ func (d *service) keep(cmd *cobra.Command, keeper *agent.Keeper, k *desk, l net.
 		}
 		if l != nil {
 			if err := d.console(cmd, kept, k, l); err != nil {
-				d.log.Error("the console prints no link to sign in by: orlop console --link does", "reason", err)
+				d.log.Error("there is no link to sign in to the console by: orlop console --link admin prints one", "reason", err)
 			}
 		}
 		d.live.Heed(ctx, kept)
@@ -74,6 +131,7 @@ func (d *service) keep(cmd *cobra.Command, keeper *agent.Keeper, k *desk, l net.
 		if p := k.pages.Load(); p != nil {
 			p.Close()
 		}
+		k.link.end()
 	})
 }
 
@@ -97,11 +155,11 @@ func (d *service) opened(ctx context.Context, keeper *agent.Keeper) *store.Store
 	}
 }
 
-// console shows the pages on the store of this run. As long as nobody can sign in, a link
-// is printed that does, once.
+// console shows the pages on the store of this run. As long as no admin can sign in, there
+// is a link that does, once: on the terminal, or in a file whose name is logged.
 func (d *service) console(cmd *cobra.Command, kept *store.Store, k *desk, l net.Listener) error {
 	c, err := console.New(console.Options{
-		Store: kept, Log: d.log, Hosts: console.Loopback(l.Addr()),
+		Store: kept, Log: d.log, Hosts: console.Loopback(l.Addr()), Entered: k.link.used,
 		Rules: func() []console.Rule { return consoleRules(d.live.Rules(), d.live.Counts().Engine.In) },
 		Sources: func() []console.Source {
 			var out []console.Source
@@ -120,8 +178,17 @@ func (d *service) console(cmd *cobra.Command, kept *store.Store, k *desk, l net.
 	if err != nil {
 		return err
 	}
-	if path != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "No admin of the console can sign in yet. This link does, once, within an hour:\n\nhttp://%s%s\n\n", l.Addr(), path)
+	base := "http://" + l.Addr().String()
+	switch {
+	case path == "":
+		return nil
+	case terminal(cmd.ErrOrStderr()) > 0:
+		fmt.Fprintf(cmd.ErrOrStderr(), "No admin of the console can sign in yet. This link does, once, within an hour:\n\n%s%s\n\n", base, path)
+		return nil
 	}
+	if err := k.link.put(base, path); err != nil {
+		return err
+	}
+	d.log.Info("no admin of the console can sign in yet; the link in this file does, once, within an hour", "file", k.link.file)
 	return nil
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -73,7 +74,8 @@ func (k *kept) says(pattern string) string {
 	}
 }
 
-// signIn takes the link that the start has printed, and makes a token.
+// signIn takes the link out of the file that the log names, and makes a token. The log does
+// not have it, the file is for its owner alone, and it goes when the link is used.
 func (k *kept) signIn() {
 	k.t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -81,8 +83,26 @@ func (k *kept) signIn() {
 		k.t.Fatal(err)
 	}
 	k.client = &http.Client{Jar: jar}
-	if code, _ := k.get(strings.TrimPrefix(k.says(`^http://\S+$`), k.url)); code != http.StatusOK {
+	file := k.says(`can sign in yet.* file=(\S+)$`)
+	st, err := os.Stat(file)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if st.Mode() != 0o600 || filepath.Dir(file) != k.state {
+		k.t.Errorf("the link is in %s with mode %v, want one of mode 0600 in %s", file, st.Mode(), k.state)
+	}
+	link, err := os.ReadFile(file)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if code, _ := k.get(strings.TrimPrefix(strings.TrimSpace(string(link)), k.url)); code != http.StatusOK {
 		k.t.Fatalf("the link answers %d", code)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		k.t.Errorf("the link is used, and its file is there: %v", err)
+	}
+	if text := strings.Join(k.logs, "\n"); strings.Contains(text, "token=") {
+		k.t.Errorf("the log has the link: %s", text)
 	}
 	s, err := store.Open(k.t.Context(), k.store, store.Options{})
 	if err != nil {
