@@ -15,6 +15,7 @@ import (
 // Options are what every reader of recorded input wants to know.
 type Options struct {
 	Schema  *event.Schema
+	Host    string          // what a live source calls this host; "" is as it calls itself
 	MaxLine int             // longest line or document, in bytes; 0 is MaxLine
 	Stats   *Stats          // counted up if not nil; may be shared by readers
 	Reject  func(Rejection) // told what could not be read; may be nil

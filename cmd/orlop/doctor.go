@@ -24,7 +24,7 @@ It exits with 0 if orlop run works here, else with 1.`
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w := cmd.OutOrStdout()
-		all, best := agent.Doctor()
+		all, best := agent.Doctor(os.Getenv(nodeName))
 		fmt.Fprintf(w, "%-14s%s/%s, Linux %s, uid %d\n", "host", runtime.GOOS, runtime.GOARCH, release(), os.Geteuid())
 		for _, d := range all {
 			verdict := "works"

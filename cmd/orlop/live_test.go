@@ -73,7 +73,7 @@ func needsKernel(t testing.TB) {
 	if os.Getuid() != 0 {
 		t.Skip("not root")
 	}
-	for _, c := range bpf.Checks() {
+	for _, c := range bpf.Checks("") {
 		if c.Needed && c.Fix != "" {
 			t.Skipf("%s: %s", c.Name, c.State)
 		}

@@ -63,13 +63,17 @@ them: it puts them in order.`
 		if err != nil {
 			return err
 		}
+		host, err := in.hostName()
+		if err != nil {
+			return err
+		}
 		if c.Kind == "stdin" {
 			signal.Ignore(syscall.SIGHUP) // by which auditd tells its plugins to read their settings again
 		}
 		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 		agent.PutBack(log)
 		src, _, err := agent.OpenLive(c.Kind, agent.LiveOptions{
-			Options:  source.Options{Schema: event.NewSchema()},
+			Options:  source.Options{Schema: event.NewSchema(), Host: host},
 			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(),
 		})
 		if err != nil {

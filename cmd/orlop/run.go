@@ -25,6 +25,7 @@ import (
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/internal/config"
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/source"
 )
@@ -33,12 +34,31 @@ import (
 type watching struct {
 	source   string
 	loginuid int64
+	host     string
 }
+
+// nodeName is the variable in which Kubernetes is asked to put the name of the node.
+const nodeName = "NODE_NAME"
 
 func (w *watching) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&w.source, "source", "auto", "where events come from (`SOURCE`): auto, the first of bpf, audit and proc that works; one of these; audit-log[=FILE]; kube-audit=FILE; or stdin")
 	cmd.Flags().Int64Var(&w.loginuid, "loginuid", -1, "watch only processes of this login uid (`N`; default: all)")
+	cmd.Flags().StringVar(&w.host, "host-name", "", "call this host `NAME` in host.name of events (default: $"+nodeName+", or what it calls itself)")
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(agent.LiveKinds(), cobra.ShellCompDirectiveNoFileComp))
+}
+
+// hostName is what the flag or the environment calls this host, "" if neither does.
+func (w *watching) hostName() (string, error) {
+	for _, from := range []struct{ name, value string }{{"--host-name", w.host}, {nodeName, os.Getenv(nodeName)}} {
+		if from.value == "" {
+			continue
+		}
+		if msg, hint := config.Wrong("host", from.value); msg != "" {
+			return "", usage("%s: %s (%s)", from.name, msg, hint)
+		}
+		return from.value, nil
+	}
+	return "", nil
 }
 
 // config is the source that the flags name.
@@ -140,7 +160,17 @@ account for every event.`
 				flags.Names[key] = "--" + name
 			}
 		}
+		switch {
+		case given("host-name"):
+			flags.Names["host_name"] = "--host-name"
+		case os.Getenv(nodeName) != "":
+			flags.Names["host_name"] = nodeName
+		}
 		flags.Set = func(c *agent.Config) {
+			if given("host-name") {
+				c.HostName = in.host
+			}
+			c.HostName = cmp.Or(c.HostName, os.Getenv(nodeName))
 			if flags.Names["sources"] != "" || len(c.Sources) == 0 {
 				c.Sources = []agent.SourceConfig{watched}
 			}
@@ -413,7 +443,7 @@ func (d *service) open(schema *event.Schema) error {
 			*f.to = filter
 		}
 		src, lateness, err := agent.OpenLive(c.Kind, agent.LiveOptions{
-			Options:  source.Options{Schema: schema, Stats: s.Rejects, Reject: agent.Refusals(d.log, s.Name, time.Now)},
+			Options:  source.Options{Schema: schema, Host: d.c.HostName, Stats: s.Rejects, Reject: agent.Refusals(d.log, s.Name, time.Now)},
 			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About),
 		})
 		if err != nil {

@@ -249,7 +249,7 @@ func TestNextRunClearsWhatAKilledOneLeft(t *testing.T) {
 	if _, err := os.Stat(notes); !os.IsNotExist(err) {
 		t.Errorf("the notes are still there: %v", err)
 	}
-	for _, c := range audit.Checks() {
+	for _, c := range audit.Checks("") {
 		if c.Name == "rules" && c.State != "orlop loads its own" {
 			t.Errorf("rules: %s", c.State)
 		}

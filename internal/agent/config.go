@@ -18,6 +18,7 @@ import (
 // A Config is all that a run can be told. orlop run --config reads it from a file.
 type Config struct {
 	Sources    []SourceConfig     `yaml:"sources" doc:"Where events come from; without any, the best source that works here."`
+	HostName   string             `yaml:"host_name" format:"host" doc:"What this host is called in host.name of events; without it, what NODE_NAME in the environment says, or else what the host calls itself."`
 	Rules      []string           `yaml:"rules" file:"true" doc:"Rule files, and folders of them, which are watched for changes; without any, the built-in pack."`
 	Tuning     string             `yaml:"tuning" file:"true" doc:"File that says who is exempt from what, beside the kubelet, the runtimes and known agents."`
 	State      string             `yaml:"state" doc:"Directory for what outlives a run: pending sequences, places in files, alerts that were raised. Without it a restart begins anew."`

@@ -16,13 +16,14 @@ type Diagnosis struct {
 }
 
 // Doctor looks at what each of the sources that auto takes needs of this host, and
-// changes nothing. Best is the first that runs, "" if none does.
-func Doctor() (all []Diagnosis, best string) {
+// changes nothing. Best is the first that runs, "" if none does. Host is what the host is
+// to be called, "" if nobody says.
+func Doctor(host string) (all []Diagnosis, best string) {
 	for _, k := range liveKinds {
 		if !k.auto {
 			continue
 		}
-		d := Diagnosis{Source: k.name, Checks: k.checks()}
+		d := Diagnosis{Source: k.name, Checks: k.checks(host)}
 		d.Err = source.FirstMissing(k.name, d.Checks)
 		if k.name == "bpf" && d.Err == nil {
 			d.Err = tryBPF(&d)

@@ -63,7 +63,7 @@ type liveKind struct {
 	// lateness is how much older than its newest event, or than the clock once it
 	// has handed on all that it has, an event of it may be.
 	lateness time.Duration
-	checks   func() []source.Check
+	checks   func(host string) []source.Check
 	open     func(LiveOptions) (LiveSource, error)
 }
 

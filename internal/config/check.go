@@ -200,6 +200,7 @@ var formats = map[string]format{
 	"sealed": {{regexp.MustCompile(`^([Hh][Tt][Tt][Pp][Ss]://|[Hh][Tt][Tt][Pp]://(127\.[0-9]+\.[0-9]+\.[0-9]+|\[::1\]|([a-z0-9.-]+\.)?localhost)(:[0-9]+)?([/?]|$))`),
 		"a secret is not sent over a network without TLS", "use https"}},
 	"sink":        {{regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`), "expected lower case letters, digits, dashes and underscores, 64 at most", ""}},
+	"host":        {{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`), "expected letters, digits and -_. in a name that begins with a letter or digit", "as in worker-1.example"}},
 	"data stream": {{regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,254}$`), "expected lower case letters, digits and -_. in a name that begins with a letter or digit", ""}},
 	"store":       {{regexp.MustCompile(`^(postgres(ql)?://[^\x00-\x20\x7f]*|([^:]|:[^/]|:/[^/])+(:/?)?)$`), "expected a path, or a URL of PostgreSQL", "as in postgres://orlop@db.example/orlop"}},
 	"duration":    {{regexp.MustCompile(`^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$|^0$`), "expected a duration such as 500ms, 2s or 1h30m", ""}},

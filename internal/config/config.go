@@ -16,7 +16,7 @@
 //	enum      the values that there are, with | between
 //	min, max  the least and the most that a number or duration may be
 //	zero      "true" if it may be 0 all the same
-//	format    how a text has to look, or those of a list: address, peer, url, node, sink, data stream, store
+//	format    how a text has to look, or those of a list: address, peer, url, node, sink, host, data stream, store
 //	required  "true" for a key that has to be there; example is a hint
 //	hint      for a number that is out of its bounds
 //	file      "true" for the path of something that has to be there, or a list of those

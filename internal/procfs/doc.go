@@ -2,7 +2,7 @@
 // and what its processes are. It writes them as ECS documents, so that sources which
 // the kernel tells less than they want to know can fill in the rest.
 //
-//	host, err := procfs.NewHost()
+//	host, err := procfs.NewHost("")
 //	there, err := procfs.Processes()
 //	for _, p := range there.Processes {
 //		doc = host.Document(doc[:0], procfs.Event{Action: "existing_process", …}, p)

@@ -4,6 +4,7 @@ package procfs
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"runtime"
 	"strings"
@@ -84,13 +85,13 @@ func (f *files) firstName() (name string) {
 }
 
 // Identity says whether events name the host and its users as the host does, and if not
-// what to do.
-func Identity() (state, fix string) {
+// what to do. Name is what the host is to be called, "" if nobody says.
+func Identity(name string) (state, fix string) {
 	f := hostFiles(firstProcess)
-	return f.identity()
+	return f.identity(name)
 }
 
-func (f *files) identity() (state, fix string) {
+func (f *files) identity(told string) (state, fix string) {
 	var not []string
 	if f.boxed {
 		not = append(not, "the host's files cannot be looked at, so users' names are those of the container")
@@ -102,18 +103,19 @@ func (f *files) identity() (state, fix string) {
 	} else if f.id() == "" {
 		not = append(not, "/etc/machine-id is not there, so host.id is not known")
 	}
-	if f.boxed && !f.named {
+	named := f.named || told != ""
+	if f.boxed && !named {
 		name, _ := os.Hostname()
 		not = append(not, "host.name is the container's, "+name)
 	}
 	if len(not) == 0 {
-		return f.name() + ", " + f.id(), ""
+		return cmp.Or(told, f.name()) + ", " + f.id(), ""
 	}
 	fix = "systemd-machine-id-setup"
 	if f.boxed {
 		fix = "mount the host's /etc/machine-id, unless that is it"
-		if !f.named {
-			fix += ", and run it with hostNetwork: true, or --uts=host"
+		if !named {
+			fix += ", and say the node's name: --host-name, or NODE_NAME in the environment"
 		}
 		if traced, _, _ := Unseen(); traced || !HostPIDs() {
 			fix = "run it with hostPID: true and CAP_SYS_PTRACE; or " + fix

@@ -18,7 +18,7 @@ func TestFilesOfTheHost(t *testing.T) {
 		f := hostFiles(first)
 		n := Names{root: f.root}
 		fmt.Printf("%s %s %s %s %v\n", f.name(), f.id(), n.User(0), n.Group(0), f.mnt == namespace(first+"/ns/mnt"))
-		state, fix := f.identity()
+		state, fix := f.identity(os.Getenv("PROCFS_NAME"))
 		fmt.Println(state, fix)
 		return
 	}
@@ -49,7 +49,12 @@ func TestFilesOfTheHost(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, want := range []string{"box    false\n", "host.id is not known", "host.name is the container's, box", "mount the host's /etc/machine-id"} {
+	cmd = exec.Command(cmd.Args[0], cmd.Args[1:]...)
+	cmd.Env = append(os.Environ(), "PROCFS_FIRST=/nowhere", "PROCFS_NAME=worker-1")
+	if told, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(told), "host.name") {
+		t.Errorf("told its name, it says %s (%v), want nothing of host.name", told, err)
+	}
+	for _, want := range []string{"box    false\n", "host.id is not known", "host.name is the container's, box", "mount the host's /etc/machine-id", "NODE_NAME"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("got %s\nwant %q", out, want)
 		}

@@ -4,6 +4,7 @@ package procfs
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -21,7 +22,8 @@ import (
 type Host struct {
 	Fields string // the members of ECS's host, as JSON
 	Before string // the same of an earlier boot, whose id nobody knows
-	Name   string
+	Name   string // host.name
+	Own    string // what the host calls itself, if it was told another name
 	BootID string
 	Names  Names
 
@@ -33,10 +35,11 @@ type Host struct {
 	tmp  []byte
 }
 
-// NewHost looks at what the host is called.
-func NewHost() (*Host, error) {
+// NewHost looks at what the host is called, and calls it by the name if that is not "".
+func NewHost(name string) (*Host, error) {
 	f := hostFiles(firstProcess)
-	h := &Host{Name: f.name(), Names: Names{root: f.root}, mnt: f.mnt}
+	own := f.name()
+	h := &Host{Name: cmp.Or(name, own), Own: own, Names: Names{root: f.root}, mnt: f.mnt}
 	var err error
 	if h.BootID, err = BootID(); err != nil {
 		return nil, fmt.Errorf("proc: %w", err)

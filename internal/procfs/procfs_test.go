@@ -45,7 +45,7 @@ func TestProcesses(t *testing.T) {
 
 // A document has what is known, and nothing else.
 func TestDocument(t *testing.T) {
-	h, err := procfs.NewHost()
+	h, err := procfs.NewHost("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ type core struct {
 }
 
 func newCore(o Options) (*core, error) {
-	h, err := procfs.NewHost()
+	h, err := procfs.NewHost(o.Host)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ const capNetAdmin, capAuditControl, capAuditRead = 12, 30, 37
 
 // A sight is what the host shows of its audit system. Looking changes nothing.
 type sight struct {
+	host      string // what it is to be called
 	caps      uint64
 	ctl       *conn // nil if it may not be asked
 	err       error // why
@@ -122,7 +123,7 @@ func (s *sight) checks() []source.Check {
 	default:
 		add(true, "namespaces", "the host's", "")
 	}
-	state, fix := procfs.Identity()
+	state, fix := procfs.Identity(s.host)
 	add(false, "identity", state, fix)
 	if traced, hidden, _ := procfs.Unseen(); traced {
 		what := "not known are programs and working directories of other users' or more capable processes that are there already, and so parents and session leaders of what they start"
@@ -233,12 +234,14 @@ func writable(dir string) bool {
 	}
 }
 
-// Checks looks at what the source needs, and changes nothing.
-func Checks() []source.Check {
+// Checks looks at what the source needs, and changes nothing. Host is what the host is to be
+// called, "" if nobody says.
+func Checks(host string) []source.Check {
 	s := look()
 	if s.ctl != nil {
 		defer s.ctl.close()
 	}
+	s.host = host
 	out := s.checks()
 	if s.ctl == nil && source.FirstMissing("audit", out) == nil {
 		// Only who listens finds out whether there is anything to hear.
@@ -261,7 +264,7 @@ type hostLook struct {
 
 // fields: records without a node are of this host, too.
 func (l *hostLook) fields(node string, millis int64) (string, bool) {
-	if node == "" || node == l.h.Name {
+	if node == "" || node == l.h.Name || node == l.h.Own {
 		if millis*1e6 < l.h.Wall(0)-int64(coarse) {
 			return l.h.Before, true
 		}

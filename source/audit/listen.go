@@ -62,7 +62,7 @@ func Listen(o Options) (*Listener, error) {
 	}
 	l := &Listener{core: c, acks: make(chan error, 1)}
 	s := look()
-	s.multicast, s.state, s.loginUID = o.Multicast, o.State, o.LoginUID
+	s.host, s.multicast, s.state, s.loginUID = o.Host, o.Multicast, o.State, o.LoginUID
 	if s.ctl != nil {
 		l.ctl = s.ctl
 		l.base = s.status.Lost

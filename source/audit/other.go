@@ -16,13 +16,13 @@ import (
 type Listener struct{}
 
 // Listen returns a *source.MissingError.
-func Listen(Options) (*Listener, error) { return nil, source.FirstMissing("audit", Checks()) }
+func Listen(Options) (*Listener, error) { return nil, source.FirstMissing("audit", Checks("")) }
 
 // PutBack does nothing.
 func PutBack(string) error { return nil }
 
 // Checks says that this is not Linux.
-func Checks() []source.Check {
+func Checks(string) []source.Check {
 	return []source.Check{{Name: "kernel", State: "there is none to watch on " + runtime.GOOS, Fix: "run it on Linux", Needed: true}}
 }
 
@@ -37,7 +37,7 @@ type Tail struct{ Listener }
 
 // OpenTail returns a *source.MissingError.
 func OpenTail(string, []byte, Options) (*Tail, error) {
-	return nil, source.FirstMissing("audit", Checks())
+	return nil, source.FirstMissing("audit", Checks(""))
 }
 
 // Position is that of a log.
@@ -48,5 +48,5 @@ type Stream struct{ Listener }
 
 // NewStream returns a *source.MissingError.
 func NewStream(io.Reader, Options) (*Stream, error) {
-	return nil, source.FirstMissing("audit", Checks())
+	return nil, source.FirstMissing("audit", Checks(""))
 }

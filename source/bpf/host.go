@@ -19,8 +19,9 @@ import (
 
 const capBPF, capPerfmon, capSysAdmin = 39, 38, 21
 
-// Checks looks at what the source needs, without loading anything that stays.
-func Checks() []source.Check {
+// Checks looks at what the source needs, without loading anything that stays. Host is what
+// the host is to be called, "" if nobody says.
+func Checks(host string) []source.Check {
 	var out []source.Check
 	add := func(needed bool, name, state, fix string) {
 		out = append(out, source.Check{Name: name, State: state, Fix: fix, Needed: needed})
@@ -89,7 +90,7 @@ func Checks() []source.Check {
 	default:
 		add(false, "tracefs", "not mounted, so connects are not seen", "mount -t tracefs tracefs /sys/kernel/tracing")
 	}
-	state, fix := procfs.Identity()
+	state, fix := procfs.Identity(host)
 	add(false, "identity", state, fix)
 	return append(out, sight()...)
 }
@@ -144,10 +145,10 @@ func lockdown() string {
 	return string(mode)
 }
 
-// newWriter looks at what the host is called.
-func newWriter() (*writer, error) {
+// newWriter looks at what the host is called, if it is not told.
+func newWriter(host string) (*writer, error) {
 	w := &writer{caps: map[uint64][]byte{}, tool: func(*record) string { return "" }, note: func(*record) note { return note{} }}
-	ps, err := procfs.NewHost()
+	ps, err := procfs.NewHost(host)
 	if err != nil {
 		return nil, fmt.Errorf("bpf: %w", err)
 	}

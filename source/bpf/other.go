@@ -20,7 +20,7 @@ type Sensor struct{}
 func Open(Options) (*Sensor, error) { return nil, errElsewhere }
 
 // Checks says that this is not Linux.
-func Checks() []source.Check {
+func Checks(string) []source.Check {
 	return []source.Check{{Name: "kernel", State: runtime.GOOS, Fix: errElsewhere.Fix, Needed: true}}
 }
 

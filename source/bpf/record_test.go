@@ -66,7 +66,7 @@ func sample(kind uint32) []byte {
 }
 
 func testWriter(t testing.TB) *writer {
-	w, err := newWriter()
+	w, err := newWriter("")
 	if err != nil {
 		t.Skip(err)
 	}

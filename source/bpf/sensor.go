@@ -61,7 +61,7 @@ func Open(o Options) (*Sensor, error) {
 	if o.Ring == 0 {
 		o.Ring = DefaultRing
 	}
-	checks := Checks()
+	checks := Checks(o.Host)
 	if err := source.FirstMissing("bpf", checks); err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func (s *Sensor) Limits() []source.Check { return s.limits }
 // Run implements [source.Source]: until ctx ends, and then what has happened until
 // then. It may be called once.
 func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
-	w, err := newWriter()
+	w, err := newWriter(s.o.Host)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func TestRawTracepoints(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not root")
 	}
-	if err := source.FirstMissing("bpf", Checks()); err != nil {
+	if err := source.FirstMissing("bpf", Checks("")); err != nil {
 		t.Skip(err)
 	}
 	uid := uint32(2_900_000_000 + os.Getpid())

@@ -15,10 +15,10 @@ import (
 type Sensor struct{}
 
 // Open returns a *source.MissingError.
-func Open(Options) (*Sensor, error) { return nil, source.FirstMissing("proc", Checks()) }
+func Open(Options) (*Sensor, error) { return nil, source.FirstMissing("proc", Checks("")) }
 
 // Checks says that this is not Linux.
-func Checks() []source.Check {
+func Checks(string) []source.Check {
 	return []source.Check{{Name: "kernel", State: "there is none to watch on " + runtime.GOOS, Fix: "run it on Linux", Needed: true}}
 }
 

@@ -67,11 +67,11 @@ type origin struct {
 // Open begins to listen. If the host does not let it, the error is a
 // *source.MissingError that says what is missing.
 func Open(o Options) (*Sensor, error) {
-	checks := Checks()
+	checks := Checks(o.Host)
 	if err := source.FirstMissing("proc", checks); err != nil {
 		return nil, err
 	}
-	h, err := procfs.NewHost()
+	h, err := procfs.NewHost(o.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,9 @@ func Open(o Options) (*Sensor, error) {
 	return s, nil
 }
 
-// Checks looks at what the source needs, and changes nothing.
-func Checks() []source.Check {
+// Checks looks at what the source needs, and changes nothing. Host is what the host is to be
+// called, "" if nobody says.
+func Checks(host string) []source.Check {
 	var out []source.Check
 	add := func(name, state, fix string) {
 		out = append(out, source.Check{Name: name, State: state, Fix: fix, Needed: true})
@@ -142,7 +143,7 @@ func Checks() []source.Check {
 	}
 	unix.Close(fd)
 	add("connector", "yes", "")
-	state, fix := procfs.Identity()
+	state, fix := procfs.Identity(host)
 	out = append(out, source.Check{Name: "identity", State: state, Fix: fix})
 	if traced, hidden, _ := procfs.Unseen(); traced {
 		what := "the programs and working directories"

@@ -44,7 +44,7 @@ func Need(t testing.TB) {
 			lock = nil
 		})
 	}
-	for _, c := range audit.Checks() {
+	for _, c := range audit.Checks("") {
 		if c.Needed && c.Fix != "" || c.Name == "daemon" && !strings.HasPrefix(c.State, "none") {
 			t.Skipf("audit: %s: %s", c.Name, c.State)
 		}
