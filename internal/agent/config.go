@@ -144,7 +144,7 @@ func LoadConfig(name string, files bool, flags Flags, c *Config) error {
 	var text []byte
 	if name != "" {
 		var err error
-		if text, err = readConfig(name); err != nil {
+		if text, err = readText(name); err != nil {
 			return err
 		}
 	}
@@ -158,15 +158,13 @@ func LoadConfig(name string, files bool, flags Flags, c *Config) error {
 	return config.Read(name, text, w, c)
 }
 
-// readConfig reads a file, but no more of it than a configuration may have and one byte. A
+// readText reads a file that somebody wrote, but no more of it than a configuration may have
+// and one byte. A
 // pipe or device is refused: to open it may wait, and to read it may never end.
-func readConfig(name string) ([]byte, error) {
+func readText(name string) ([]byte, error) {
 	st, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("a configuration is a file, and this is %s", whatIs(st.Mode()))}
+	if err == nil && !st.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("expected a file, and this is %s", whatIs(st.Mode()))}
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/expr"
+	"github.com/orlop/orlop/internal/config"
 	"github.com/orlop/orlop/rule"
 )
 
@@ -144,9 +144,12 @@ func LoadTuning(name string, s *event.Schema) (*Tuning, error) {
 	if err != nil || name == "" {
 		return own.tuning, err
 	}
-	text, err := os.ReadFile(name)
+	text, err := readText(name)
 	if err != nil {
 		return nil, err
+	}
+	if len(text) > config.MaxSize {
+		return nil, fmt.Errorf("%s: it is larger than the %d kB that a tuning may have", name, config.MaxSize>>10)
 	}
 	r, err := readTuning(name, text, own, s)
 	if err != nil {
