@@ -22,6 +22,7 @@ type runtimeFields struct {
 	scope, removed                    event.Field
 	files, confidence, unknown, again event.Field
 	internal, ancestor, readsNetwork  event.Field
+	maintains                         event.Field
 	content                           event.Field // the tool that the file's build information names
 
 	socket, socketRuntime, socketConfidence, socketIdentifiedBy event.Field
@@ -40,7 +41,7 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		scope: f("scope"), removed: f("removed"),
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
 		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
-		content: f("content_tool"), readsNetwork: f("reads_network"),
+		content: f("content_tool"), readsNetwork: f("reads_network"), maintains: f("maintains"),
 		socket: s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"),
 		socketConfidence: s.Field("orlop.socket.confidence"), socketIdentifiedBy: s.Field("orlop.socket.identified_by"),
 		listener: s.Field("orlop.socket.listener"), owner: s.Field("orlop.socket.owner.executable"),
@@ -124,6 +125,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	list(f.via, call.Via)
 	list(f.files, call.Files)
 	text(f.confidence, call.Confidence.String())
+	text(f.maintains, call.Maintains())
 	if readsNetwork(&call) {
 		x.fill(e, f.readsNetwork, event.Bool(true))
 	}
