@@ -640,7 +640,9 @@ func (d *Decoder) str(start int) (end int, escaped bool) {
 			}
 		}
 		d.clear = min(d.slash, d.control, len(b)-1)
-		end = d.quote(i)
+		if end < i { // Else it is as far as before: strings may be all escapes.
+			end = d.quote(i)
+		}
 		if d.slash < end {
 			escaped = true
 			n, ok := escapeLen(b[d.slash:])

@@ -380,3 +380,18 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for %d documents", got, n)
 	}
 }
+
+// A string of nothing but escapes takes time by its length, not by the square of it: this
+// one took minutes.
+func TestStringOfEscapes(t *testing.T) {
+	const n = 4 << 20
+	s := event.NewSchema()
+	f := s.Field("a")
+	var e event.Event
+	if err := event.NewDecoder(s).Decode([]byte(`{"skipped":"`+strings.Repeat(`\n`, n)+`","a":"`+strings.Repeat(`\"`, n)+`"}`), &e); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Get(f).Str(); len(got) != n || strings.Trim(got, `"`) != "" {
+		t.Errorf("%d bytes, want %d quotes", len(got), n)
+	}
+}
