@@ -9,6 +9,7 @@ type nsenterLine struct {
 	longs  int // of want, those that are written out
 	all    bool
 	apart  bool     // it takes a root or folder of its own
+	root   string   // that, if it is named
 	rest   []string // what is run
 }
 
@@ -77,6 +78,9 @@ loop:
 				l.all = true
 			case "root", "wd":
 				l.apart = true
+				if opt == "root" {
+					l.root = value
+				}
 			case "no-fork", "preserve-credentials", "keep-caps", "user-parent", "follow-context", "env", "join-cgroup":
 			default:
 				if letter == 0 || eq && !strings.HasPrefix(value, "/") {
@@ -112,6 +116,9 @@ loop:
 				case letter == 'r' || letter == 'w':
 					l.apart = true
 					if strings.HasPrefix(after, "/") {
+						if letter == 'r' {
+							l.root = after
+						}
 						continue loop
 					}
 				case strings.IndexByte("FZec", letter) < 0:
@@ -184,6 +191,10 @@ func (u *unwrapper) enter(args []string, depth int) {
 		case l.target == "1":
 			p.grant(hostNamespace[kind], "")
 		}
+	}
+	if c, ok := containerRoot("nsenter", l.root, u.cwd); ok && l.root != "" && l.target == "" {
+		found, l.target = true, c.Target
+		p.call.HostAccess, p.call.Container, p.call.Namespace = append(p.call.HostAccess, c.HostAccess...), c.Container, c.Namespace
 	}
 	if l.apart {
 		p.call.Entered = append(p.call.Entered, "root")

@@ -46,3 +46,26 @@ func TestSplitScript(t *testing.T) {
 	f(``)
 	f(` ;;; `)
 }
+
+// A script that is too long to be read, or asks for more than is kept, does not hide what
+// weighs most in it; what was skimmed is partial.
+func TestLongScriptsAreSkimmed(t *testing.T) {
+	f := func(script, command string, confidence Confidence) {
+		t.Helper()
+		call, ok := Parse(Command{Executable: "/bin/bash", Args: []string{"bash", "-c", script}})
+		if !ok || call.Command != command || call.Confidence != confidence {
+			t.Errorf("%.20s… (%d bytes): %q, %v, %v; want %q, %v", script, len(script), call.Command, call.Confidence, ok, command, confidence)
+		}
+	}
+	f(strings.Repeat("crictl ps;", 1000)+"crictl exec 9b id", "crictl exec", Complete)
+	padding := ": " + strings.Repeat("x", 70_000) + "\n"
+	f(padding+"crictl exec 9b id", "crictl exec", Partial)
+	f(strings.Repeat(":;", 1_000_000)+"A=1 sudo /usr/bin/ctr -n k8s.io tasks exec --exec-id e 9b id", "ctr tasks exec", Partial)
+	f("crictl exec 9b id\n"+padding, "crictl exec", Partial)
+
+	for _, script := range []string{padding + "echo crictl exec 9b id", padding + "less crictl.md"} {
+		if call, ok := Parse(Command{Executable: "/bin/bash", Args: []string{"bash", "-c", script}}); ok {
+			t.Errorf("%s is %s", script[len(padding):], call.Command)
+		}
+	}
+}

@@ -133,10 +133,11 @@ var wrappers = map[string]wrapper{
 
 // maxDepth bounds wrappers in wrappers, maxCalls what one line can ask for.
 const (
-	maxDepth = 24
-	maxCalls = 64
-	maxFiles = 64
-	maxEnv   = 2048
+	maxDepth  = 24
+	maxCalls  = 64       // that are kept, of
+	maxLooked = 16 << 10 // that are looked at
+	maxFiles  = 64
+	maxEnv    = 2048
 )
 
 // An unwrapper looks through wrappers, shells and launchers.
@@ -154,13 +155,14 @@ type unwrapper struct {
 	stdin     string // what the command reads, if a script says:
 	fed       bool
 	files     map[string]string // what the script has written, by the names of the files
+	looked    int               // at so many commands
 	file      string            // what /dev/fd/63 holds, if <(…) says
 	filed     bool
 }
 
 // command looks at one process or simple command.
 func (u *unwrapper) command(c *Command, depth int) {
-	if len(u.calls) >= maxCalls || len(c.Args) == 0 && c.Executable == "" {
+	if u.looked++; u.looked > maxLooked || len(c.Args) == 0 && c.Executable == "" {
 		return
 	}
 	if depth > maxDepth {
@@ -274,7 +276,20 @@ func (u *unwrapper) add(call Call) {
 	if len(u.via) > 0 {
 		call.Via = slices.Clone(u.via)
 	}
-	u.calls = append(u.calls, call)
+	if len(u.calls) < maxCalls {
+		u.calls = append(u.calls, call)
+		return
+	}
+	// What weighs less gives way: a line may ask for much that is harmless.
+	least := 0
+	for i := range u.calls {
+		if u.calls[i].weight() < u.calls[least].weight() {
+			least = i
+		}
+	}
+	if call.weight() > u.calls[least].weight() {
+		u.calls[least] = call
+	}
 }
 
 // words looks at a command that is given as words, the first being its name.
@@ -714,6 +729,36 @@ func (u *unwrapper) read(params []string, depth int) {
 	u.script(text, params, depth)
 }
 
+// skim looks at what a script too long to be read says of container runtimes: the lines
+// that name one, as far as they are not too many.
+func (u *unwrapper) skim(text string, params []string, depth int) {
+	const maxLine, maxLines = 4096, 64
+	partial := u.partial
+	u.partial = true
+	for i, lines := 0, 0; i < len(text) && lines < maxLines; {
+		begin := i
+		for i < len(text) && wordByte(text[i]) {
+			i++
+		}
+		if word := text[begin:i]; known.may(word) && classify(word) == kindTool {
+			from := strings.LastIndexAny(text[max(0, begin-maxLine):begin], "\n;&|") + max(0, begin-maxLine) + 1
+			line := text[from:min(len(text), begin+maxLine)]
+			if n := strings.IndexByte(line[begin-from:], '\n'); n >= 0 {
+				line = line[:begin-from+n]
+			}
+			splitScript(line, params, nil, func(c simple) { u.words(c.words, depth+1) })
+			i, lines = from+len(line), lines+1
+			continue
+		}
+		i++
+	}
+	u.partial = partial
+}
+
+func wordByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.'
+}
+
 // flat makes a script of substitutions within substitutions one of commands in a row.
 var flat = strings.NewReplacer("$(", ";", "<(", ";", "`", ";")
 
@@ -727,6 +772,7 @@ func (u *unwrapper) script(text string, params []string, depth int) {
 		return
 	}
 	if len(text) > maxScript {
+		u.skim(text[maxScript:], params, depth)
 		text = text[:maxScript]
 		u.partial = true
 	}
