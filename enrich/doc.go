@@ -20,6 +20,8 @@
 //
 //	orlop.runtime.*         of a process that is a container runtime's client:
 //	                        what its command line means, see runtimecli.Call
+//	                        Without process.args it is read from the words of
+//	                        process.command_line, and partial
 //	orlop.runtime.removed   of a removal, the containers that a client entered in the last
 //	                        hour and that are removed, as they were named then: by the
 //	                        same name or a part of the same id, with its pod, with all

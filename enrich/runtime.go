@@ -71,7 +71,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if c != nil {
 		c.acts, c.spoke = false, [2]spoken{} // What it was before said nothing of this program.
 	}
-	args := e.Get(x.f.args)
+	args, guessed := x.argsOf(e)
 	x.args = texts(x.args[:0], args)
 	cmd := runtimecli.Command{
 		Executable: s.exe,
@@ -91,6 +91,9 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	}
 	if !ok {
 		return
+	}
+	if guessed {
+		call.Confidence = runtimecli.Partial
 	}
 	asked := call // on the heap only now
 	s.call = &asked
