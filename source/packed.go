@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -37,7 +38,7 @@ func unpacked(name string) (stem string, ok bool) {
 // openLog opens a file, if it is there; decompressed, if it may be and is. What is wrong
 // with what is compressed is its bad.
 func openLog(path string, mayBe bool) (*logFile, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // of a pipe, to open waits for who writes
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -46,7 +47,7 @@ func openLog(path string, mayBe bool) (*logFile, error) {
 	}
 	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
 		file.Close()
-		return nil, errors.Join(err, fmt.Errorf("%s: not a file that can be followed", path))
+		return nil, errors.Join(err, fmt.Errorf("%s: not a file that can be followed (the source stdin reads a pipe)", path))
 	}
 	f := &logFile{File: file}
 	if _, ok := unpacked(path); ok && mayBe {
