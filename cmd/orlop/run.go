@@ -74,10 +74,10 @@ func (w *watching) config() (agent.SourceConfig, error) {
 		}
 		return c, usage("--source %q: %s%s", w.source, strings.TrimPrefix(msg, key+": "), hint)
 	}
+	if w.loginuid < -1 || w.loginuid >= 1<<32-1 {
+		return c, usage("--loginuid %d: expected 0 to 4294967294, or -1, which is all", w.loginuid)
+	}
 	if w.loginuid >= 0 {
-		if w.loginuid >= 1<<32-1 {
-			return c, usage("--loginuid %d: expected less than 4294967295", w.loginuid)
-		}
 		uid := uint32(w.loginuid)
 		c.LoginUID = &uid
 	}
