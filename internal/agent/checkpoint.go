@@ -27,7 +27,11 @@ func (l *Live) Restore() {
 		return
 	}
 	l.enricher = table
-	l.log(slog.LevelInfo, "going on from the checkpoint", "of", c.Time, "events", len(c.Engine.Events), "processes", len(c.Table.Processes))
+	said := []any{"events", len(c.Engine.Events), "processes", len(c.Table.Processes)}
+	if !c.Time.IsZero() { // An earlier run has seen an event.
+		said = append([]any{"of", c.Time}, said...)
+	}
+	l.log(slog.LevelInfo, "going on from the checkpoint", said...)
 }
 
 // resumed notes the time in which nobody watched, when the run sees its first event
