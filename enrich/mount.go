@@ -85,3 +85,15 @@ func (x *Enricher) left(s *sight, c *proc, k *container, was uint32) bool {
 	return s.kind&execed != 0 && c.mnt != 0 && c.mnt == k.outer && was == k.mnt && was != c.mnt &&
 		!runtimecli.LowLevel(x.tool(c))
 }
+
+// joining reports whether c or its parent p was a client that joins namespaces, such as
+// nsenter, whose own start has told of it; once.
+func (c *proc) joining(p *proc, t int64) bool {
+	for _, of := range [...]*proc{c, p} {
+		if of != nil && of.joins != 0 && t-of.joins <= act {
+			of.joins = 0
+			return true
+		}
+	}
+	return false
+}

@@ -138,6 +138,7 @@ type clientCall struct {
 	container string // as it was named; "" is unknown
 	exact     bool   // the name is the id
 	enter     bool
+	used      bool   // the process that it enters has been seen
 	execID    string // that the client gave, if it looks like one that the CRI draws
 	at        int64
 }
@@ -159,7 +160,7 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64
 	c := clientCall{at: t}
 	switch call.Behaviours[0] {
 	case "container-run", "container-create", "container-start", "pod-create", "restore":
-	case "container-exec", "attach", "namespace-enter", "debug", "health-check":
+	case "container-exec", "attach", "debug":
 		c.enter = true
 		c.execID = chosen(args)
 	default:
@@ -203,14 +204,16 @@ func (h *host) asked(execID string, t int64) bool {
 	return false
 }
 
-// announced reports whether a client's command line asked for what is seen now. A name
-// may stand for any container whose id the runtime has drawn.
-func (h *host) announced(id string, enter bool, t int64) bool {
+// accounted reports whether a client's command line asked for what is seen now. A name
+// may stand for any container whose id the runtime has drawn. An entry accounts for one
+// process: it must not hide who comes after.
+func (h *host) accounted(id string, enter bool, t int64) bool {
 	for i := range h.calls {
 		c := &h.calls[i]
 		switch {
-		case t < c.at || t-c.at > awaited || c.enter != enter:
-		case c.container == id, enter && c.container == "", !c.exact && hex64(id):
+		case t < c.at || t-c.at > awaited || c.enter != enter || c.used:
+		case c.container == id, !c.exact && hex64(id):
+			c.used = enter
 			return true
 		}
 	}
@@ -290,7 +293,12 @@ func (x *Enricher) origin(s *sight, c, p *proc, was uint32) {
 	if left {
 		x.fill(e, f.left, event.Bool(true))
 	}
-	if (left || how != "") && h.announced(c.container, left || how == "exec", s.t) {
+	joined := how == "exec" && x.joined(c, p, k, path, was)
+	if left || joined {
+		if c.joining(p, s.t) {
+			x.fill(e, f.announced, event.Bool(true))
+		}
+	} else if how != "" && h.accounted(c.container, how == "exec", s.t) {
 		x.fill(e, f.announced, event.Bool(true))
 	}
 	if how == "" {
@@ -316,7 +324,7 @@ func (x *Enricher) origin(s *sight, c, p *proc, was uint32) {
 		if by == "cri" && x.audited {
 			x.entered(s, c, k)
 		}
-	case x.joined(c, p, k, path, was):
+	case joined:
 		x.fillText(e, f.enteredBy, "namespaces")
 	}
 	if x.audited {

@@ -142,6 +142,9 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		x.fill(e, f.internal, event.Bool(true))
 	} else {
 		x.called(s.host, &call, x.args, s.t)
+		if c != nil && slices.Contains(call.Behaviours, "namespace-enter") && !(len(call.Entered) == 1 && call.Entered[0] == "net") {
+			c.joins = s.t
+		}
 		x.removal(s, &call)
 	}
 	x.ancestors(e, c, p)

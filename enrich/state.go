@@ -88,6 +88,7 @@ type ContainerState struct {
 type ClientState struct {
 	Container    string
 	Exact, Enter bool
+	Used         bool
 	ExecID       string
 	At           int64
 }
@@ -134,6 +135,7 @@ type ProcessState struct {
 
 	Container        string
 	Mount            uint32
+	Joins            int64
 	Outside, Entered bool
 	Told, Visits     bool
 	Verb, Makes      string
@@ -191,7 +193,7 @@ func (x *Enricher) State() *State {
 			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
 			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt, Acts: c.acts, Open: c.open,
 			SpokeTo: [2]uint64{c.spoke[0].to, c.spoke[1].to}, SpokeAt: [2]int64{c.spoke[0].at, c.spoke[1].at},
-			Container: c.container, Mount: c.mnt, Outside: c.outside, Entered: c.entered, Told: c.told, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
+			Container: c.container, Mount: c.mnt, Joins: c.joins, Outside: c.outside, Entered: c.entered, Told: c.told, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
 		}
 		if n := c.entry; n != nil {
 			p.Entry = &EntryState{n.pid, n.how, n.entity, n.start}
@@ -222,7 +224,7 @@ func (x *Enricher) State() *State {
 			hs.Containers = append(hs.Containers, k.state(true))
 		}
 		for _, c := range h.calls {
-			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.execID, c.at})
+			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.used, c.execID, c.at})
 		}
 		for _, v := range h.visits {
 			hs.Visits = append(hs.Visits, VisitState{v.container, v.id, v.pod, v.engine, v.namespace, v.payload, v.at, v.ended})
@@ -304,7 +306,7 @@ func (x *Enricher) Restore(s *State) error {
 			}
 		}
 		for _, c := range hs.Calls {
-			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.ExecID, c.At})
+			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.Used, c.ExecID, c.At})
 			x.hold(h, h.calls[len(h.calls)-1].size())
 		}
 		for _, v := range hs.Visits {
@@ -327,7 +329,7 @@ func (x *Enricher) Restore(s *State) error {
 			exe: x.word(p.Executable), name: x.word(p.Name), entity: p.Entity,
 			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt, acts: p.Acts, open: p.Open,
 			spoke:     [2]spoken{{p.SpokeTo[0], p.SpokeAt[0]}, {p.SpokeTo[1], p.SpokeAt[1]}},
-			container: x.word(p.Container), mnt: p.Mount, outside: p.Outside, entered: p.Entered, told: p.Told, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
+			container: x.word(p.Container), mnt: p.Mount, joins: p.Joins, outside: p.Outside, entered: p.Entered, told: p.Told, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
 		}
 		if c.host == nil || x.procs[c.key] != nil {
 			return errState

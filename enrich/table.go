@@ -77,6 +77,7 @@ type proc struct {
 	under  uint32 // the pid of the parent that ancestry begins with
 
 	container string
+	joins     int64  // when it was told to join the namespaces of another process; 0 is never
 	mnt       uint32 // mount namespace, as its last exec stated it; 0 is unknown
 	outside   bool   // a cgroup says it is in no container
 	entered   bool   // its first own program in the container was seen
