@@ -156,7 +156,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		c.act, c.actAt = id, s.t
 		c.open = openCall(&call)
 		x.weigh(c)
-		c.acts = ofSystem(s.exe) || call.IdentifiedBy != "name" || first(e.Get(f.content)).Exists() || !readsOnly(&call)
+		c.acts = ofSystem(s.exe) || call.IdentifiedBy != "name" || first(e.Get(f.content)).Exists() || len(call.Behaviours) > 0 && !call.OnlyReads()
 	}
 }
 
@@ -208,12 +208,6 @@ func (x *Enricher) spoken(s *sight, c, p *proc) bool {
 	}
 	*oldest = spoken{to, s.t}
 	return false
-}
-
-// readsOnly reports whether a call asks at most to see something, so that its start
-// tells next to nothing of what a program that only has a client's name does.
-func readsOnly(c *runtimecli.Call) bool {
-	return len(c.Behaviours) == 0 || len(c.Behaviours) == 1 && (c.Behaviours[0] == "read" || c.Behaviours[0] == "help")
 }
 
 // internal reports whether a low-level runtime does the bidding of a high-level

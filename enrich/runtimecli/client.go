@@ -2,7 +2,8 @@ package runtimecli
 
 import (
 	"encoding/json"
-	"net/url"
+	urls "net/url"
+	paths "path"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ type request struct {
 	query                     bool // the data goes to the URL
 	files                     []string
 	open                      bool // not all of it is on the line
+	calls                     int  // URLs that are asked for
 	stdin                     string
 	fed                       bool
 }
@@ -57,10 +59,18 @@ func (r *request) location(a, cwd string) {
 	switch {
 	case strings.HasPrefix(a, "http+unix://"), strings.HasPrefix(a, "unix://"):
 		r.take(a, cwd)
-		r.url = a
+		r.asks(a)
 	case strings.Contains(a, "://") || strings.Contains(a, "/") && r.url == "":
-		r.url = a
+		r.asks(a)
+	default:
+		r.calls++ // curl takes any word for a URL
 	}
+}
+
+// asks takes a URL that is asked for.
+func (r *request) asks(url string) {
+	r.calls++
+	r.url = url
 }
 
 // The flags of curl that take a value: one letter each, and those long ones whose
@@ -71,6 +81,8 @@ var curlLong = map[string]bool{
 	"header": true, "output": true, "output-dir": true, "user": true, "user-agent": true, "referer": true, "cookie": true, "cookie-jar": true, "write-out": true,
 	"cacert": true, "capath": true, "cert": true, "key": true, "proxy": true, "resolve": true, "connect-to": true, "form": true, "form-string": true,
 	"trace": true, "trace-ascii": true, "dump-header": true, "stderr": true,
+	"max-time": true, "connect-timeout": true, "retry": true, "retry-delay": true, "retry-max-time": true, "max-redirs": true, "max-filesize": true, "limit-rate": true,
+	"interface": true, "noproxy": true, "speed-limit": true, "speed-time": true,
 }
 
 // curl takes a line of curl's. A cluster of short flags ends with one that has a value.
@@ -98,6 +110,10 @@ func (r *request) curl(args []string, cwd string) {
 				r.method = value()
 			case "url":
 				r.location(value(), cwd)
+			case "request-target": // the path, whatever the URL says
+				r.asks("http://d/" + strings.TrimPrefix(value(), "/"))
+			case "path-as-is":
+				r.calls++
 			case "get":
 				r.query = true
 			case "data", "data-ascii", "data-binary":
@@ -256,6 +272,7 @@ func (r *request) written(s string) {
 		return
 	}
 	r.method, r.url = method, "unix://"+path
+	r.calls = strings.Count(s, " HTTP/")
 	if i := strings.IndexByte(rest, '{'); i >= 0 {
 		r.parts = append(r.parts, rest[i:])
 	}
@@ -343,10 +360,13 @@ func (r *request) call(name, by string) Call {
 		p.partial()
 	}
 	class := apiCall(r.method, r.url)
+	parts, libpod := apiPath(r.url)
 	if class != "" {
 		call.Behaviours = append(call.Behaviours, class)
+		if class == "read" && (r.calls != 1 || r.open || strings.ContainsAny(r.url, "{[") || !lists(parts)) {
+			call.Behaviours = append(call.Behaviours, containerRead)
+		}
 	}
-	parts, libpod := apiPath(r.url)
 	if len(parts) > 1 {
 		switch {
 		case parts[1] == "prune":
@@ -368,10 +388,26 @@ func (r *request) call(name, by string) Call {
 	return p.call
 }
 
+// containerRead is the further behaviour of a general client that reads more than what
+// there is.
+const containerRead = "container-read"
+
+// lists reports whether what a path of the API reads is what there is, and not what is in
+// a container: its configuration, its output or its processes.
+func lists(parts []string) bool {
+	switch parts[0] {
+	case "containers", "pods":
+		return len(parts) == 2 && (parts[1] == "json" || parts[1] == "stats" || parts[1] == "showmounted")
+	case "exec":
+		return false
+	}
+	return true
+}
+
 // queryOf returns a parameter of a URL.
 func queryOf(address, name string) string {
 	_, query, _ := strings.Cut(address, "?")
-	values, _ := url.ParseQuery(query[:min(len(query), maxValue)])
+	values, _ := urls.ParseQuery(query[:min(len(query), maxValue)])
 	return values.Get(name)
 }
 
@@ -395,6 +431,15 @@ func apiPath(url string) (parts []string, libpod bool) {
 	}
 	_, path, _ := strings.Cut(url, "/")
 	path, _, _ = strings.Cut(path, "?")
+	path, _, _ = strings.Cut(path, "#")
+	if strings.IndexByte(path, '%') >= 0 {
+		if p, err := urls.PathUnescape(path); err == nil {
+			path = p // as the server reads it
+		}
+	}
+	if strings.Contains(path, "/.") || strings.Contains(path, "//") || strings.HasPrefix(path, ".") {
+		path = paths.Clean("/" + path) // as the client or the server does
+	}
 	parts = strings.Split(strings.Trim(path, "/"), "/")
 	if len(parts) > 16 {
 		return nil, false
@@ -416,6 +461,7 @@ func apiCall(method, url string) string {
 		return ""
 	}
 	last := parts[len(parts)-1]
+	get := method == "" || strings.EqualFold(method, "GET") || strings.EqualFold(method, "HEAD")
 	post := strings.EqualFold(method, "POST")
 	del := strings.EqualFold(method, "DELETE")
 	switch parts[0] {
@@ -440,12 +486,10 @@ func apiCall(method, url string) string {
 		case del, post && last == "prune":
 			return "container-delete"
 		}
-		return "read"
 	case "exec":
 		if post {
 			return "container-exec"
 		}
-		return "read"
 	case "images":
 		switch {
 		case last == "create":
@@ -459,7 +503,6 @@ func apiCall(method, url string) string {
 		case del, post && last == "prune":
 			return "image-delete"
 		}
-		return "read"
 	case "pods":
 		switch {
 		case last == "create":
@@ -469,22 +512,20 @@ func apiCall(method, url string) string {
 		case del, post && last == "prune":
 			return "pod-delete"
 		}
-		return "read"
 	case "volumes":
 		if last == "create" && post {
 			return "volume"
-		}
-		if !post && !del {
-			return "read"
 		}
 	case "build":
 		return "image-build"
 	case "commit":
 		return "image-commit"
 	case "info", "version", "_ping", "events", "networks", "system":
-		if !post && !del {
-			return "read"
-		}
+	default:
+		return ""
+	}
+	if get {
+		return "read"
 	}
 	return ""
 }

@@ -66,7 +66,9 @@
 //	image-pull          the command pulls what is missing (crictl run, compose up)
 //	image-delete        system prune
 //
-// and, for a socket-client, with the class of the API call where the line shows it.
+// and, for a socket-client, with the class of the API call where the line shows it, and
+//
+//	container-read      if that is read, and of a container, or of what the line does not show in full
 //
 // Call.HostAccess is what the command reaches of the host:
 //

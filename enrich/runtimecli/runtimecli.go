@@ -88,10 +88,10 @@ func Parse(c Command) (Call, bool) {
 func parse(c Command, k kind, by string) (Call, bool) {
 	if k == kindTool || k == kindNone {
 		call, ok := parseOne(&c, k, by, false)
-		if call.Tool != "machinectl" {
+		if call.Tool != "machinectl" && call.Command != "minikube ssh" {
 			return call, ok
 		}
-		// It may be as su, and start another tool.
+		// It may be as su, or as ssh, and start another tool.
 	}
 	calls := ParseAll(c)
 	if len(calls) == 0 {
@@ -158,16 +158,29 @@ func (c *Call) ofImages() bool {
 	return len(c.Behaviours) > 0 && strings.HasPrefix(c.Behaviours[0], "image-")
 }
 
+// OnlyReads reports whether the call asks at most to see what there is: it reads, or it is
+// that of a general client which does, and reads no container.
+func (c *Call) OnlyReads() bool {
+	switch b := c.Behaviours; {
+	case len(b) == 0:
+		return false
+	case len(b) == 1:
+		return b[0] == "read" || b[0] == "help"
+	default:
+		return len(b) == 2 && b[0] == "socket-client" && b[1] == "read"
+	}
+}
+
 // weight orders calls by how much they matter.
 func (c *Call) weight() int {
 	if c.wraps {
 		return 2
 	}
 	w := 0
-	if len(c.Behaviours) > 0 {
+	if c.OnlyReads() {
+		w = 1
+	} else if len(c.Behaviours) > 0 {
 		switch c.Behaviours[0] {
-		case "help", "read":
-			w = 1
 		case "container-run", "container-create", "pod-create", "restore":
 			w = 60
 		case "container-exec", "namespace-enter":

@@ -321,6 +321,22 @@ func ownMachine(c *Command, by string) ([]string, bool) {
 	return nil, false
 }
 
+// ownNode takes what minikube ssh runs on its node, if that is one command: one of a
+// runtime's client counts for what that does there, as below limactl.
+func ownNode(c *Command, by string) []string {
+	t, v := toolOf(c, by)
+	if t == nil || t.name != "minikube" {
+		return nil
+	}
+	p := parser{}
+	p.run(t, v, c.Args[min(1, len(c.Args)):])
+	words := p.call.Payload
+	if p.call.Command != "minikube ssh" || slices.ContainsFunc(words, func(w string) bool { return strings.ContainsAny(w, ";|&<>()`$\n") }) {
+		return nil // the rest may be more than the client
+	}
+	return strings.Fields(strings.Join(words, " ")) // a shell there splits them again
+}
+
 // daemon takes start-stop-daemon --exec PROGRAM … -- ARGUMENTS.
 func (u *unwrapper) daemon(args []string, i int, program string, attached bool, depth int) {
 	if !attached && i+1 < len(args) {

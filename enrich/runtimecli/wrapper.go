@@ -176,6 +176,15 @@ func (u *unwrapper) command(c *Command, depth int) {
 			u.words(rest, depth+1)
 			return
 		}
+		if rest := ownNode(c, by); len(rest) > 0 {
+			n, env, cwd := len(u.calls), u.env, u.cwd
+			u.via, u.env, u.cwd = append(u.via, "minikube"), nil, ""
+			u.words(rest, depth+1)
+			u.via, u.env, u.cwd = u.via[:len(u.via)-1], env, cwd
+			if len(u.calls) > n {
+				return
+			}
+		}
 		if call, ok := parseOne(&Command{Executable: c.Executable, Args: c.Args, Env: u.env, Comm: c.Comm, Cwd: u.cwd, Tool: c.Tool}, k, by, u.more); ok {
 			u.add(call)
 		}
