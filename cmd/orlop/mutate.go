@@ -26,7 +26,11 @@ see together, and prints the spellings that nothing sees.
 
 A renamed copy is tried twice: as a source reports it that can read the program
 (Orlop's live sensor), and by its line alone, which need not give it away. Nor
-need a line whose address is in a configuration file: its connect does.`
+need a line whose address is in a configuration file: its connect does.
+
+Of a wrapper (sudo, sh -c, nsenter) its own line alone is looked at. A rule on
+plain process.args that misses it may still see the program that the wrapper
+starts, whose event follows on a host and is not made up here.`
 	var (
 		paths  []string
 		output string
@@ -91,6 +95,9 @@ need a line whose address is in a configuration file: its connect does.`
 				if k.Gate {
 					missed += k.Spellings - k.Pack
 				}
+			}
+			if tried > 0 {
+				fmt.Fprintln(w, "Of a wrapper, such as sudo, its own line alone is looked at: the event of what it starts is not.")
 			}
 			fmt.Fprintf(w, "%s of %s; %s that nothing sees\n", count(tried, "spelling"), count(m.commands, "command"), count(missed, "spelling"))
 			if tried == 0 {
