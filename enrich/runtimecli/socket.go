@@ -43,6 +43,10 @@ func Socket(address, cwd string) (runtime string, c Certainty) {
 		case strings.HasPrefix(name, "/run/containerd/s/"):
 			return "containerd-shim", Likely
 		}
+		switch name = strings.TrimSuffix(base(name), ".sock"); name {
+		case "docker", "containerd", "crio", "podman", "cri-dockerd":
+			return name, Guess
+		}
 		return "", Guess
 	}
 	at, _, _ = strings.Cut(at, "\x00")
