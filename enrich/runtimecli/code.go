@@ -171,9 +171,19 @@ func (u *unwrapper) code(lang, s string, depth int) {
 	}
 	shellish := lang == "perl" || lang == "ruby" || lang == "php" || lang == "julia"
 	for i := 0; i < len(s); i++ {
+		quote := -1
+		if lang == "perl" && s[i] == 'q' {
+			quote = perlQuote(s, i)
+		}
 		switch c := s[i]; {
-		case c == '\'' || c == '"' || c == '`':
-			text, last := literal(s, i)
+		case c == '\'' || c == '"' || c == '`' || quote >= 0:
+			var text string
+			var last int
+			if quote >= 0 {
+				text, last = bracketed(s, quote)
+			} else {
+				text, last = literal(s, i)
+			}
 			if c == '`' && shellish {
 				flush()
 				u.script(text, nil, depth)
@@ -242,6 +252,41 @@ func (u *unwrapper) speaks(name, address string) {
 	u.via = via[:max(0, len(via)-1)]
 	u.add(Call{Tool: name, IdentifiedBy: "name", Command: name, Behaviours: []string{"socket-client"}, Address: address})
 	u.via = via
+}
+
+// perlQuote returns where the delimiter of q{…} or qq{…} at s[i] is, or -1.
+func perlQuote(s string, i int) int {
+	at := i + 1
+	if at < len(s) && s[at] == 'q' {
+		at++
+	}
+	if at >= len(s) || strings.IndexByte("({[</|!", s[at]) < 0 || i > 0 && (alphanumeric(s[i-1]) || strings.IndexByte("$@%&_>", s[i-1]) >= 0) {
+		return -1 // a name
+	}
+	return at
+}
+
+// bracketed returns what is between the delimiter at s[i] and its partner, and the index
+// of that. Brackets nest.
+func bracketed(s string, i int) (string, int) {
+	opening, closing := s[i], s[i]
+	if j := strings.IndexByte("({[<", opening); j >= 0 {
+		closing = ")}]>"[j]
+	}
+	depth := 1
+	for j := i + 1; j < min(len(s), i+1+maxValue); j++ {
+		switch s[j] {
+		case '\\':
+			j++
+		case closing:
+			if depth--; depth == 0 {
+				return s[i+1 : j], j
+			}
+		case opening:
+			depth++
+		}
+	}
+	return "", i // none: it is something else
 }
 
 // literal returns the string that begins at s[i], and the index of its last byte.
