@@ -199,6 +199,9 @@ func (c *Call) weight() int {
 			w = 10
 		}
 	}
+	if w == 50 && c.Maintains() != "" {
+		w = 20 // what it is beside counts
+	}
 	return w + 100*min(len(c.HostAccess), 20)
 }
 
