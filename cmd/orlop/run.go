@@ -145,6 +145,7 @@ account for every event.`
 	cmd.Flags().StringVar(&logFormat, "log-format", "text", "text or json")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		signal.Ignore(syscall.SIGHUP) // until it is waited for, see reloads
 		given := cmd.Flags().Changed
 		watched, err := in.config()
 		if err != nil {
