@@ -121,7 +121,7 @@ func (s Secret) Read() (string, error) {
 		}
 		return v, nil
 	case s.File != "":
-		b, err := os.ReadFile(s.File)
+		b, err := config.ReadFile(s.File)
 		if err != nil {
 			return "", fmt.Errorf("secret: %w", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/orlop/orlop/internal/config"
 )
@@ -33,7 +32,7 @@ func (t *TLS) Check() (key, msg, hint string) { return config.Check(t) }
 func (t TLS) Config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := config.ReadFile(t.CA)
 		if err != nil {
 			return nil, fmt.Errorf("tls: ca: %w", err)
 		}
@@ -46,11 +45,24 @@ func (t TLS) Config() (*tls.Config, error) {
 		return nil, errors.New("tls: " + msg)
 	}
 	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		pair, err := t.pair()
 		if err != nil {
 			return nil, fmt.Errorf("tls: cert: %w", err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// pair reads our certificate and its key.
+func (t TLS) pair() (tls.Certificate, error) {
+	cert, err := config.ReadFile(t.Cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := config.ReadFile(t.Key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }

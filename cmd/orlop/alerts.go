@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/config"
 )
 
 // An apiClient asks a console, with a token that is never an argument.
@@ -31,7 +32,7 @@ func (c *apiClient) add(cmd *cobra.Command) {
 func (c *apiClient) do(ctx context.Context, method, path string, q url.Values, in any) (io.ReadCloser, error) {
 	token := os.Getenv("ORLOP_TOKEN")
 	if c.tokenFile != "" {
-		b, err := os.ReadFile(c.tokenFile)
+		b, err := config.ReadFile(c.tokenFile)
 		if err != nil {
 			return nil, &failure{exitIO, fmt.Errorf("token: %w", err)}
 		}

@@ -3,7 +3,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -144,7 +143,7 @@ func LoadConfig(name string, files bool, flags Flags, c *Config) error {
 	var text []byte
 	if name != "" {
 		var err error
-		if text, err = readText(name); err != nil {
+		if text, err = config.ReadFile(name); err != nil {
 			return err
 		}
 	}
@@ -156,34 +155,6 @@ func LoadConfig(name string, files bool, flags Flags, c *Config) error {
 		w.File = readable
 	}
 	return config.Read(name, text, w, c)
-}
-
-// readText reads a file that somebody wrote, but no more of it than a configuration may have
-// and one byte. A
-// pipe or device is refused: to open it may wait, and to read it may never end.
-func readText(name string) ([]byte, error) {
-	st, err := os.Stat(name)
-	if err == nil && !st.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("expected a file, and this is %s", whatIs(st.Mode()))}
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, config.MaxSize+1))
-}
-
-func whatIs(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "a folder"
-	case m&fs.ModeNamedPipe != 0:
-		return "a pipe"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	}
-	return "a device"
 }
 
 // readable says why a file or folder cannot be read.

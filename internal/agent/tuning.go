@@ -144,12 +144,9 @@ func LoadTuning(name string, s *event.Schema) (*Tuning, error) {
 	if err != nil || name == "" {
 		return own.tuning, err
 	}
-	text, err := readText(name)
+	text, err := config.ReadFile(name)
 	if err != nil {
 		return nil, err
-	}
-	if len(text) > config.MaxSize {
-		return nil, fmt.Errorf("%s: it is larger than the %d kB that a tuning may have", name, config.MaxSize>>10)
 	}
 	r, err := readTuning(name, text, own, s)
 	if err != nil {
