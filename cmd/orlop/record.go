@@ -77,7 +77,10 @@ them: it puts them in order.`
 			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(),
 		})
 		if err != nil {
-			return unopened(err)
+			if err = unopened(err); c.Path != "" {
+				err = blame("--source", err)
+			}
+			return err
 		}
 		defer src.Close()
 		out := &recording{name: name, limit: int64(max), keep: keep, now: time.Now}

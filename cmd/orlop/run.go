@@ -278,7 +278,7 @@ func (d *service) run(cmd *cobra.Command) error {
 	}
 	if c.State != "" {
 		if live.State, err = agent.OpenState(c.State, log); err != nil {
-			return &failure{exitIO, err}
+			return d.blame("state", &failure{exitIO, err})
 		}
 		defer live.State.Close()
 	}
@@ -364,11 +364,15 @@ func (d *service) load(w io.Writer) error {
 	return nil
 }
 
-// blame names the flag that gave a file that cannot be read, or an address that cannot be
-// taken. What is wrong in a file has a place.
-func (d *service) blame(key string, err error) error {
+// blame names the flag, or the place in the configuration, that gave a file that cannot be
+// read or written, or an address that cannot be taken: the value at a path in the
+// configuration. What is wrong in a file has a place of its own.
+func (d *service) blame(path string, err error) error { return blame(d.c.Given(path), err) }
+
+// blame names what gave a value by which something cannot be read or written.
+func blame(name string, err error) error {
 	var f *failure
-	if name := d.flags.Names[key]; name != "" && errors.As(err, &f) && f.code == exitIO {
+	if name != "" && errors.As(err, &f) && f.code == exitIO {
 		return &failure{exitIO, fmt.Errorf("%s: %w", name, f.err)}
 	}
 	return err
@@ -428,7 +432,7 @@ func (d *service) output(cmd *cobra.Command) (emit func(*alert.Alert) error, end
 // open opens the sources.
 func (d *service) open(schema *event.Schema) error {
 	agent.PutBack(d.log)
-	for _, c := range d.c.Sources {
+	for i, c := range d.c.Sources {
 		s := &agent.Stream{Name: c.Label(), About: c.Kind + " " + c.Path, Rejects: &source.Stats{}}
 		for _, f := range []struct {
 			name, query string
@@ -448,7 +452,10 @@ func (d *service) open(schema *event.Schema) error {
 			LoginUID: c.LoginUID, Path: c.Path, Stdin: d.stdin, Resume: d.live.State.Position(s.Name, s.About),
 		})
 		if err != nil {
-			return unopened(err)
+			if err = unopened(err); c.Path != "" {
+				err = d.blame(fmt.Sprintf("sources[%d].path", i), err)
+			}
+			return err
 		}
 		s.Source, s.Lateness = src, cmp.Or(c.Lateness, lateness)
 		s.LoginUID, s.Opened = c.LoginUID, time.Now()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/orlop/orlop/detect"
@@ -31,6 +32,22 @@ type Config struct {
 	Outbox     sink.OutboxOptions `yaml:"outbox" doc:"What is kept for sinks that are behind, in the state directory."`
 	Drain      time.Duration      `yaml:"drain" min:"1s" doc:"How long an end may take, for judging what has happened until then."`
 	Log        LogConfig          `yaml:"log" doc:"The log, on standard error."`
+
+	names, places map[string]string // of what gave the values: of flags, and in the file
+}
+
+// Given names what gave the value at a path such as state or sources[0].path: the flag, or
+// the place in the file and the path; "" if nothing did.
+func (c *Config) Given(path string) string {
+	key, _, _ := strings.Cut(path, ".")
+	key, _, _ = strings.Cut(key, "[")
+	if name := c.names[key]; name != "" {
+		return name
+	}
+	if place := c.places[path]; place != "" {
+		return place + ": " + path
+	}
+	return ""
 }
 
 // A LogConfig says how a run logs.
@@ -147,7 +164,8 @@ func LoadConfig(name string, files bool, flags Flags, c *Config) error {
 			return err
 		}
 	}
-	w := config.World{Env: os.LookupEnv, Instead: flags.Names}
+	c.names, c.places = flags.Names, map[string]string{}
+	w := config.World{Env: os.LookupEnv, Instead: flags.Names, Places: c.places}
 	if flags.Set != nil {
 		w.Set = func() { flags.Set(c) }
 	}

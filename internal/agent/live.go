@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -105,6 +106,9 @@ func OpenLive(name string, o LiveOptions) (src LiveSource, lateness time.Duratio
 	}
 	if len(why) == 0 {
 		return nil, 0, fmt.Errorf("source %q: expected %s", name, strings.Join(LiveKinds(), ", "))
+	}
+	if missing := (*source.MissingError)(nil); !errors.As(reasons(why), &missing) {
+		return nil, 0, reasons(why)
 	}
 	return nil, 0, fmt.Errorf("this host cannot be watched: %w", reasons(why))
 }

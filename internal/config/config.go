@@ -82,6 +82,11 @@ type World struct {
 	// each other after that.
 	Instead map[string]string
 	Set     func()
+
+	// Places, if it is not nil, is where Read puts down the place of the value of each key
+	// that the file has, such as orlop.yaml:3:8, by its path, such as sources[0].kind: for
+	// those who find later that a value does not do.
+	Places map[string]string
 }
 
 // Read fills in what to points to, a struct that holds the defaults. The error, if
@@ -597,6 +602,10 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 		if m.Value == nil {
 			r.fail(at, "", "%s has no value", join(path, name))
 			continue
+		}
+		if r.in.Places != nil {
+			line, column := r.src.Position(r.place(m.Value.GetToken()).Start)
+			r.in.Places[join(path, name)] = fmt.Sprintf("%s:%d:%d", r.src.Name, line, column)
 		}
 		before := len(r.errs)
 		outer := r.secret
