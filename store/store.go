@@ -83,7 +83,7 @@ func Open(ctx context.Context, name string, o Options) (*Store, error) {
 		s.db, err = openSQLite(name, o.ReadOnly)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", name, err)
+		return nil, fmt.Errorf("store %s: %w", shown(name), err)
 	}
 	s.index = newIndex(s)
 	if o.ReadOnly {

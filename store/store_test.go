@@ -524,7 +524,28 @@ func TestNames(t *testing.T) {
 	f("POSTGRES://ann:s3cret@db/orlop", "postgres://USER@HOST:PORT/DATABASE")
 	f("postgres:orlop", "postgres://USER@HOST:PORT/DATABASE")
 	f("./host=a", "")
-	f("hosts=a.db", "")
+	// Whatever else may have a password in it, or mean another database.
+	for _, name := range []string{"HOST=db PASSWORD=s3cret", "postgres//ann:s3cret@db/orlop", "sqlite:orlop.db", "file:orlop.db?mode=memory", ":memory:", "s3cret@db://orlop", "hosts=a.db"} {
+		f(name, "postgres://USER@HOST:PORT/DATABASE")
+	}
+	f("../a=b:c@d.db", "")
+	f("/a=b:c@d.db", "")
+	f("orlop.db", "")
+	f("postgres://orlop@db/orlop?sslmode=s3cret", "sslmode is invalid")
+	f("postgres://orlop@db:port/s3cret", "not valid")
+	f("postgres://orlop@db/orlop#s3cret", "not valid")
+	f("postgres://orlop@db/orlop?s3cret", "not valid")
+}
+
+// A store is called by its URL without what may be a secret: PostgreSQL takes any name in a
+// query as a setting of the session, a mistyped password too.
+func TestNoErrorOfAStoreHasASecret(t *testing.T) {
+	for _, name := range []string{"postgres://orlop@127.0.0.1:1/orlop?passwd=s3cret", "postgres://orlop@127.0.0.1:1/orlop?sslmode=disable&options=-cpassword%3Ds3cret"} {
+		_, err := store.Open(t.Context(), name, store.Options{})
+		if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.HasPrefix(err.Error(), "store postgres://orlop@127.0.0.1:1/orlop") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // A file that is no store, or damaged, says what to do and is left as it is.

@@ -44,8 +44,14 @@ const storeRoute = "store"
 // housekeepStore is how often retention is applied, and the ends of the chains logged.
 const housekeepStore = time.Hour
 
-// StoreName is the file of a store in a state directory.
-func StoreName(state string) string { return filepath.Join(state, "orlop.db") }
+// StoreName is the file of a store in a state directory: a path, whatever that is called.
+func StoreName(state string) string {
+	name := filepath.Join(state, "orlop.db")
+	if !filepath.IsAbs(name) {
+		name = "." + string(filepath.Separator) + name
+	}
+	return name
+}
 
 // A Keeper is the sink that brings alerts into a store. A store that cannot be opened is
 // tried again with every delivery, so the outbox keeps alerts until it can.
