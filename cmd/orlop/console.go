@@ -47,7 +47,7 @@ certificate: passwords and sessions would cross the network in clear.`
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
 	cmd.MarkFlagRequired("store")
 	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	run := func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		log, err := newLog(cmd.ErrOrStderr(), agent.LogConfig{Format: logFormat, Level: logLevel})
 		if err != nil {
@@ -107,12 +107,30 @@ certificate: passwords and sessions would cross the network in clear.`
 		}
 		return serveConsole(ctx, c, l, cert, key)
 	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if link != "" { // Who waits for it wants to know that it does not come.
+			return run(cmd, args)
+		}
+		return untilEnded(run)(cmd, args)
+	}
 	return cmd
 }
 
 func warnBeyondLoopback(log *slog.Logger, l net.Listener, tls bool) {
 	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !tls {
 		log.Warn("the console listens beyond loopback without TLS: passwords and sessions cross the network in clear; give it --tls-cert and --tls-key, or a proxy", "address", a.String())
+	}
+}
+
+// untilEnded is run for a command that goes on until it is interrupted: that is no failure,
+// also before it has begun.
+func untilEnded(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		err := run(cmd, args)
+		if errors.Is(err, context.Canceled) && cmd.Context().Err() != nil {
+			return nil
+		}
+		return err
 	}
 }
 

@@ -51,7 +51,7 @@ It prints a link that signs in, once, and stays until it is interrupted.`
 	}
 	cmd.Flags().StringVar(&listen, "listen", consoleAddress, "serve the console at this `ADDRESS`; where the default is taken, at a free port")
 	cmd.Flags().BoolVar(&noOpen, "no-open", false, "open no browser")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+	cmd.RunE = untilEnded(func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
 		l, err := net.Listen("tcp", listen)
 		if errors.Is(err, syscall.EADDRINUSE) && !cmd.Flags().Changed("listen") {
@@ -94,7 +94,7 @@ It prints a link that signs in, once, and stays until it is interrupted.`
 			openBrowser(link)
 		}
 		return serveConsole(ctx, c, l, "", "")
-	}
+	})
 	return cmd
 }
 

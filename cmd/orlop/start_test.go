@@ -49,3 +49,18 @@ func TestAnAddressIsTakenFirst(t *testing.T) {
 		t.Error("the state is there")
 	}
 }
+
+// A console that is ended before it serves has not failed either.
+func TestAConsoleIsEndedAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, args := range [][]string{
+		{"console", "--store", filepath.Join(t.TempDir(), "orlop.db"), "--listen", "127.0.0.1:0"},
+		{"demo", "--listen", "127.0.0.1:0", "--no-open"},
+	} {
+		var stderr bytes.Buffer
+		if code := run(ctx, args, strings.NewReader(""), &bytes.Buffer{}, &stderr); code != exitDone || stderr.Len() > 0 {
+			t.Errorf("%q: exit code %d, want 0 and no word: %s", args, code, stderr.String())
+		}
+	}
+}
