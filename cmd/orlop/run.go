@@ -32,7 +32,7 @@ import (
 
 // watching is the flags of commands that watch this host.
 type watching struct {
-	source   string
+	source   once
 	loginuid int64
 	host     string
 }
@@ -41,7 +41,8 @@ type watching struct {
 const nodeName = "NODE_NAME"
 
 func (w *watching) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&w.source, "source", "auto", "where events come from (`SOURCE`): auto, the first of bpf, audit and proc that works; one of these; audit-log[=FILE]; kube-audit=FILE; or stdin")
+	w.source.value = "auto"
+	cmd.Flags().Var(&w.source, "source", "where events come from (`SOURCE`): auto, the first of bpf, audit and proc that works; one of these; audit-log[=FILE]; kube-audit=FILE; or stdin")
 	cmd.Flags().Int64Var(&w.loginuid, "loginuid", -1, "watch only processes of this login uid (`N`; default: all)")
 	cmd.Flags().StringVar(&w.host, "host-name", "", "call this host `NAME` in host.name of events (default: $"+nodeName+", or what it calls itself)")
 	cmd.RegisterFlagCompletionFunc("source", cobra.FixedCompletions(agent.LiveKinds(), cobra.ShellCompDirectiveNoFileComp))
@@ -61,18 +62,38 @@ func (w *watching) hostName() (string, error) {
 	return "", nil
 }
 
+// once is the value of a flag that is given once: of two, one would be dropped.
+type once struct {
+	value string
+	given bool
+}
+
+func (o *once) String() string { return o.value }
+func (o *once) Type() string   { return "string" }
+
+func (o *once) Set(s string) error {
+	if o.given {
+		return errors.New("it is there twice (several sources stand in a configuration: --config)")
+	}
+	o.value, o.given = s, true
+	return nil
+}
+
 // config is the source that the flags name.
 func (w *watching) config() (agent.SourceConfig, error) {
-	kind, path, named := strings.Cut(w.source, "=")
+	kind, path, named := strings.Cut(w.source.value, "=")
 	c := agent.SourceConfig{Kind: kind, Path: path}
 	if named && path == "" {
-		return c, usage("--source %q: no file after the =", w.source)
+		return c, usage("--source %q: no file after the =", w.source.value)
 	}
 	if key, msg, hint := c.Check(); msg != "" {
+		if strings.Contains(kind, ",") {
+			hint = "one of them; several sources stand in a configuration: --config"
+		}
 		if hint != "" {
 			hint = " (" + hint + ")"
 		}
-		return c, usage("--source %q: %s%s", w.source, strings.TrimPrefix(msg, key+": "), hint)
+		return c, usage("--source %q: %s%s", w.source.value, strings.TrimPrefix(msg, key+": "), hint)
 	}
 	if w.loginuid < -1 || w.loginuid >= 1<<32-1 {
 		return c, usage("--loginuid %d: expected 0 to 4294967294, or -1, which is all", w.loginuid)
@@ -150,6 +171,9 @@ account for every event.`
 		watched, err := in.config()
 		if err != nil {
 			return err
+		}
+		if given("config") && file == "" {
+			return usage("--config: expected a file, and its name is empty")
 		}
 		flags := agent.Flags{Names: map[string]string{}}
 		for _, name := range []string{"source", "loginuid", "rules", "tuning", "state", "store", "listen", "output"} {
