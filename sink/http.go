@@ -3,7 +3,9 @@ package sink
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/orlop/orlop/internal/config"
@@ -35,4 +37,28 @@ func RetryAfter(s string, now time.Time) time.Duration {
 		return max(at.Sub(now), 0)
 	}
 	return 0
+}
+
+// Hush hides secrets in what a server answers: those, as they are sent, and those of its
+// address. Many tell in an error which path they do not know, and some what was in a header.
+func Hush(address string, secrets ...string) *strings.Replacer {
+	secrets = slices.Clone(secrets)
+	for _, at := range config.SecretsOf(address) {
+		text := address[at.Start:at.End]
+		secrets = append(secrets, text)
+		secrets = append(secrets, strings.Split(text, "/")...)
+	}
+	for _, s := range secrets {
+		if plain, err := url.PathUnescape(s); err == nil {
+			secrets = append(secrets, plain)
+		}
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, s := range secrets {
+		if len(s) >= 4 { // What is shorter is none, and in many words.
+			pairs = append(pairs, s, "(hidden)")
+		}
+	}
+	return strings.NewReplacer(pairs...)
 }

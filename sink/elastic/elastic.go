@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,6 +81,7 @@ type stream struct {
 	o      Options
 	client *elastictransport.Client
 	idle   interface{ CloseIdleConnections() }
+	hush   []*strings.Replacer // of what a node says: it may repeat what we sent
 }
 
 // Open reads the secrets and certificates. Nothing is sent before the first Write.
@@ -152,7 +154,12 @@ func open(o Options) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{o: o, client: client, idle: transport}, nil
+	basic := base64.StdEncoding.EncodeToString([]byte(o.Username + ":" + password)) // as it is sent
+	s := &stream{o: o, client: client, idle: transport}
+	for _, text := range o.URLs {
+		s.hush = append(s.hush, sink.Hush(text, key, password, basic))
+	}
+	return s, nil
 }
 
 // bounded reads so much of an answer and no more. Redirects are not followed.
@@ -297,7 +304,7 @@ func (s *stream) bulk(ctx context.Context, alerts []*alert.Alert, p *sink.Partia
 	}
 	wrong := json.Unmarshal(text, &answer)
 	if resp.StatusCode != http.StatusOK {
-		whole := result{resp.StatusCode, answer.Error}
+		whole := result{resp.StatusCode, s.quiet(answer.Error)}
 		if !later(whole.Status) {
 			return nil, wholeRefused{errors.New(whole.String())}
 		}
@@ -310,6 +317,7 @@ func (s *stream) bulk(ctx context.Context, alerts []*alert.Alert, p *sink.Partia
 	var results []result
 	for _, item := range answer.Items {
 		if r, ok := item["create"]; ok && r.Status != 0 {
+			r.Error = s.quiet(r.Error)
 			results = append(results, r)
 		}
 	}
@@ -317,6 +325,14 @@ func (s *stream) bulk(ctx context.Context, alerts []*alert.Alert, p *sink.Partia
 		return nil, fmt.Errorf("the answer has %d results for %d alerts", len(results), len(alerts))
 	}
 	return results, nil
+}
+
+// quiet is a problem without secrets that the answer repeats.
+func (s *stream) quiet(p problem) problem {
+	for _, h := range s.hush {
+		p.Type, p.Reason = h.Replace(p.Type), h.Replace(p.Reason)
+	}
+	return p
 }
 
 // why is the reason that a request failed.

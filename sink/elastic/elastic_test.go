@@ -385,3 +385,30 @@ func Example() {
 	// {"create":{"_id":"e1"}}
 	// {"kibana.alert.uuid":"e1","kibana.alert.rule.rule_id":"r1"}
 }
+
+// Elasticsearch, and what stands in front of it, say in an error which path they do not know,
+// or whom: neither is repeated.
+func TestAnAnswerThatRepeatsSecretsHoldsNone(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said := r.URL.Path[:len("/S3CRET/")] + " as " + strings.TrimPrefix(strings.TrimPrefix(r.Header.Get("Authorization"), "APIKey "), "Basic ")
+		if r.Header.Get("Authorization")[0] == 'A' {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprintf(w, `{"error":{"type":"none","reason":%q}}`, "no handler for "+said)
+			return
+		}
+		fmt.Fprintf(w, `{"items":[{"create":{"status":503,"error":{"type":"busy","reason":%q}}}]}`, said)
+	}))
+	defer server.Close()
+	t.Setenv("ORLOP_TEST_KEY", "SzN5OktFWQ==")
+	t.Setenv("ORLOP_TEST_PASSWORD", "P4SSWORD")
+	f := func(o elastic.Options, want string) {
+		t.Helper()
+		o.URLs = []string{server.URL + "/S3CRET"}
+		err := open(t, o).Write(t.Context(), sinktest.Alerts(t, "a", 1))
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got  %v\nwant …%s", err, want)
+		}
+	}
+	f(elastic.Options{APIKey: sink.Secret{Env: "ORLOP_TEST_KEY"}}, "404 Not Found: none: no handler for /(hidden)/ as (hidden)")
+	f(elastic.Options{Username: "ann", Password: sink.Secret{Env: "ORLOP_TEST_PASSWORD"}}, "503 Service Unavailable: busy: /(hidden)/ as (hidden)")
+}

@@ -34,7 +34,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -163,7 +162,7 @@ func open(o Options) (*hook, error) {
 	if u, err := url.Parse(h.url); err == nil && o.URLSecret.Set() {
 		secrets = append(secrets, strings.Trim(u.EscapedPath(), "/"))
 	}
-	h.hush = hush(h.url, secrets)
+	h.hush = sink.Hush(h.url, secrets...)
 	t, err := o.TLS.Config()
 	if err != nil {
 		return nil, err
@@ -258,29 +257,6 @@ func (h *hook) send(ctx context.Context, a *alert.Alert, p *sink.Partial) error 
 		p.WaitFor = sink.RetryAfter(resp.Header.Get("Retry-After"), h.o.Now())
 		return errors.New(says)
 	}
-}
-
-// hush hides secrets in what a server answers. Many tell in an error which path they do
-// not know, and some what was in a header.
-func hush(address string, secrets []string) *strings.Replacer {
-	for _, at := range config.SecretsOf(address) {
-		text := address[at.Start:at.End]
-		secrets = append(secrets, text)
-		secrets = append(secrets, strings.Split(text, "/")...)
-	}
-	for _, s := range secrets {
-		if plain, err := url.PathUnescape(s); err == nil {
-			secrets = append(secrets, plain)
-		}
-	}
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
-	var pairs []string
-	for _, s := range secrets {
-		if len(s) >= 4 { // What is shorter is none, and in many words.
-			pairs = append(pairs, s, "(hidden)")
-		}
-	}
-	return strings.NewReplacer(pairs...)
 }
 
 // identifier is an alert's id where only some signs are allowed.
