@@ -7,17 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/smalldisk"
 	"github.com/orlop/orlop/sink"
 )
 
 // While the disk is full, alerts reach the sinks that work, and what waits for the
 // others goes to disk as soon as there is room.
 func TestDiskFull(t *testing.T) {
-	dir := smallDisk(t)
+	dir := smalldisk.Mount(t, "256k")
 	slow, fast := &memory{answer: down}, &memory{}
 	routes := []sink.Route{{Name: "slow", Sink: slow}, {Name: "fast", Sink: fast}}
 	o := sink.OutboxOptions{Dir: filepath.Join(dir, "outbox"), MaxBytes: 8 << 20}
@@ -31,7 +31,7 @@ func TestDiskFull(t *testing.T) {
 	deliver(box)
 
 	// Somebody else fills the disk.
-	filler := fill(t, dir)
+	filler := smalldisk.Fill(t, dir)
 	refused := 0
 	for range 300 {
 		if err := box.Append(small(t, next())); err != nil {
@@ -69,7 +69,7 @@ func TestDiskFull(t *testing.T) {
 
 	// Full for long: memory is bounded too, and the oldest of it goes.
 	slow.answer = down
-	fill(t, dir)
+	smalldisk.Fill(t, dir)
 	slow.got = nil
 	const n = 100
 	for i := range n {
@@ -85,42 +85,12 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// smallDisk mounts a file system of 256 kB.
-func smallDisk(t *testing.T) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("needs a small file system, and to be root to mount one: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill takes all room there is, until the file it returns is removed.
-func fill(t *testing.T, dir string) (filler string) {
-	t.Helper()
-	filler = filepath.Join(dir, "filler")
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for err == nil {
-		_, err = f.Write(make([]byte, 1<<10))
-	}
-	return filler
-}
-
 // At the end of an outbox whose disk is full only that is lost which some sink has not
 // got, and the error says how much; what all have got is not missed.
 func TestDiskFullLosesWhatASinkHasNotGot(t *testing.T) {
 	f := func(fast, slow []string, lost string) {
 		t.Helper()
-		dir := smallDisk(t)
+		dir := smalldisk.Mount(t, "256k")
 		var log bytes.Buffer
 		a, b := &memory{}, &memory{}
 		o := sink.OutboxOptions{Dir: filepath.Join(dir, "outbox"), Log: slog.New(slog.NewTextHandler(&log, nil))}
@@ -129,7 +99,7 @@ func TestDiskFullLosesWhatASinkHasNotGot(t *testing.T) {
 		if why := box.Stats().Failing; why != "" {
 			t.Errorf("fails before the disk is full: %s", why)
 		}
-		fill(t, dir)
+		smalldisk.Fill(t, dir)
 		long := func(id string) *alert.Alert { return small(t, id+strings.Repeat("x", 8<<10)) }
 		for _, id := range fast {
 			if err := box.Append(long(id)); err == nil {
@@ -177,9 +147,9 @@ func TestDiskFullLosesWhatASinkHasNotGot(t *testing.T) {
 // The outbox says that its disk fails until the disk takes something again, also when
 // nothing waits for it.
 func TestFailingUntilThereIsRoom(t *testing.T) {
-	dir := smallDisk(t)
+	dir := smalldisk.Mount(t, "256k")
 	box := openBox(t, sink.OutboxOptions{Dir: filepath.Join(dir, "outbox")}, sink.Route{Name: "m", Sink: &memory{}})
-	filler := fill(t, dir)
+	filler := smalldisk.Fill(t, dir)
 	f := func(failing bool) {
 		t.Helper()
 		deliver(box)

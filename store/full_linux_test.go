@@ -10,21 +10,14 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/smalldisk"
 	"github.com/orlop/orlop/store"
 )
 
 // On a full disk an insert fails whole and says why, queries are answered, and with room
 // it goes on.
 func TestDiskFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=3m"); err != nil {
-		t.Skipf("needs a small file system, and to be root to mount one: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := smalldisk.Mount(t, "3m")
 	s := open(t, filepath.Join(dir, "orlop.db"))
 	r := rand.New(rand.NewPCG(1, 1))
 	n := 0

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/internal/smalldisk"
 )
 
 // Drills are what goes wrong on a host, done to a real orlop run. After each, every
@@ -136,41 +136,6 @@ func wantNumbers(t *testing.T, got []int, from, to int) {
 	}
 }
 
-// small mounts a small file system. The caller fills it with fill.
-func small(t *testing.T) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
-		t.Skipf("needs a small file system, and to be root to mount one: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill takes all room there is, until the file it returns is removed.
-func fill(t *testing.T, dir string) (filler string) {
-	t.Helper()
-	filler = filepath.Join(dir, "filler")
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for size := 64 << 10; size > 0; {
-		if _, err := f.Write(make([]byte, size)); err != nil {
-			if !errors.Is(err, syscall.ENOSPC) {
-				t.Fatal(err)
-			}
-			size /= 2
-		}
-	}
-	return filler
-}
-
 // A reader that is stopped holds nobody up: what happens goes on, and what did not
 // fit is lost, counted, and told by the alerts around it.
 func TestDrillStoppedReader(t *testing.T) {
@@ -200,12 +165,12 @@ func TestDrillStoppedReader(t *testing.T) {
 // room it writes checkpoints again.
 func TestDrillDiskFull(t *testing.T) {
 	needsKernel(t)
-	state := filepath.Join(small(t), "state")
+	state := filepath.Join(smalldisk.Mount(t, "4m"), "state")
 	d := watch(t, newUID(), "run", "--config", drillConfig(t, state))
 	n := times(t, 200)
 	d.storm(0, n, 0)
 	d.status(state, func(s *agent.Status) bool { return s.Checkpoint.Checkpoints > 0 })
-	filler := fill(t, filepath.Dir(state))
+	filler := smalldisk.Fill(t, filepath.Dir(state))
 	d.storm(n, 2*n, 0)
 	d.status(state, func(s *agent.Status) bool { return s.Checkpoint.Failures > 0 })
 	d.storm(2*n, 3*n, 0)

@@ -14,13 +14,14 @@ import (
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/internal/smalldisk"
 )
 
 // On a full disk the status says so and exits with 1. A run that has nothing to leave but
 // what all sinks have got ends with 0, and the next one repeats nothing; one that loses
 // something says what, and ends with 3.
 func TestRunOnAFullDisk(t *testing.T) {
-	state := filepath.Join(small(t), "state")
+	state := filepath.Join(smalldisk.Mount(t, "4m"), "state")
 	rules := filepath.Join(t.TempDir(), "exec.toml")
 	if err := os.WriteFile(rules, []byte(everyExec), 0o600); err != nil {
 		t.Fatal(err)
@@ -85,7 +86,7 @@ type=PROCTITLE msg=audit(%[1]d.000:%[2]d): proctitle=78
 		if code, text := statusOf(t, state); code != 0 || strings.Contains(text, "cannot be written") {
 			t.Errorf("before the disk is full the status exits with %d: %s", code, text)
 		}
-		fill(t, filepath.Dir(state))
+		smalldisk.Fill(t, filepath.Dir(state))
 		send(records(3))
 		d.status(state, func(s *agent.Status) bool { return s.Outbox.Sinks[0].Delivered == 6 && s.Outbox.Failing != "" })
 		if code, text := statusOf(t, state); code != exitFindings || !strings.Contains(text, "the outbox cannot be written: ") || !strings.Contains(text, "no space left on device") {
@@ -118,7 +119,7 @@ type=PROCTITLE msg=audit(%[1]d.000:%[2]d): proctitle=78
 	// This sink takes nothing.
 	code, log = life(config(filepath.Join(t.TempDir(), "none", "alerts.ndjson")), func(d *daemon, send func(string)) {
 		os.Remove(filepath.Join(filepath.Dir(state), "filler"))
-		fill(t, filepath.Dir(state))
+		smalldisk.Fill(t, filepath.Dir(state))
 		send(records(3))
 	})
 	for _, want := range []string{"orlop: outbox: close: 3 alerts are lost, which not all sinks had got: ", "orlop: the state of the run is not kept, so the next one may repeat alerts: "} {

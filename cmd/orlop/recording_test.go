@@ -14,6 +14,7 @@ import (
 
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/internal/smalldisk"
 	"github.com/orlop/orlop/source"
 )
 
@@ -156,12 +157,12 @@ func TestRecordingThatEndsAnywhere(t *testing.T) {
 // once.
 func TestRecordingOnAFullDisk(t *testing.T) {
 	for _, name := range []string{"events.ndjson", "events.ndjson.zst"} {
-		dir := small(t)
+		dir := smalldisk.Mount(t, "4m")
 		r := &recording{name: filepath.Join(dir, name)}
 		if err := r.open(nil); err != nil {
 			t.Fatal(err)
 		}
-		fill(t, dir)
+		smalldisk.Fill(t, dir)
 		doc := &event.Event{Raw: []byte(`{"n":1}`)}
 		if err := r.add(doc); err != nil {
 			t.Fatal(err)

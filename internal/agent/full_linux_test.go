@@ -8,51 +8,22 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/orlop/orlop/internal/smalldisk"
 )
-
-// smallDisk mounts a file system of 256 kB.
-func smallDisk(t *testing.T) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("needs a small file system, and to be root to mount one: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill takes all room there is, until the file it returns is removed.
-func fill(t *testing.T, dir string) (filler string) {
-	t.Helper()
-	filler = filepath.Join(dir, "filler")
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for err == nil {
-		_, err = f.Write(make([]byte, 1<<10))
-	}
-	return filler
-}
 
 // The disk has room for an alert's id, and none for the alert: after a kill the run that
 // follows raises it again, and the sinks get it.
 func TestAlertsInMemoryAreRaisedAgain(t *testing.T) {
-	dir, out := smallDisk(t), filepath.Join(t.TempDir(), "alerts.ndjson")
+	dir, out := smalldisk.Mount(t, "256k"), filepath.Join(t.TempDir(), "alerts.ndjson")
 	var docs []string
 	for i := range 12 {
 		docs = append(docs, process(fmt.Sprintf("10:00:%02d", i), "ctr"))
 	}
 	r := startWithSinks(t, dir, out)
 	r.send(docs[0]) // so that there is a page for ids
-	fill(t, dir)
+	smalldisk.Fill(t, dir)
 	r.send(docs[1:]...)
 	st := r.Outbox.Stats()
 	ids, err := os.ReadFile(filepath.Join(dir, "raised"))
@@ -116,7 +87,7 @@ func delivering(t *testing.T, dir, out string) (r *running, end func() error) {
 // What was delivered while the disk was full is not raised again after the end: the
 // last checkpoint has room of its own, and remembers what sinks have got from memory.
 func TestAFullDiskRepeatsNothing(t *testing.T) {
-	dir, out := smallDisk(t), filepath.Join(t.TempDir(), "alerts.ndjson")
+	dir, out := smalldisk.Mount(t, "256k"), filepath.Join(t.TempDir(), "alerts.ndjson")
 	r, end := delivering(t, dir, out)
 	var docs []string
 	for i := range 8 {
@@ -125,7 +96,7 @@ func TestAFullDiskRepeatsNothing(t *testing.T) {
 	r.send(docs[0])
 	r.tick(clock("10:00:01"))
 	r.tick(clock("10:00:03")) // a checkpoint
-	fill(t, dir)
+	smalldisk.Fill(t, dir)
 	r.send(docs[1:]...)
 	if s := r.Status(); s.Outbox.Unwritten == 0 || s.Outbox.Failing == "" {
 		t.Errorf("the disk is not full: %+v", s.Outbox)
@@ -154,7 +125,7 @@ func TestAFullDiskRepeatsNothing(t *testing.T) {
 // A state that cannot be written is told by status and metrics for as long as that is
 // so, and by the end of the run.
 func TestAFullDiskIsTold(t *testing.T) {
-	dir := smallDisk(t)
+	dir := smalldisk.Mount(t, "256k")
 	f := func(r *running, want string) {
 		t.Helper()
 		if got := r.Status().Checkpoint.Failing; !strings.Contains(got, want) || (got != "") != (want != "") {
@@ -173,7 +144,7 @@ func TestAFullDiskIsTold(t *testing.T) {
 	r, end := delivering(t, dir, filepath.Join(t.TempDir(), "alerts.ndjson"))
 	r.tick(clock("10:00:00"))
 	f(r, "")
-	filler := fill(t, dir)
+	filler := smalldisk.Fill(t, dir)
 	pid := 0
 	grow := func(n int) { // beyond what a checkpoint has room for
 		for range n {
@@ -189,7 +160,7 @@ func TestAFullDiskIsTold(t *testing.T) {
 	}
 	r.tick(clock("10:00:20"))
 	f(r, "")
-	fill(t, dir)
+	smalldisk.Fill(t, dir)
 	grow(160)
 	if err := end(); err == nil || !strings.Contains(err.Error(), "the state of the run is not kept") || !strings.Contains(err.Error(), "no space left on device") {
 		t.Errorf("the end says %v", err)
@@ -199,7 +170,7 @@ func TestAFullDiskIsTold(t *testing.T) {
 // A checkpoint that is shorter than the room it has is read as it was written, and the
 // room does not grow with each.
 func TestCheckpointsChangePlaces(t *testing.T) {
-	dir := smallDisk(t)
+	dir := smalldisk.Mount(t, "256k")
 	size := func() (n int64) {
 		t.Helper()
 		for _, name := range []string{"checkpoint", "checkpoint.new"} {
