@@ -46,7 +46,8 @@
 //
 //	orlop.container.*       of a process in a container: made_by (kubernetes, other),
 //	                        namespace (containerd's), announced (a client's command line
-//	                        asked for it in the last five minutes); of one that came in
+//	                        asked for it in the last five minutes, and, of one that came
+//	                        in, for nobody else before); of one that came in
 //	                        from outside: entry (init, exec), exec_id, entered_by (cri,
 //	                        runtime, namespaces). Which runtime is by the form of exec_id:
 //	                        cri is one of 64 hexadecimal digits that no client's command

@@ -171,6 +171,7 @@ type sight struct {
 	session   id
 	auid      id
 	login     bool             // it is a change of session
+	words     event.Value      // of its command line, where it has no arguments
 	call      *runtimecli.Call // what it asks of a container runtime, if it does
 }
 

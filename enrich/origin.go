@@ -152,8 +152,9 @@ const (
 	awaited = int64(5 * 60e9)
 )
 
-// called remembers what a command line asks for, so that its effect is not news.
-func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64) {
+// called remembers what a command line asks for, so that its effect is not news. Again says
+// that a wrapper's line has told of it.
+func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64, again bool) {
 	if h == nil || len(call.Behaviours) == 0 || len(call.Container) > 256 {
 		return
 	}
@@ -168,6 +169,11 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64
 	}
 	c.exact = call.Container != "" && (call.Tool == "ctr" || runtimecli.LowLevel(call.Tool))
 	c.container = strings.Clone(call.Container)
+	if n := len(h.calls); again && n > 0 && h.calls[n-1].enter && c.enter && !h.calls[n-1].used {
+		// Two lines of one act account for one entry.
+		x.hold(h, -h.calls[n-1].size())
+		h.calls = h.calls[:n-1]
+	}
 	if len(h.calls) == maxCalls {
 		x.hold(h, -h.calls[0].size())
 		h.calls = append(h.calls[:0], h.calls[1:]...)

@@ -71,7 +71,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if c != nil {
 		c.acts, c.spoke = false, [2]spoken{} // What it was before said nothing of this program.
 	}
-	args, guessed := x.argsOf(e)
+	args, guessed := x.argsOf(s)
 	x.args = texts(x.args[:0], args)
 	cmd := runtimecli.Command{
 		Executable: s.exe,
@@ -138,20 +138,21 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if call.Address != "" {
 		x.socket(s, call.Address, cmd.Cwd)
 	}
+	id := callID(&call)
+	again := x.announced(s, c, p, &call, id)
+	if again {
+		x.fill(e, f.again, event.Bool(true))
+	}
 	if x.internal(s, p, &call) {
 		x.fill(e, f.internal, event.Bool(true))
 	} else {
-		x.called(s.host, &call, x.args, s.t)
+		x.called(s.host, &call, x.args, s.t, again)
 		if c != nil && slices.Contains(call.Behaviours, "namespace-enter") && !(len(call.Entered) == 1 && call.Entered[0] == "net") {
 			c.joins = s.t
 		}
 		x.removal(s, &call)
 	}
 	x.ancestors(e, c, p)
-	id := callID(&call)
-	if x.announced(s, c, p, &call, id) {
-		x.fill(e, f.again, event.Bool(true))
-	}
 	if c != nil {
 		c.act, c.actAt = id, s.t
 		c.open = openCall(&call)

@@ -46,7 +46,7 @@ func (x *Enricher) reads(s *sight, c, p *proc) {
 		return
 	}
 	e, f := s.e, &x.yf
-	args, _ := x.argsOf(e)
+	args, _ := x.argsOf(s)
 	cwd := first(e.Get(x.rf.cwd)).Str()
 	if !mayRead(args, cwd) { // Fast path: nearly all.
 		return

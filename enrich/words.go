@@ -6,13 +6,16 @@ import (
 	"github.com/orlop/orlop/event"
 )
 
-// argsOf returns what the program of e was started with. Where a source has only the
-// command line, that is its words, which are a guess: what was one argument does not show.
-func (x *Enricher) argsOf(e *event.Event) (args event.Value, guessed bool) {
-	if args = e.Get(x.f.args); args.Exists() {
+// argsOf returns what the program was started with. Where a source has only the command
+// line, that is its words, which are a guess: what was one argument does not show.
+func (x *Enricher) argsOf(s *sight) (args event.Value, guessed bool) {
+	if args = s.e.Get(x.f.args); args.Exists() {
 		return args, false
 	}
-	line := first(e.Get(x.f.commandLine)).Str()
+	if s.words.Exists() {
+		return s.words, true
+	}
+	line := first(s.e.Get(x.f.commandLine)).Str()
 	if line == "" || len(line) > maxArgs {
 		return args, false
 	}
@@ -20,7 +23,8 @@ func (x *Enricher) argsOf(e *event.Event) (args event.Value, guessed bool) {
 	for _, w := range splitLine(line) {
 		list = append(list, event.String(w))
 	}
-	return event.List(list), true
+	s.words = event.List(list)
+	return s.words, true
 }
 
 // splitLine splits a command line at blanks, but for what is in quotes. What follows the -c
@@ -56,11 +60,7 @@ func isScript(arg string) bool {
 func shellAmong(words []string) bool {
 	for i := len(words) - 1; i >= 0; i-- {
 		if !strings.HasPrefix(words[i], "-") {
-			switch base(words[i]) {
-			case "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish":
-				return true
-			}
-			return false
+			return programs[base(words[i])] == shell
 		}
 	}
 	return false
