@@ -26,6 +26,17 @@ func tune(t *testing.T, text string) (*agent.Tuning, *event.Schema, error) {
 	return tuning, s, err
 }
 
+// tuned is a document with what a tuning says of it.
+func tuned(t *testing.T, tuning *agent.Tuning, s *event.Schema, doc string) *event.Event {
+	t.Helper()
+	var e event.Event
+	if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
+		t.Fatal(err)
+	}
+	tuning.Apply(&e)
+	return &e
+}
+
 type errorText string
 
 func (e errorText) Error() string { return string(e) }
@@ -54,11 +65,7 @@ until    = "2027-01-01"
 		if err != nil {
 			t.Fatal(err)
 		}
-		var e event.Event
-		if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
-			t.Fatal(err)
-		}
-		tuning.Apply(&e)
+		e := tuned(t, tuning, s, doc)
 		var got []string
 		for _, f := range e.Derived() {
 			got = append(got, strings.TrimPrefix(s.Name(f), "orlop.")+"="+e.Get(f).Text())
@@ -116,11 +123,7 @@ user       = ["root"]
 	f := func(tuning *agent.Tuning, fields, want string) {
 		t.Helper()
 		doc := `{"event":{"action":"connected-to"},"orlop":{"socket":{"runtime":"containerd"}},` + fields + `}`
-		var e event.Event
-		if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
-			t.Fatal(err)
-		}
-		tuning.Apply(&e)
+		e := tuned(t, tuning, s, doc)
 		if got := e.Get(s.Field("orlop.socket.peer")).Str(); got != want {
 			t.Errorf("%s: peer is %q, want %q", fields, got, want)
 		}
@@ -182,12 +185,8 @@ where  = 'process where orchestrator.namespace == "ops"'
 	}
 	f := func(parent, rest, want string) {
 		t.Helper()
-		var e event.Event
 		doc := `{"event":{"category":"process"},"process":{"parent":{"executable":"` + parent + `"}}` + rest + `}`
-		if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
-			t.Fatal(err)
-		}
-		tuning.Apply(&e)
+		e := tuned(t, tuning, s, doc)
 		if by := e.Get(s.Field("orlop.tuning.exempt_by")).Str(); by != want {
 			t.Errorf("%s: exempt by %q, want %q", doc, by, want)
 		}
@@ -273,11 +272,7 @@ func TestBreakGlassIsWhoLoggedIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var e event.Event
-		if err := event.NewDecoder(s).Decode([]byte(doc), &e); err != nil {
-			t.Fatal(err)
-		}
-		tuning.Apply(&e)
+		e := tuned(t, tuning, s, doc)
 		if got := e.Get(s.Field("orlop.tuning.exempt")).Exists(); got != want {
 			t.Errorf("%s%s: exempt is %v, want %v", entry, doc, got, want)
 		}
