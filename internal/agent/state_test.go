@@ -139,7 +139,8 @@ func live(t testing.TB, dir string, docs []string, to int, kill bool, log *slog.
 		now = clock("10:59:00")
 		ticks <- now
 	}
-	ticks <- now // No checkpoint is due, and the last one is written.
+	ticks <- now // A checkpoint may be due yet: one that did not learn the source's place is tried again.
+	ticks <- now // None is due any more, and the last one is written.
 	if kill {
 		one.dir = t.TempDir()
 		if err := os.CopyFS(one.dir, os.DirFS(dir)); err != nil {
