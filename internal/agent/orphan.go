@@ -170,7 +170,7 @@ func (o *orphanage) outcomes(x syntax.Expr) []outcomes {
 func isOrigin(field string) bool {
 	for _, of := range [...]string{
 		"process.parent", "process.ppid", "process.Ext.ancestry", "process.entry_leader", "process.session_leader", "process.group_leader",
-		"process.cgroup", "orlop.cgroup", "orlop.process.ancestor", "auditd.user.audit", "auditd.session",
+		"process.cgroup", "orlop.cgroup", "orlop.process.ancestor", "auditd.user.audit", "user.audit", "auditd.session",
 	} {
 		if rest, ok := strings.CutPrefix(field, of); ok && (rest == "" || rest[0] == '.') {
 			return true

@@ -135,7 +135,7 @@ func probesOf(s *event.Schema) []probe {
 func strange(s *event.Schema, e *event.Event) {
 	for _, f := range [...]string{
 		"host.name", "host.hostname", "host.id", "user.name", "user.id", "user.effective.name", "user.effective.id",
-		"auditd.user.audit.name", "auditd.user.audit.id", "process.parent.executable", "process.parent.name",
+		"auditd.user.audit.name", "auditd.user.audit.id", "user.audit.name", "user.audit.id", "process.parent.executable", "process.parent.name",
 		"process.parent.args", "process.parent.command_line", "process.parent.entity_id", "orlop.process.ancestor",
 		"process.entry_leader.executable", "process.session_leader.executable", "process.entity_id",
 	} {

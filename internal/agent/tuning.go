@@ -367,20 +367,29 @@ func (r *tuningReader) users(e *entryPred, kind string, users, logins []string, 
 	r.noStars(e.name, kind, "user", users)
 	r.noStars(e.name, kind, "login", logins)
 	if len(users) > 0 {
-		u := list(users)
-		r.ask(e, "auditd.user.audit.name like "+u+" or auditd.user.audit.id like "+u+
-			" or ("+noLogin+") and (user.name like "+u+" or user.id like "+u+")")
+		r.ask(e, loginIs(users)+" or "+noLogin+" and (user.name like "+list(users)+" or user.id like "+list(users)+")")
 	}
 	if len(logins) > 0 {
-		r.ask(e, "auditd.user.audit.name like "+list(logins)+" or auditd.user.audit.id like "+list(logins))
+		r.ask(e, loginIs(logins))
 	}
 	if daemon {
 		r.ask(e, noLogin)
 	}
 }
 
+// loginIs asks for the user that has logged in, whom Auditbeat has elsewhere than Auditd
+// Manager and our own sources.
+func loginIs(patterns []string) string {
+	var any []string
+	for _, f := range [...]string{"auditd.user.audit.name", "auditd.user.audit.id", "user.audit.name", "user.audit.id"} {
+		any = append(any, f+" like "+list(patterns))
+	}
+	return strings.Join(any, " or ")
+}
+
 // noLogin holds for what nobody has logged in for, as far as the source says.
-const noLogin = `auditd.user.audit.id == null or auditd.user.audit.id in ("unset", "4294967295", "-1")`
+const noLogin = `(auditd.user.audit.id == null or auditd.user.audit.id in ("unset", "4294967295", "-1"))` +
+	` and (user.audit.id == null or user.audit.id in ("unset", "4294967295", "-1"))`
 
 // programs asks for what is above e's process. Further says that the entry asks for more.
 func (r *tuningReader) programs(e *entryPred, parents, ancestors []string, further bool) {

@@ -290,6 +290,18 @@ func TestBreakGlassIsWhoLoggedIn(t *testing.T) {
 	f(login, as("1002", "mallory")+`sre"}}`, false)
 	f(login, as("unset", "")+`sre"}}`, false) // systemd-run --uid=sre
 	f(login, `{"user":{"name":"sre"}}`, false)
+
+	beat := func(auid, name string) string { // Auditbeat has it elsewhere
+		return `{"user":{"audit":{"id":"` + auid + `","name":"` + name + `"},"name":"`
+	}
+	const daemon = "daemon = true\nuser = [\"root\"]\n"
+	f(user, beat("1001", "sre")+`root"}}`, true)
+	f(user, beat("1002", "mallory")+`sre"}}`, false)
+	f(user, beat("unset", "")+`sre"}}`, true)
+	f(login, beat("1001", "sre")+`root"}}`, true)
+	f(login, beat("1002", "mallory")+`sre"}}`, false)
+	f(daemon, beat("unset", "")+`root"}}`, true)
+	f(daemon, beat("1002", "mallory")+`root"}}`, false)
 }
 
 func TestTuningMistakes(t *testing.T) {
