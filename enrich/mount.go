@@ -68,15 +68,38 @@ func (k *container) begins(c, p *proc) {
 	}
 }
 
-// joined reports whether c has put itself into its container by taking its files, which
-// no runtime does alone: it gives what it starts the container's cgroup too.
-func (x *Enricher) joined(c, p *proc, k *container, path string, was uint32) bool {
-	if c.mnt == 0 || was == 0 || c.mnt == was || path == "" || p == nil || p.makes != "" || p.shim != nil ||
-		runtimecli.LowLevel(x.tool(p)) || strings.HasPrefix(x.tool(p), "conmon") {
+// joined reports whether c has put itself into its container by taking its files, without
+// the cgroup of the container, which a runtime gives all that it starts, or after that. how
+// is its entry.
+func (x *Enricher) joined(s *sight, c, p *proc, k *container, path string, was uint32, how string) bool {
+	if s.kind&execed == 0 || c.mnt == 0 || was == 0 || c.mnt == was || path == "" || p == nil {
 		return false
 	}
-	id, ok := cgroup(path)
-	return !(ok && id == k.id) && !c.host.apart(k.id, path)
+	if id, ok := cgroup(path); !(ok && id == k.id) && !c.host.apart(k.id, path) {
+		return how == "exec" && !x.puts(p)
+	}
+	return how != "init" && c.mnt == k.mnt && !x.belongs(p, k)
+}
+
+// puts reports whether p puts what it starts into a container because it is asked to.
+func (x *Enricher) puts(p *proc) bool {
+	tool := x.tool(p)
+	return p.makes != "" || p.shim != nil || runtimecli.LowLevel(tool) || strings.HasPrefix(tool, "conmon")
+}
+
+// belongs reports whether a process of container k, or of what put it there, is among p and
+// those above it, or may be: one of them is not known.
+func (x *Enricher) belongs(p *proc, k *container) bool {
+	for range maxAnc {
+		switch {
+		case p == nil, x.puts(p), p.container == k.id && p.mnt == k.mnt:
+			return true
+		case p.key.pid == 1:
+			return false
+		}
+		p = x.procs[key{p.key.host, p.ppid}]
+	}
+	return true
 }
 
 // left reports whether c, which is in the cgroup of a container, has taken the files of

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -43,6 +44,7 @@ type container struct {
 	cgroup    string // as it was said last
 	apart     bool   // that is called something else, which its maker chose
 	begun     bool   // its first process was seen
+	announced bool   // and a client's line had asked for it
 	first     uint32 // the pid of that,
 	mnt       uint32 // its mount namespace, and that of who started it; 0 is unknown
 	outer     uint32
@@ -120,6 +122,7 @@ func (x *Enricher) forget(h *host) {
 	for i := range h.calls {
 		n += h.calls[i].size()
 	}
+	n += len(h.overs) * handOverSize
 	for i := range h.visits {
 		n += h.visits[i].size()
 	}
@@ -138,7 +141,8 @@ type clientCall struct {
 	container string // as it was named; "" is unknown
 	exact     bool   // the name is the id
 	enter     bool
-	used      bool   // the process that it enters has been seen
+	wrapped   bool   // the line was a wrapper's: the client's own follows
+	left      uint8  // how many processes that begin or enter it accounts for yet
 	execID    string // that the client gave, if it looks like one that the CRI draws
 	at        int64
 }
@@ -147,6 +151,7 @@ func (c *clientCall) size() int { return int(unsafe.Sizeof(*c)) + len(c.containe
 
 const (
 	maxCalls = 32
+	many     = 64 // containers of a call that does not say how many it begins
 	// awaited is how long after its client's command line a container or a process in
 	// it may begin: images are pulled first.
 	awaited = int64(5 * 60e9)
@@ -158,21 +163,30 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64
 	if h == nil || len(call.Behaviours) == 0 || len(call.Container) > 256 {
 		return
 	}
-	c := clientCall{at: t}
+	c := clientCall{at: t, wrapped: len(call.Via) > 0}
+	c.exact = call.Container != "" && (call.Tool == "ctr" || runtimecli.LowLevel(call.Tool))
 	switch call.Behaviours[0] {
-	case "container-run", "container-create", "container-start", "pod-create", "restore":
+	case "container-create":
+		if !c.exact {
+			return // It begins when it is started.
+		}
+		c.left = 1
+	case "container-run", "container-start", "pod-create", "restore":
+		c.left = started(call)
 	case "container-exec", "attach", "debug":
-		c.enter = true
+		c.enter, c.left = true, 1
 		c.execID = chosen(args)
 	default:
 		return // What nobody knows announces nothing: it has an alert of its own.
 	}
-	c.exact = call.Container != "" && (call.Tool == "ctr" || runtimecli.LowLevel(call.Tool))
 	c.container = strings.Clone(call.Container)
-	if n := len(h.calls); again && n > 0 && h.calls[n-1].enter && c.enter && !h.calls[n-1].used {
-		// Two lines of one act account for one entry.
-		x.hold(h, -h.calls[n-1].size())
-		h.calls = h.calls[:n-1]
+	for i := len(h.calls) - 1; again && i >= 0; i-- {
+		if w := &h.calls[i]; w.wrapped && w.enter == c.enter && w.left > 0 {
+			// The lines of one act account for what it does once.
+			x.hold(h, -w.size())
+			h.calls = slices.Delete(h.calls, i, i+1)
+			break
+		}
 	}
 	if len(h.calls) == maxCalls {
 		x.hold(h, -h.calls[0].size())
@@ -180,6 +194,19 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64
 	}
 	h.calls = append(h.calls, c)
 	x.hold(h, c.size())
+}
+
+// started is how many containers a call begins, the pod's own among them.
+func started(call *runtimecli.Call) uint8 {
+	switch {
+	case call.Command == "crictl run":
+		return 2
+	case call.Command == "crictl runp":
+		return 1
+	case call.Image != "" || call.Container != "" && !strings.Contains(call.Command, " pod "):
+		return uint8(min(max(len(call.Containers()), 1), many))
+	}
+	return many // compose, kube play, pod start
 }
 
 // chosen is the exec id of 64 hexadecimal digits that a command line gives, or a script
@@ -211,15 +238,20 @@ func (h *host) asked(execID string, t int64) bool {
 }
 
 // accounted reports whether a client's command line asked for what is seen now. A name
-// may stand for any container whose id the runtime has drawn. An entry accounts for one
-// process: it must not hide who comes after.
-func (h *host) accounted(id string, enter bool, t int64) bool {
+// may stand for any container whose id the runtime has drawn. A call accounts for what it
+// asked for, and must not hide who comes after. A container of a drawn id that begins again
+// is the same one.
+func (h *host) accounted(k *container, enter bool, t int64) bool {
+	if !enter && k.announced {
+		return true
+	}
 	for i := range h.calls {
 		c := &h.calls[i]
 		switch {
-		case t < c.at || t-c.at > awaited || c.enter != enter || c.used:
-		case c.container == id, !c.exact && hex64(id):
-			c.used = enter
+		case t < c.at || t-c.at > awaited || c.enter != enter || c.left == 0:
+		case c.container == k.id, !c.exact && hex64(k.id):
+			c.left--
+			k.announced = !enter && hex64(k.id)
 			return true
 		}
 	}
@@ -299,12 +331,15 @@ func (x *Enricher) origin(s *sight, c, p *proc, was uint32) {
 	if left {
 		x.fill(e, f.left, event.Bool(true))
 	}
-	joined := how == "exec" && x.joined(c, p, k, path, was)
+	joined := x.joined(s, c, p, k, path, was, how)
+	if joined {
+		how, c.told, c.visits = "exec", true, true
+	}
 	if left || joined {
 		if c.joining(p, s.t) {
 			x.fill(e, f.announced, event.Bool(true))
 		}
-	} else if how != "" && h.accounted(c.container, how == "exec", s.t) {
+	} else if how != "" && h.accounted(k, how == "exec", s.t) {
 		x.fill(e, f.announced, event.Bool(true))
 	}
 	if how == "" {

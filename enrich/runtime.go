@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/orlop/orlop/enrich/runtimecli"
 	"github.com/orlop/orlop/event"
@@ -151,6 +152,9 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 			c.joins = s.t
 		}
 		x.removal(s, &call)
+		if !again && slices.Contains(call.Via, "systemd-run") && s.host != nil {
+			x.handOver(s.host, id, s.t)
+		}
 	}
 	x.ancestors(e, c, p)
 	if c != nil {
@@ -342,6 +346,9 @@ func (x *Enricher) announced(s *sight, c, p *proc, call *runtimecli.Call, id uin
 		}
 		p = next
 	}
+	if s.ppid == 1 && s.host != nil && s.host.handed(id, s.t) {
+		return true
+	}
 	if s.ppid != 1 || c == nil || c.session == 0 || c.session == unset {
 		return false
 	}
@@ -352,6 +359,36 @@ func (x *Enricher) announced(s *sight, c, p *proc, call *runtimecli.Call, id uin
 			if q.key.host == c.key.host && q.session == c.session && q.exe != c.exe && near(q) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// A handOver is a call that init was asked to make: the client is no child of whoever asked.
+type handOver struct {
+	id uint64
+	at int64
+}
+
+const maxHandOvers = 8
+
+func (x *Enricher) handOver(h *host, id uint64, t int64) {
+	if len(h.overs) == maxHandOvers {
+		h.overs = append(h.overs[:0], h.overs[1:]...)
+		x.hold(h, -handOverSize)
+	}
+	h.overs = append(h.overs, handOver{id, t})
+	x.hold(h, handOverSize)
+}
+
+const handOverSize = int(unsafe.Sizeof(handOver{}))
+
+// handed reports whether a child of init makes a call that init was asked to make; once.
+func (h *host) handed(id uint64, t int64) bool {
+	for i, o := range h.overs {
+		if o.id == id && t-o.at >= 0 && t-o.at <= act {
+			h.overs[i].id = 0
+			return true
 		}
 	}
 	return false

@@ -65,6 +65,7 @@ type HostState struct {
 	Kubernetes bool
 	Containers []ContainerState
 	Calls      []ClientState
+	HandOvers  []HandOverState
 	Visits     []VisitState
 }
 
@@ -74,7 +75,7 @@ type ContainerState struct {
 	Cgroup             string
 	Pods, CRI, Pause   int8
 	Own, Begun, Recent bool
-	Apart              bool
+	Apart, Announced   bool
 	Mount, Outer       uint32
 	First              uint32
 	Of                 PodState
@@ -88,9 +89,16 @@ type ContainerState struct {
 type ClientState struct {
 	Container    string
 	Exact, Enter bool
-	Used         bool
+	Wrapped      bool
+	Left         uint8
 	ExecID       string
 	At           int64
+}
+
+// A HandOverState is a call that init was asked to make.
+type HandOverState struct {
+	ID uint64
+	At int64
 }
 
 // A VisitState is a container that somebody has entered.
@@ -224,7 +232,10 @@ func (x *Enricher) State() *State {
 			hs.Containers = append(hs.Containers, k.state(true))
 		}
 		for _, c := range h.calls {
-			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.used, c.execID, c.at})
+			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.wrapped, c.left, c.execID, c.at})
+		}
+		for _, o := range h.overs {
+			hs.HandOvers = append(hs.HandOvers, HandOverState{o.id, o.at})
 		}
 		for _, v := range h.visits {
 			hs.Visits = append(hs.Visits, VisitState{v.container, v.id, v.pod, v.engine, v.namespace, v.payload, v.at, v.ended})
@@ -248,7 +259,7 @@ func (x *Enricher) all(yield func(*proc) bool) {
 func (k *container) state(recent bool) ContainerState {
 	s := ContainerState{
 		ID: k.id, Namespace: k.namespace, UID: k.uid, Cgroup: k.cgroup,
-		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Apart: k.apart, Mount: k.mnt, Outer: k.outer, First: k.first, Recent: recent, Of: k.of.state("", false),
+		Pods: int8(k.pods), CRI: int8(k.cri), Pause: int8(k.pause), Own: k.own, Begun: k.begun, Apart: k.apart, Announced: k.announced, Mount: k.mnt, Outer: k.outer, First: k.first, Recent: recent, Of: k.of.state("", false),
 	}
 	for i, h := range k.habits {
 		s.Commands[i], s.Began[i], s.Runs[i], s.Times[i] = h.command, h.began, h.ran, h.times
@@ -293,7 +304,7 @@ func (x *Enricher) Restore(s *State) error {
 		for _, k := range hs.Containers {
 			c := &container{
 				id: k.ID, namespace: k.Namespace, uid: k.UID, cgroup: k.Cgroup,
-				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun, apart: k.Apart, mnt: k.Mount, outer: k.Outer, first: k.First, of: k.Of.pod(),
+				pods: answer(k.Pods), cri: answer(k.CRI), pause: answer(k.Pause), own: k.Own, begun: k.Begun, apart: k.Apart, announced: k.Announced, mnt: k.Mount, outer: k.Outer, first: k.First, of: k.Of.pod(),
 			}
 			for i := range c.habits {
 				c.habits[i] = habit{k.Commands[i], k.Times[i], k.Began[i], k.Runs[i]}
@@ -306,8 +317,12 @@ func (x *Enricher) Restore(s *State) error {
 			}
 		}
 		for _, c := range hs.Calls {
-			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.Used, c.ExecID, c.At})
+			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.Wrapped, c.Left, c.ExecID, c.At})
 			x.hold(h, h.calls[len(h.calls)-1].size())
+		}
+		for _, o := range hs.HandOvers {
+			h.overs = append(h.overs, handOver{o.ID, o.At})
+			x.hold(h, handOverSize)
 		}
 		for _, v := range hs.Visits {
 			h.visits = append(h.visits, visit{v.Container, v.ID, v.Pod, v.Payload, v.Engine, v.Namespace, v.At, v.Ended})

@@ -30,8 +30,9 @@ type host struct {
 	kubernetes        bool // it is a node of a cluster
 	containers, older map[string]*container
 	calls             []clientCall // the newest last
+	overs             []handOver   // the newest last
 	visits            []visit      // the newest last
-	kept              int          // bytes that sockets, containers, calls and visits take
+	kept              int          // bytes that sockets, containers and what follows them take
 }
 
 type key struct{ host, pid uint32 }
@@ -129,7 +130,7 @@ func (x *Enricher) drop(h *host) {
 	if x.hosts[h.name] == h {
 		delete(x.hosts, h.name)
 	}
-	h.sockets, h.containers, h.older, h.calls, h.visits = nil, nil, nil, nil, nil
+	h.sockets, h.containers, h.older, h.calls, h.overs, h.visits = nil, nil, nil, nil, nil, nil
 	x.hold(h, -h.kept)
 }
 

@@ -498,6 +498,7 @@ high: Pod Entered Past the CRI by an Unknown Client
 high: Ghost Container on a Kubernetes Node
 high: Host's Namespaces Entered From a Container
 high: Pod Entered Past the CRI by an Unknown Client
+high: Pod Entered Past the CRI by an Unknown Client
 medium: Namespaces of Another Process Entered
 `)
 

@@ -9,6 +9,11 @@ pid() { hidden ctr -n $1 tasks ls | while read -r id pid state; do test "$id" !=
 "$dir/join" $(pid k8s.io $CONTAINER) /bin/id
 hidden ctr -n default run -d localhost/box:1 beside
 "$dir/join" $(pid default beside) /bin/id
+# And one in the pod's cgroup already.
+sh -c 'while IFS=: read -r n c path; do
+    c=${c#name=}; f=/sys/fs/cgroup${c:+/$c}$path/cgroup.procs
+    test -e "$f" && echo $$ > "$f"
+  done < /proc/$2/cgroup; exec "$1" "$2" /bin/id' sh "$dir/join" $(pid k8s.io $CONTAINER)
 hidden ctr -n default run --rm --privileged --with-ns pid:/proc/1/ns/pid localhost/box:1 out /bin/join 1 /bin/true
 hidden ctr -n default tasks kill -s 9 beside
 END
