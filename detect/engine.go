@@ -98,6 +98,9 @@ type Engine struct {
 	hits   Hits
 	mine   []uint32 // of hits, the ids of those of one order
 
+	entity event.Field // process.entity_id
+	told   told
+
 	expected map[string]time.Duration // sources, and their lateness
 	late     map[string]uint64        // by source
 
@@ -126,6 +129,8 @@ type active struct {
 	state stateful  // nil for rules of single events
 	order *order    // of a stateful rule
 	by    []*active // the rules that supersede it, single events only
+
+	followed bool // by other rules
 }
 
 // stateful is a query that keeps something from event to event.
@@ -169,7 +174,7 @@ func New(o Options) *Engine {
 		o.RuleBudget = o.Budget
 	}
 	g := &Engine{
-		opts: o, category: o.Schema.Field("event.category"), index: newIndex(nil),
+		opts: o, category: o.Schema.Field("event.category"), entity: o.Schema.Field("process.entity_id"), index: newIndex(nil),
 		expected: map[string]time.Duration{}, late: map[string]uint64{}, meter: newMeter(),
 	}
 	g.match = newMatcher(g)
@@ -201,6 +206,13 @@ func (g *Engine) SetRules(rules []*rule.Rule) error {
 				if a.rule.ID == id && a.state == nil && b.state == nil && !b.below(a) {
 					a.by = append(a.by, b)
 				}
+			}
+		}
+	}
+	for _, b := range running {
+		for _, id := range b.rule.Orlop.Follows {
+			for _, a := range running {
+				a.followed = a.followed || a.rule.ID == id && a != b
 			}
 		}
 	}
@@ -470,7 +482,7 @@ func (g *Engine) Apply(e *event.Event, hits *Hits, emit func(*alert.Alert)) Outc
 		g.stats.Evaluated++
 	}
 	for _, a := range hits.rules {
-		if a.state == nil && !a.superseded(hits.rules) && !g.excepted(a, e) {
+		if a.state == nil && !a.superseded(hits.rules) && !g.excepted(a, e) && !g.follows(a, e) {
 			g.meter.next()
 			g.meter.start()
 			g.raise(a, e, emit)
@@ -720,6 +732,7 @@ func (g *Engine) raise(a *active, e *event.Event, emit func(*alert.Alert)) {
 		panic("detect: bug: " + err.Error()) // a decoder has read the document
 	}
 	g.count(a, al)
+	g.tell(a, e)
 	g.meter.charge(&a.cost)
 	emit(al)
 }

@@ -116,6 +116,44 @@ func TestSupersedes(t *testing.T) {
 	f("a", eql("a", any), over(eql("b", `sequence [process where true] [file where true]`), "a"))
 }
 
+// A rule that follows another one is silent about a process for five minutes after an
+// alert of that, also after a restart.
+func TestFollows(t *testing.T) {
+	start, connect := eql("start", `process where true`), eql("connect", `network where true`)
+	connect.Orlop.Follows = []string{"start", "nobody"}
+	see := func(b *bench, restart bool) {
+		for _, e := range []string{
+			doc(0, `"event.category":"network","process.entity_id":"x"`), // before any alert
+			doc(1, `"event.category":"process","process.entity_id":"x"`),
+			doc(2, `"event.category":"network","process.entity_id":"x"`),
+			doc(3, `"event.category":"network","process.entity_id":"y"`), // another process
+			doc(4, `"event.category":"network"`),                         // of nobody knows which
+			doc(300, `"event.category":"network","process.entity_id":"x"`),
+			doc(301, `"event.category":"network","process.entity_id":"x"`), // five minutes after
+		} {
+			b.see("s", e)
+			if restart {
+				b = b.restart(detect.Options{}, start, connect)
+			}
+		}
+		if got, want := b.raised(), "connect@0 start@1 connect@3 connect@4 connect@301"; got != want {
+			t.Errorf("restarted %v: got %q, want %q", restart, got, want)
+		}
+	}
+	see(newBench(t, detect.Options{}, start, connect), false)
+	see(newBench(t, detect.Options{}, start, connect), true)
+
+	// An alert that was not raised tells nothing.
+	connect = eql("connect", `network where true`)
+	connect.Orlop.Follows = []string{"start"}
+	b := newBench(t, detect.Options{Except: func(r *rule.Rule, e *event.Event) bool { return r.ID == "start" }}, start, connect)
+	b.see("s", doc(1, `"event.category":"process","process.entity_id":"x"`))
+	b.see("s", doc(2, `"event.category":"network","process.entity_id":"x"`))
+	if got, want := b.raised(), "connect@2"; got != want {
+		t.Errorf("excepted: got %q, want %q", got, want)
+	}
+}
+
 // An event that is excepted from a rule is not there for it: it is no part of a
 // sequence, does not take the place of one that is, and is not what must be absent.
 func TestExcept(t *testing.T) {

@@ -19,6 +19,7 @@ type State struct {
 	Events []event.Record // the others name them by their place in it
 	Orders []OrderState
 	Rules  []RuleState // the stateful ones
+	Told   []ToldState // the oldest first
 }
 
 // An OrderState is the events that wait to be put in order, by the fields that
@@ -109,6 +110,9 @@ func (g *Engine) State() *State {
 		}
 		s.Orders = append(s.Orders, os)
 	}
+	for _, key := range g.told.order {
+		s.Told = append(s.Told, ToldState{key, g.told.at[key]})
+	}
 	return s
 }
 
@@ -164,6 +168,9 @@ func (g *Engine) Restore(s *State) error {
 		if orders[i] != nil {
 			*o = *orders[i]
 		}
+	}
+	for _, t := range s.Told {
+		g.told.note(t.Key, t.At)
 	}
 	for a, st := range states {
 		g.kept += st.Size() - a.state.Size()

@@ -126,6 +126,10 @@ type Orlop struct {
 	// Supersedes names rules, by rule_id, that say less about the same event:
 	// where this rule matches, they raise no alert.
 	Supersedes []string `json:"supersedes"`
+	// Follows names rules, by rule_id, that tell of the same act before: for five minutes
+	// after an alert of theirs about a process (process.entity_id) this rule raises none
+	// about single events of it. It has no meaning for sequences and samples.
+	Follows []string `json:"follows"`
 }
 
 // Metadata is about the file and not part of the rule.
