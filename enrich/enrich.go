@@ -231,6 +231,9 @@ func (x *Enricher) Apply(e *event.Event) {
 	x.fillEntry(&s, c)
 	x.meaning(&s, c, p)
 	x.reads(&s, c, p)
+	if s.kind&(ended|execed) == ended && len(s.host.calls) > 0 {
+		s.host.hungUp(s.pid, s.t)
+	}
 	for len(x.procs) > x.o.MaxProcesses || x.bytes+x.kept+x.known > x.o.MaxBytes && len(x.procs) > 1 {
 		x.stats.Evicted++
 		x.remove(x.stale())

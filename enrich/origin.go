@@ -144,7 +144,8 @@ type clientCall struct {
 	wrapped   bool   // the line was a wrapper's: the client's own follows
 	left      uint8  // how many processes that begin or enter it accounts for yet
 	execID    string // that the client gave, if it looks like one that the CRI draws
-	at        int64
+	pid       uint32 // of the client; 0 is unknown
+	at, until int64  // between which it accounts for something
 }
 
 func (c *clientCall) size() int { return int(unsafe.Sizeof(*c)) + len(c.container) + len(c.execID) }
@@ -155,15 +156,18 @@ const (
 	// awaited is how long after its client's command line a container or a process in
 	// it may begin: images are pulled first.
 	awaited = int64(5 * 60e9)
+	// settled is how long after its client has ended, which waits for what it asks for.
+	settled = int64(2e9)
 )
 
 // called remembers what a command line asks for, so that its effect is not news. Again says
 // that a wrapper's line has told of it.
-func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64, again bool) {
+func (x *Enricher) called(s *sight, call *runtimecli.Call, args []string, again bool) {
+	h := s.host
 	if h == nil || len(call.Behaviours) == 0 || len(call.Container) > 256 {
 		return
 	}
-	c := clientCall{at: t, wrapped: len(call.Via) > 0}
+	c := clientCall{pid: s.pid, at: s.t, until: s.t + awaited, wrapped: len(call.Via) > 0}
 	c.exact = call.Container != "" && (call.Tool == "ctr" || runtimecli.LowLevel(call.Tool))
 	switch call.Behaviours[0] {
 	case "container-create":
@@ -196,6 +200,16 @@ func (x *Enricher) called(h *host, call *runtimecli.Call, args []string, t int64
 	x.hold(h, c.size())
 }
 
+// hungUp notes that a client has ended: what it has asked for has begun, or never will,
+// unless it leaves that to others.
+func (h *host) hungUp(pid uint32, t int64) {
+	for i := range h.calls {
+		if c := &h.calls[i]; c.pid == pid && t >= c.at && c.left != many {
+			c.until = min(c.until, t+settled)
+		}
+	}
+}
+
 // started is how many containers a call begins, the pod's own among them.
 func started(call *runtimecli.Call) uint8 {
 	switch {
@@ -203,10 +217,12 @@ func started(call *runtimecli.Call) uint8 {
 		return 2
 	case call.Command == "crictl runp":
 		return 1
+	case strings.Contains(call.Command, " service "): // Swarm begins them, as many as it likes.
+		return many
 	case call.Image != "" || call.Container != "" && !strings.Contains(call.Command, " pod "):
 		return uint8(min(max(len(call.Containers()), 1), many))
 	}
-	return many // compose, kube play, pod start
+	return many // compose, stack, kube play, pod start
 }
 
 // chosen is the exec id of 64 hexadecimal digits that a command line gives, or a script
@@ -230,7 +246,7 @@ func chosen(args []string) string {
 // asked reports whether a client of this host gave that id to an exec.
 func (h *host) asked(execID string, t int64) bool {
 	for i := range h.calls {
-		if c := &h.calls[i]; c.execID == execID && t >= c.at && t-c.at <= awaited {
+		if c := &h.calls[i]; c.execID == execID && t >= c.at && t <= c.until {
 			return true
 		}
 	}
@@ -248,7 +264,7 @@ func (h *host) accounted(k *container, enter bool, t int64) bool {
 	for i := range h.calls {
 		c := &h.calls[i]
 		switch {
-		case t < c.at || t-c.at > awaited || c.enter != enter || c.left == 0:
+		case t < c.at || t > c.until || c.enter != enter || c.left == 0:
 		case c.container == k.id, !c.exact && hex64(k.id):
 			c.left--
 			k.announced = !enter && hex64(k.id)

@@ -147,7 +147,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 	if x.internal(s, p, &call) {
 		x.fill(e, f.internal, event.Bool(true))
 	} else {
-		x.called(s.host, &call, x.args, s.t, again)
+		x.called(s, &call, x.args, again)
 		if c != nil && slices.Contains(call.Behaviours, "namespace-enter") && !(len(call.Entered) == 1 && call.Entered[0] == "net") {
 			c.joins = s.t
 		}

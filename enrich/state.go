@@ -92,7 +92,8 @@ type ClientState struct {
 	Wrapped      bool
 	Left         uint8
 	ExecID       string
-	At           int64
+	Pid          uint32
+	At, Until    int64
 }
 
 // A HandOverState is a call that init was asked to make.
@@ -232,7 +233,7 @@ func (x *Enricher) State() *State {
 			hs.Containers = append(hs.Containers, k.state(true))
 		}
 		for _, c := range h.calls {
-			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.wrapped, c.left, c.execID, c.at})
+			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.wrapped, c.left, c.execID, c.pid, c.at, c.until})
 		}
 		for _, o := range h.overs {
 			hs.HandOvers = append(hs.HandOvers, HandOverState{o.id, o.at})
@@ -317,7 +318,7 @@ func (x *Enricher) Restore(s *State) error {
 			}
 		}
 		for _, c := range hs.Calls {
-			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.Wrapped, c.Left, c.ExecID, c.At})
+			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.Wrapped, c.Left, c.ExecID, c.Pid, c.At, c.Until})
 			x.hold(h, h.calls[len(h.calls)-1].size())
 		}
 		for _, o := range hs.HandOvers {
