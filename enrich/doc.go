@@ -46,14 +46,14 @@
 //
 //	orlop.container.*       of a process in a container: made_by (kubernetes, other),
 //	                        namespace (containerd's), announced (a client's command line
-//	                        asked for it in the last five minutes, and, of one that came
-//	                        in, for nobody else before); of one that came in
+//	                        has asked for it, and for no more than it says, while the
+//	                        client runs, or in the last five minutes where its end is
+//	                        not seen); of one that came in
 //	                        from outside: entry (init, exec), exec_id, entered_by (cri,
 //	                        runtime, namespaces). Which runtime is by the form of exec_id:
 //	                        cri is one of 64 hexadecimal digits that no client's command
 //	                        line was seen to give. Who came by namespaces has taken the
-//	                        container's mount namespace without a runtime, and is not in
-//	                        its cgroup. Of one that takes that of who made its container,
+//	                        container's mount namespace without a runtime. Of one that takes that of who made its container,
 //	                        instead of the container's: left. A live source may state
 //	                        record (cri, other), what the runtime has on record, pod_uid,
 //	                        and orlop.namespace.mnt, which these two are known by
