@@ -142,6 +142,7 @@ func (s *Server) local(path string) string {
 type signInView struct {
 	page
 	Then, Name, Wrong string
+	Provider          string // of OIDC; "" is none
 }
 
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, u *who) error {
@@ -150,12 +151,12 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request, u *who) erro
 		http.Redirect(w, r, then, http.StatusSeeOther)
 		return nil
 	}
-	return s.render(w, http.StatusOK, "sign-in", &signInView{page: s.page(r, nil, "Sign in"), Then: then})
+	return s.render(w, http.StatusOK, "sign-in", &signInView{page: s.page(r, nil, "Sign in"), Then: then, Provider: s.provider.Name()})
 }
 
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request, _ *who) error {
 	name, password := strings.TrimSpace(r.PostForm.Get("name")), r.PostForm.Get("password")
-	v := &signInView{page: s.page(r, nil, "Sign in"), Then: s.local(r.PostForm.Get("then")), Name: name}
+	v := &signInView{page: s.page(r, nil, "Sign in"), Then: s.local(r.PostForm.Get("then")), Name: name, Provider: s.provider.Name()}
 	now := s.o.Now()
 	if wait := s.limit.take(now, "address "+client(r), 20, 3*time.Second); wait > 0 {
 		return s.tooMany(w, v, wait)

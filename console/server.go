@@ -38,6 +38,8 @@ type Options struct {
 	// nobody.
 	Entered func(path string)
 
+	OIDC *OIDC // where people may sign in, too; nil is nowhere
+
 	Home string // where / leads; "" is /alerts
 	TLS  bool   // it is served by TLS: cookies are for that alone
 
@@ -67,13 +69,14 @@ type Source struct {
 
 // A Server is the console. It is an http.Handler.
 type Server struct {
-	o       Options
-	handler http.Handler
-	pages   map[string]*pageTemplate
-	limit   *limiter
-	hashing chan struct{} // how many passwords are hashed at once
-	live    *broadcast
-	static  map[string]staticFile
+	o        Options
+	handler  http.Handler
+	pages    map[string]*pageTemplate
+	limit    *limiter
+	provider *provider     // nil is none
+	hashing  chan struct{} // how many passwords are hashed at once
+	live     *broadcast
+	static   map[string]staticFile
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -90,6 +93,11 @@ func New(o Options) (*Server, error) {
 	o.Home = cmp.Or(o.Home, "/alerts")
 	s := &Server{o: o, limit: newLimiter(), hashing: make(chan struct{}, 2), live: newBroadcast()}
 	var err error
+	if o.OIDC != nil {
+		if s.provider, err = newProvider(o.OIDC, o.Now); err != nil {
+			return nil, err
+		}
+	}
 	if s.static, err = loadStatic(); err != nil {
 		return nil, err
 	}
@@ -154,6 +162,8 @@ var routes = []route{
 	{"GET /{$}", "", (*Server).home},
 	{"GET /sign-in", "", (*Server).signInPage},
 	{"POST /sign-in", "", (*Server).signIn},
+	{"GET /sign-in/oidc", "", (*Server).oidcBegin},
+	{"GET " + oidcCallbackPath, "", (*Server).oidcCallback},
 	{"GET /enter", "", (*Server).enter},
 	{"POST /sign-out", store.Viewer, (*Server).signOut},
 	{"GET /alerts", store.Viewer, (*Server).alerts},
@@ -240,6 +250,9 @@ func (s *Server) known(host string) bool {
 		name = h
 	}
 	name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	if s.provider != nil && strings.EqualFold(s.provider.host, name) {
+		return true
+	}
 	for _, h := range s.o.Hosts {
 		if strings.EqualFold(h, name) {
 			return true

@@ -103,6 +103,9 @@ func (s *Server) password(w http.ResponseWriter, r *http.Request, u *who) error 
 	if wait := s.limit.take(s.o.Now(), "password "+u.User.Name, 5, 30*time.Second); wait > 0 {
 		return refuse(http.StatusTooManyRequests, "Too many tries. Wait a moment.")
 	}
+	if u.User.Subject != "" { // Else it would outlive the account there.
+		return refuse(http.StatusForbidden, "You sign in at the provider; there is no password of yours here.")
+	}
 	s.hashing <- struct{}{}
 	defer func() { <-s.hashing }()
 	if u.User.Hash != "" && !verifyPassword(u.User.Hash, r.PostForm.Get("old")) {

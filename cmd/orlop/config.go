@@ -51,7 +51,8 @@ of the environment that it runs in.
 				return err
 			}
 			remark(cmd.ErrOrStderr(), tuning)
-			return nil
+			_, err = loadOIDC(c.OIDC)
+			return err
 		},
 	})
 	cmd.AddCommand(&cobra.Command{

@@ -28,7 +28,7 @@ long as no other admin can sign in.
 
 It listens on loopback unless --listen says otherwise. Beyond loopback give it a
 certificate: passwords and sessions would cross the network in clear.`
-	var name, listen, cert, key, link, logFormat, logLevel string
+	var name, listen, cert, key, link, oidc, logFormat, logLevel string
 	cmd := &cobra.Command{
 		Use:   "console",
 		Short: "Serve the console on a store",
@@ -42,6 +42,7 @@ certificate: passwords and sessions would cross the network in clear.`
 	cmd.Flags().StringVar(&listen, "listen", consoleAddress, "serve at this `ADDRESS`")
 	cmd.Flags().StringVar(&cert, "tls-cert", "", "serve by TLS with the certificate in `FILE`")
 	cmd.Flags().StringVar(&key, "tls-key", "", "its key, in `FILE`")
+	cmd.Flags().StringVar(&oidc, "oidc", "", "people sign in at a provider of OpenID Connect, too, as `FILE` says")
 	cmd.Flags().StringVar(&link, "link", "", "print a link that signs in as the user `NAME`, and end")
 	cmd.Flags().StringVar(&logFormat, "log-format", "text", "text or json")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
@@ -56,12 +57,16 @@ certificate: passwords and sessions would cross the network in clear.`
 		if err := checkStore(name); err != nil {
 			return err
 		}
+		provider, err := loadOIDC(oidc)
+		if err != nil {
+			return err
+		}
 		s, err := store.Open(ctx, name, store.Options{Log: log})
 		if err != nil {
 			return &failure{exitIO, err}
 		}
 		defer s.Close()
-		o := console.Options{Store: s, Log: log, TLS: cert != ""}
+		o := console.Options{Store: s, Log: log, TLS: cert != "", OIDC: provider}
 		scheme := "http://"
 		if o.TLS {
 			scheme = "https://"

@@ -268,6 +268,7 @@ type service struct {
 	log   *slog.Logger
 	live  *agent.Live
 	tell  *agent.Notifier
+	oidc  *console.OIDC
 
 	unwatched error // not all rules are watched
 }
@@ -288,6 +289,9 @@ func (d *service) run(cmd *cobra.Command) error {
 		return d.blame("tuning", err)
 	}
 	d.remark(live.Tuning)
+	if d.oidc, err = loadOIDC(c.OIDC); err != nil {
+		return d.blame("oidc", err)
+	}
 	// Before anything is changed on the host, for an address that is taken.
 	public, err := d.bind()
 	if err != nil {

@@ -28,6 +28,7 @@ type Config struct {
 	Output     string             `yaml:"output" enum:"ndjson|json|table|none" doc:"How alerts are printed on standard output."`
 	Sinks      []SinkConfig       `yaml:"sinks" doc:"Where alerts go besides standard output; they need a state directory."`
 	Store      string             `yaml:"store" format:"store" secret:"true" doc:"Where alerts are kept to be worked with: the path of a file, or postgres://USER@HOST/DATABASE, whose password is in PGPASSWORD or PGPASSFILE. It needs a state directory."`
+	OIDC       string             `yaml:"oidc" file:"true" doc:"File that says how people sign in to the console at a provider of OpenID Connect: docs/console.md has its keys. It needs a store."`
 	Retention  StoreConfig        `yaml:"retention" doc:"What the store keeps."`
 	Outbox     sink.OutboxOptions `yaml:"outbox" doc:"What is kept for sinks that are behind, in the state directory."`
 	Drain      time.Duration      `yaml:"drain" min:"1s" doc:"How long an end may take, for judging what has happened until then."`
@@ -120,6 +121,8 @@ func (c *Config) Conditions() []config.Condition {
 			At: "sinks", Msg: "without a state directory there is no place for alerts that wait for a sink", Hint: "for example state: /var/lib/orlop"},
 		{If: config.Has("store"), Then: config.Has("state"),
 			At: "store", Msg: "without a state directory there is no place for alerts that wait for the store", Hint: "for example state: /var/lib/orlop"},
+		{If: config.Has("oidc"), Then: config.Has("store"),
+			At: "oidc", Msg: "oidc: without a store there is no console", Hint: "for example store: /var/lib/orlop/orlop.db"},
 	}
 }
 
