@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/internal/interrupt"
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	var f *failure
 	if !errors.As(err, &f) {
-		f = &failure{exitUsage, err} // cobra's own: unknown commands and flags
+		f = &failure{exitUsage, inOurWords(err)} // cobra's own: unknown commands and flags
 		if ctx.Err() != nil {
 			return exitIO
 		}
@@ -80,6 +81,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	report(stderr, cmd, f)
 	return f.code
+}
+
+// inOurWords says what a flag takes, where cobra says why Go could not read it.
+func inOurWords(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	want := map[string]string{"int": "a number", "int64": "a number", "uint32": "a number", "bool": "true or false", "duration": "a duration such as 2s or 1h30m"}[bad.GetFlag().Value.Type()]
+	if want == "" {
+		return err
+	}
+	return fmt.Errorf("--%s %q: expected %s", bad.GetFlag().Name, bad.GetValue(), want)
 }
 
 // report prints why a command failed: mistakes in queries with their place,

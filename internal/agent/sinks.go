@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orlop/orlop/sink"
+	"github.com/orlop/orlop/sink/file"
 )
 
 // A SinkConfig is one sink: its kind, and what that kind wants to know.
@@ -54,7 +55,34 @@ func (c *Config) checkSinks() (key, msg, hint string) {
 		}
 		seen[name] = true
 	}
+	files := map[string]string{} // who writes them
+	if c.Store != "" {
+		files[resolved(c.Store)] = "the store"
+	}
+	for i := range c.Sinks {
+		if o, ok := c.Sinks[i].options.(*file.Options); ok && o.Path != "" {
+			at, who := resolved(o.Path), "the sink "+c.Sinks[i].Label()
+			if other := files[at]; other != "" {
+				return "sinks", fmt.Sprintf("%s and %s write the same file, %s", other, who, o.Path), "give one of them another"
+			}
+			files[at] = who
+		}
+	}
 	return "", "", ""
+}
+
+// resolved is the one path of a file that may be named in several ways.
+func resolved(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		name = abs
+	}
+	if whole, err := filepath.EvalSymlinks(name); err == nil {
+		return whole
+	}
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(name)); err == nil {
+		return filepath.Join(folder, filepath.Base(name))
+	}
+	return name
 }
 
 // A sinkKind is a kind of sink: what its keys in a configuration are, and how one is
@@ -91,6 +119,9 @@ func openSinks(c *Config, log *slog.Logger) (routes []sink.Route, err error) {
 		opened, err := sinkKindOf(s.Kind).open(s.Options(s.Kind), log.With("sink", s.Label()))
 		if err != nil {
 			closeSinks(routes)
+			if place := c.places[fmt.Sprintf("sinks[%d].kind", i)]; place != "" {
+				return nil, fmt.Errorf("%s: sink %s: %w", place, s.Label(), err)
+			}
 			return nil, fmt.Errorf("sink %s: %w", s.Label(), err)
 		}
 		routes = append(routes, sink.Route{Name: s.Label(), Sink: opened})

@@ -136,7 +136,14 @@ func TestCheckpointWaitsForTheOutbox(t *testing.T) {
 
 // Status and metrics say what became of the alerts.
 func TestSinksAreCounted(t *testing.T) {
-	r := startWithSinks(t, t.TempDir(), filepath.Join(t.TempDir(), "none", "alerts.ndjson"))
+	folder := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := startWithSinks(t, t.TempDir(), filepath.Join(folder, "alerts.ndjson"))
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
 	r.send(process("10:00:00", "ctr"), process("10:00:01", "ctr"))
 	r.stop()
 	ended, cancel := context.WithCancel(t.Context())
