@@ -87,17 +87,21 @@ func (x *Enricher) puts(p *proc) bool {
 	return p.makes != "" || p.shim != nil || runtimecli.LowLevel(tool) || strings.HasPrefix(tool, "conmon")
 }
 
-// belongs reports whether a process of container k, or of what put it there, is among p and
-// those above it, or may be: one of them is not known.
+// belongs reports whether a process of container k, or of what put it there, is p or among
+// those above it, as far as they are known.
 func (x *Enricher) belongs(p *proc, k *container) bool {
 	for range maxAnc {
-		switch {
-		case p == nil, x.puts(p), p.container == k.id && p.mnt == k.mnt:
+		if x.puts(p) || p.container == k.id && p.mnt == k.mnt {
 			return true
-		case p.key.pid == 1:
+		}
+		above := x.bornTo(p)
+		if above == nil {
+			above = x.procs[key{p.key.host, p.ppid}]
+		}
+		if above == nil || p.key.pid == 1 {
 			return false
 		}
-		p = x.procs[key{p.key.host, p.ppid}]
+		p = above
 	}
 	return true
 }

@@ -327,6 +327,9 @@ func (x *Enricher) origin(s *sight, c, p *proc, was uint32) {
 		}
 	}
 	x.stated(h, k, e)
+	if from := x.bornTo(c); from != nil && from != p && p != nil && p.container == k.id && from.container == "" && !x.puts(from) {
+		p = from // which has ended: the container's first process has adopted c, and did not start it
+	}
 	how, execID := x.entry(s, c, p, k)
 	switch {
 	case how == "init":
@@ -371,10 +374,11 @@ func (x *Enricher) origin(s *sight, c, p *proc, was uint32) {
 	switch {
 	case how != "exec":
 	case k.namespace == "k8s.io" && execID != "":
-		// The CRI draws the ids of what it executes. Nothing else that we see of its execs
-		// differs, so that who gives an id of that form by a client unseen passes for it.
+		// The CRI draws the ids of what it executes, and does so in its own containers alone.
+		// Nothing else that we see of its execs differs, so that who gives an id of that form
+		// by a client unseen passes for it.
 		by := "runtime"
-		if hex64(execID) && !h.asked(execID, s.t) {
+		if hex64(execID) && k.madeBy() != "other" && !h.asked(execID, s.t) {
 			by = "cri"
 		}
 		x.fillText(e, f.enteredBy, by)
