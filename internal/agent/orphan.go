@@ -35,18 +35,20 @@ func asks(q *eql.Query) (yes bool) {
 // takesOrphans reports whether a condition can hold for a process because init is its
 // parent, and says nothing else of where it comes from. What it asks of the process
 // itself, its user or the host may be so or not: anybody can make it so.
-func takesOrphans(q *eql.Query, s *event.Schema) bool {
-	docs, d := orphans(), event.NewDecoder(s)
-	events := make([][2]event.Event, len(docs))
-	for i := range docs {
-		for j := range docs[i] {
-			if err := d.Decode([]byte(docs[i][j]), &events[i][j]); err != nil {
-				panic("agent: bug: " + err.Error())
+func (r *tuningReader) takesOrphans(q *eql.Query) bool {
+	if r.orphans == nil {
+		docs, d := orphans(), event.NewDecoder(r.schema)
+		r.orphans = make([][2]event.Event, len(docs))
+		for i := range docs {
+			for j := range docs[i] {
+				if err := d.Decode([]byte(docs[i][j]), &r.orphans[i][j]); err != nil {
+					panic("agent: bug: " + err.Error())
+				}
+				r.orphans[i][j] = *r.orphans[i][j].Clone()
 			}
-			events[i][j] = *events[i][j].Clone()
 		}
 	}
-	o := orphanage{q.Source.Src.Text, s, events}
+	o := orphanage{q.Source.Src.Text, r.schema, r.orphans}
 	return slices.ContainsFunc(o.outcomes(q.Source.Event.Where), func(x outcomes) bool { return x&onlyOrphan != 0 })
 }
 
@@ -63,12 +65,16 @@ func orphans() (docs [][2]string) {
 			`,"orlop.cgroup":"0::/user.slice/user-0.slice/session-5.scope","process.cgroup.path":"/user.slice/user-0.slice/session-5.scope"`,
 		} {
 			name := path.Base(init)
-			doc := fmt.Sprintf(`{%s,"process":{"parent":{"pid":1,"ppid":0,"executable":%q,"name":%q,"args":[%[3]q],"args_count":1,"command_line":%[3]q},`+
-				`"entry_leader":{"pid":1,"executable":%[2]q,"name":%[3]q,"entry_meta":{"type":"init"}},"Ext":{"ancestry":["x"]}},`+
-				`"orlop.process.ancestor":[%[2]q]%[4]s}`, what, init, name, more)
-			if !seen[doc] {
-				seen[doc] = true
-				docs = append(docs, [2]string{doc, "{" + what + more + "}"})
+			for _, line := range [...]string{name, init, init + " --switched-root --system --deserialize=31 splash 3"} {
+				args := `"` + strings.ReplaceAll(line, " ", `","`) + `"`
+				doc := fmt.Sprintf(`{%s,"process":{"parent":{"pid":1,"ppid":0,"executable":%q,"name":%q,"args":[%s],"args_count":%d,"command_line":%q,`+
+					`"entity_id":"x","start":"2026-01-01T00:00:00Z","working_directory":"/"},`+
+					`"entry_leader":{"pid":1,"executable":%[2]q,"name":%[3]q,"entity_id":"x","entry_meta":{"type":"init"}},"Ext":{"ancestry":["x"]}},`+
+					`"orlop.process.ancestor":[%[2]q]%[7]s}`, what, init, name, args, strings.Count(line, " ")+1, line, more)
+				if !seen[doc] {
+					seen[doc] = true
+					docs = append(docs, [2]string{doc, "{" + what + more + "}"})
+				}
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func (t *Tuning) reach(name string, s *event.Schema) error {
 			if said || roles == nil && len(x.roles) > 0 && everywhere == "" {
 				continue
 			}
-			silent, all := t.silences(x, probes, roles)
+			silent, all := t.silences(s, x, probes, roles, func(*event.Event) {})
 			where := "on every host"
 			if roles != nil {
 				where = "on hosts of role " + strings.Join(roles, ", ")
@@ -46,22 +46,37 @@ func (t *Tuning) reach(name string, s *event.Schema) error {
 			switch {
 			case len(silent) == 0:
 				continue
-			case len(silent) == all && roles == nil:
+			case all && roles == nil:
 				errs = append(errs, fmt.Errorf("%s: exempt %q exempts everything that anybody does, %s: say whom, by user, login, ancestor or where", name, x.name, where))
-			case len(silent) == all:
+			case all:
 				t.Warnings = append(t.Warnings, fmt.Sprintf("%s: exempt %q exempts everything that anybody does, %s", name, x.name, where))
 			default:
 				t.Warnings = append(t.Warnings, fmt.Sprintf("%s: exempt %q exempts anybody, %s, from %s", name, x.name, where, quoted(silent)))
 			}
 			said = true
 		}
+		if said {
+			continue
+		}
+		if _, all := t.silences(s, x, probes, x.roles, func(e *event.Event) { root(s, e) }); all {
+			t.Warnings = append(t.Warnings, fmt.Sprintf("%s: exempt %q exempts root, who does nearly all that the rules look for: say more, by login, parent, ancestor or where", name, x.name))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// silences returns the names of the rules all of whose examples x exempts, on hosts of
-// the roles, and how many rules there are.
-func (t *Tuning) silences(x *entryPred, probes []probe, roles []string) (names []string, all int) {
+// root makes e the act of root, who has logged in as that.
+func root(s *event.Schema, e *event.Event) {
+	for _, user := range [...]string{"user", "user.effective", "auditd.user.audit", "user.audit"} {
+		e.Set(s.Field(user+".name"), event.String("root"))
+		e.Set(s.Field(user+".id"), event.String("0"))
+	}
+}
+
+// silences returns the names of the rules all of whose examples x exempts, on hosts of the
+// roles and changed by change, and whether those are all rules on what processes do.
+func (t *Tuning) silences(s *event.Schema, x *entryPred, probes []probe, roles []string, change func(*event.Event)) (names []string, all bool) {
+	all = true
 	var list []event.Value
 	for _, r := range roles {
 		list = append(list, event.String(r))
@@ -71,6 +86,7 @@ func (t *Tuning) silences(x *entryPred, probes []probe, roles []string) (names [
 		for _, example := range p.examples {
 			silent = silent && slices.ContainsFunc(example, func(e *event.Event) bool {
 				c := e.Clone()
+				change(c)
 				if list != nil {
 					c.Set(t.role, event.List(list))
 				} else {
@@ -90,23 +106,26 @@ func (t *Tuning) silences(x *entryPred, probes []probe, roles []string) (names [
 		if silent {
 			names = append(names, p.rule)
 		}
+		all = all && (silent || p.connects)
 	}
-	return names, len(probes)
+	return names, all && len(names) > 0
 }
 
 // A probe is a rule that heeds the tuning, and the events of its examples.
 type probe struct {
 	rule     string
+	connects bool // it is of connects, which a query for processes cannot exempt
 	examples [][]*event.Event
 }
 
 func probesOf(s *event.Schema) []probe {
 	var probes []probe
+	category := s.Field("event.category")
 	for _, r := range rule.LoadFS(rules.FS, "rules").Rules {
 		if !strings.Contains(r.Query.Text, "orlop.tuning.exempt") {
 			continue
 		}
-		p := probe{rule: r.Name}
+		p := probe{rule: r.Name, connects: true}
 		for _, test := range r.Tests {
 			if !test.Match {
 				continue
@@ -121,6 +140,12 @@ func probesOf(s *event.Schema) []probe {
 				x.Apply(&e)
 				strange(s, &e)
 				example = append(example, e.Clone())
+			}
+			if len(example) > 0 {
+				of := example[len(example)-1].Get(category)
+				for i := range of.Len() {
+					p.connects = p.connects && of.At(i).Text() != "process"
+				}
 			}
 			p.examples = append(p.examples, example)
 		}

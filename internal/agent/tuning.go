@@ -163,9 +163,10 @@ type tuningReader struct {
 	tuning *Tuning
 	errs   []error
 
-	removed map[string]bool // built-in entries
-	known   map[string]bool // roles
-	taken   map[string]bool // names, with their kind
+	removed map[string]bool  // built-in entries
+	known   map[string]bool  // roles
+	taken   map[string]bool  // names, with their kind
+	orphans [][2]event.Event // made when they are asked for
 }
 
 func (r *tuningReader) fail(format string, args ...any) {
@@ -252,9 +253,6 @@ func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (
 				r.fail("exempt %q: until %q is not a date, such as 2027-01-01", x.Name, x.Until)
 			}
 			e.until = at
-		}
-		if len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Image)+len(x.Namespace)+len(x.Where) == 0 && slices.ContainsFunc(x.User, isRoot) {
-			r.warn("exempt %q: user %s is root, who does nearly all that the rules look for: say more, by login, parent, ancestor or where", x.Name, quoted(slices.DeleteFunc(slices.Clone(x.User), isNotRoot)))
 		}
 		if len(x.Role)+len(x.User)+len(x.Login)+len(x.Parent)+len(x.Ancestor)+len(x.Image)+len(x.Namespace)+len(x.Where) == 0 {
 			r.fail("exempt %q would exempt everything: say whom", x.Name)
@@ -431,20 +429,13 @@ func (r *tuningReader) where(e *entryPred, key, text string, origin bool) {
 		r.fail("exempt %q: where takes a query for single events", e.name)
 	case !asks(q):
 		r.fail("exempt %q: where asks for no field, and would exempt everything or nothing", e.name)
-	case !origin && takesOrphans(q, r.schema):
+	case !origin && r.takesOrphans(q):
 		r.fail("exempt %q: where asks for init as the parent, as it is of every orphan, and for nothing else that a process comes from: "+
 			"name its unit by process.cgroup, or an ancestor", e.name)
 	default:
 		e.preds = append(e.preds, q.Filter)
 	}
 }
-
-func isRoot(pattern string) bool {
-	p := expr.NewPattern(pattern, false)
-	return p.Match("root") || p.Match("0")
-}
-
-func isNotRoot(pattern string) bool { return !isRoot(pattern) }
 
 func (r *tuningReader) noStars(name, kind, key string, values []string) {
 	for _, v := range values {

@@ -234,9 +234,11 @@ func TestTuningSaysWhatItSilences(t *testing.T) {
 	f("[[exempt]]\nname = \"x\"\nancestor = [\"/usr/sbin/cron\"]\n", `exempt "x": /usr/sbin/cron is above much that anybody runs: say more, by user, login or where`)
 	f("[[exempt]]\nname = \"x\"\nparent = [\"/usr/bin/python3*\"]\n", `exempt "x": /usr/bin/python3* is above much that anybody runs: say more, by user, login or where`)
 	f("[[exempt]]\nname = \"x\"\nparent = [\"/usr/sbin/cron\"]\nuser = [\"backup\"]\n")
-	const root = ` is root, who does nearly all that the rules look for: say more, by login, parent, ancestor or where`
-	f("[[exempt]]\nname = \"x\"\nuser = [\"0\"]\n", `exempt "x": user "0"`+root)
-	f("[[exempt]]\nname = \"x\"\nuser = [\"kim\", \"r*\"]\n", `exempt "x": user "r*"`+root)
+	const root = ` exempts root, who does nearly all that the rules look for: say more, by login, parent, ancestor or where`
+	f("[[exempt]]\nname = \"x\"\nuser = [\"0\"]\n", `exempt "x"`+root)
+	f("[[exempt]]\nname = \"x\"\nuser = [\"kim\", \"r*\"]\n", `exempt "x"`+root)
+	f("[[exempt]]\nname = \"x\"\nwhere = 'process where user.id == \"0\"'\n", `exempt "x"`+root)
+	f("[[exempt]]\nname = \"x\"\nwhere = 'process where user.id == \"0\" and process.parent.executable == \"/opt/janitor/run\"'\n")
 	f("[[exempt]]\nname = \"x\"\nuser = [\"0\"]\nancestor = [\"/opt/janitor/*\"]\n")
 	const speaks = `, by which anybody may speak to a socket: write the program's own path, or its unit too`
 	f("[[peer]]\nname = \"x\"\nexecutable = [\"/usr/bin/*\"]\n", `peer "x": executable /usr/bin/* takes in /usr/bin/sh`+speaks)
@@ -338,6 +340,8 @@ func TestTuningMistakes(t *testing.T) {
 		`process where process.parent.pid == 1 and auditd.user.audit.id == "unset" and user.name == "root"`,
 		`process where process.entry_leader.entry_meta.type == "init" and user.id == "0"`,
 		`process where process.parent.pid == 1 and process.cgroup like "*/system.slice/*"`,
+		`process where process.parent.args : "/sbin/init"`, `process where process.parent.args == "--system"`, `process where process.parent.command_line : "*/systemd --*"`,
+		`process where process.parent.name : "sys*" and process.parent.entity_id != null`, `process where process.parent.name : "sys*" and process.parent.start != null`,
 		`process where (process.parent.pid == 1 and process.name == "a") or process.parent.executable == "/opt/x"`,
 	} {
 		f("[[exempt]]\nname = \"x\"\nuser = [\"root\"]\nwhere = '"+where+"'\n", orphans)
@@ -353,6 +357,9 @@ func TestTuningMistakes(t *testing.T) {
 	}
 	f("[[exempt]]\nname = \"x\"\nancestor = [\"/opt/backup/run\"]\nwhere = 'process where process.parent.pid == 1'\n", "")
 	f("[[exempt]]\nname = \"x\"\nuser = [\"root\"]\nwhere = 'process where not process.name == \"docker\"'\n", "")
+	for _, where := range []string{`process where process.pid > 0`, `process where process.parent.name != "bash"`, `process where not user.name == "nobody"`} {
+		f("[[exempt]]\nname = \"x\"\nwhere = '"+where+"'\n", `tuning.toml: exempt "x" exempts everything that anybody does, on every host: say whom, by user, login, ancestor or where`)
+	}
 	f("[[exempt]]\nname = \"x\"\nuser = [\"*\"]\n", `tuning.toml: exempt "x": user "*" is everybody: leave the key out`)
 	f("[[exempt]]\nname = \"x\"\nuser = \"bob\"\n", `tuning.toml:3:8: exempt.user: expected a list of strings`)
 	f("[[exempt]]\nname = 3\n", `tuning.toml:2:8: exempt.name: expected a string`)
