@@ -32,7 +32,9 @@
 //	                        secrets: the programs above, nearest first. Of an orphan whose
 //	                        fork was shown, also those above its first parent
 //	                        (a live source may state orlop.runtime.content_tool,
-//	                        the tool that the program's own content names)
+//	                        the tool that the program's own content names, and
+//	                        content_main, the main package of one that has the name of a
+//	                        client and is none: a connect of that process has it too)
 //	orlop.secret.*          of a process whose command line names a pod's token or secret,
 //	                        or a container's file of keys, and that is no program
 //	                        which looks at names alone: kind, path, pod_uid, view and

@@ -24,7 +24,7 @@ type runtimeFields struct {
 	files, confidence, unknown, again event.Field
 	internal, ancestor, readsNetwork  event.Field
 	maintains                         event.Field
-	content                           event.Field // the tool that the file's build information names
+	content, main                     event.Field // the tool that the file's build information names, or another program
 
 	socket, socketRuntime, socketConfidence, socketIdentifiedBy event.Field
 	listener, owner, inode, device                              event.Field // as a source states them
@@ -42,7 +42,7 @@ func newRuntimeFields(s *event.Schema) runtimeFields {
 		scope: f("scope"), removed: f("removed"),
 		files: f("file"), confidence: f("confidence"), unknown: f("unknown_verb"), again: f("again"),
 		internal: f("internal"), ancestor: s.Field("orlop.process.ancestor"),
-		content: f("content_tool"), readsNetwork: f("reads_network"), maintains: f("maintains"),
+		content: f("content_tool"), main: f("content_main"), readsNetwork: f("reads_network"), maintains: f("maintains"),
 		socket: s.Field("orlop.socket.path"), socketRuntime: s.Field("orlop.socket.runtime"),
 		socketConfidence: s.Field("orlop.socket.confidence"), socketIdentifiedBy: s.Field("orlop.socket.identified_by"),
 		listener: s.Field("orlop.socket.listener"), owner: s.Field("orlop.socket.owner.executable"),
@@ -63,6 +63,9 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		v := e.Get(f.socketPath)
 		if v.Kind() == event.KindString && x.socket(s, v.Str(), first(e.Get(f.cwd)).Str()) {
 			x.ancestors(e, c, p)
+			if c != nil {
+				x.fillText(e, f.main, c.main)
+			}
 			if x.spoken(s, c, p) {
 				x.fill(e, f.again, event.Bool(true))
 			}
@@ -70,6 +73,10 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		return
 	}
 	if c != nil {
+		if main := x.word(first(e.Get(f.main)).Str()); main != c.main {
+			c.main = main
+			x.weigh(c)
+		}
 		c.acts, c.spoke = false, [2]spoken{} // What it was before said nothing of this program.
 	}
 	args, guessed := x.argsOf(s)
@@ -161,7 +168,7 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		c.act, c.actAt = id, s.t
 		c.open = openCall(&call)
 		x.weigh(c)
-		c.acts = ofSystem(s.exe) || call.IdentifiedBy != "name" || first(e.Get(f.content)).Exists() || len(call.Behaviours) > 0 && !call.OnlyReads()
+		c.acts = c.main == "" && (ofSystem(s.exe) || call.IdentifiedBy != "name" || first(e.Get(f.content)).Exists() || len(call.Behaviours) > 0 && !call.OnlyReads())
 	}
 }
 

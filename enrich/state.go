@@ -134,6 +134,7 @@ type ProcessState struct {
 	Act   uint64
 	ActAt int64
 	Acts  bool
+	Main  string
 	Open  string
 
 	SpokeTo [2]uint64
@@ -200,7 +201,7 @@ func (x *Enricher) State() *State {
 			Born: c.born, Ended: c.ended, Said: c.said, Login: c.login, Glimpse: c.glimpse,
 			Session: uint64(c.session), LoginUID: uint64(c.auid),
 			Executable: c.exe, Name: c.name, Args: c.args, Command: c.command, Entity: c.entity,
-			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt, Acts: c.acts, Open: c.open,
+			StartText: c.startText, Ancestry: c.ancestry, Act: c.act, ActAt: c.actAt, Acts: c.acts, Main: c.main, Open: c.open,
 			SpokeTo: [2]uint64{c.spoke[0].to, c.spoke[1].to}, SpokeAt: [2]int64{c.spoke[0].at, c.spoke[1].at},
 			Container: c.container, Mount: c.mnt, Joins: c.joins, Outside: c.outside, Entered: c.entered, Told: c.told, Visits: c.visits, ReadAt: c.readAt, Under: c.under, Verb: c.verb, Makes: c.makes, ExecID: c.execID,
 		}
@@ -343,7 +344,7 @@ func (x *Enricher) Restore(s *State) error {
 			born: p.Born, ended: p.Ended, said: p.Said, login: p.Login, glimpse: p.Glimpse,
 			session: id(p.Session), auid: id(p.LoginUID),
 			exe: x.word(p.Executable), name: x.word(p.Name), entity: p.Entity,
-			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt, acts: p.Acts, open: p.Open,
+			startText: p.StartText, ancestry: p.Ancestry, act: p.Act, actAt: p.ActAt, acts: p.Acts, main: x.word(p.Main), open: p.Open,
 			spoke:     [2]spoken{{p.SpokeTo[0], p.SpokeAt[0]}, {p.SpokeTo[1], p.SpokeAt[1]}},
 			container: x.word(p.Container), mnt: p.Mount, joins: p.Joins, outside: p.Outside, entered: p.Entered, told: p.Told, visits: p.Visits, readAt: p.ReadAt, under: p.Under, execID: x.word(p.ExecID), verb: x.word(p.Verb), makes: x.word(p.Makes),
 		}

@@ -70,6 +70,7 @@ type proc struct {
 
 	act   uint64 // what it asked of a container runtime, see callID,
 	actAt int64  // and when
+	main  string // it is called like a client, and is this program in Go
 	open  string // the call, if its words are not those of the program that it starts
 	acts  bool   // its start said what a connect of it would
 	spoke [2]spoken
@@ -454,7 +455,7 @@ func (x *Enricher) touch(c *proc, t int64) {
 // weigh reckons the bytes of c anew.
 func (x *Enricher) weigh(c *proc) {
 	const value = int(unsafe.Sizeof(event.Value{}))
-	n := overhead + len(c.exe) + len(c.name) + len(c.command) + len(c.entity) + len(c.container) + len(c.makes) + len(c.execID) + len(c.open) +
+	n := overhead + len(c.exe) + len(c.name) + len(c.command) + len(c.entity) + len(c.container) + len(c.makes) + len(c.execID) + len(c.open) + len(c.main) +
 		value*(len(c.args)+len(c.ancestry)) + len(c.startText.Str())
 	for _, id := range c.ancestry {
 		n += len(id.Str()) // They outlive the ancestors.

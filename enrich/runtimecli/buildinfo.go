@@ -1,6 +1,9 @@
 package runtimecli
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
 
 // ToolOfBuildInfo returns the tool whose main package has this path, as the Go
 // build information of a binary gives it. Renaming and stripping leave it as it is.
@@ -17,6 +20,19 @@ func ToolOfBuildInfo(mainPath string) (tool string, ok bool) {
 	tool, ok = mainPackages[strings.Join(kept, "/")]
 	return tool, ok
 }
+
+// GoClient reports whether a program of that name, the last element of its path, is a
+// runtime's client whose main package [ToolOfBuildInfo] knows: so that one of the name with
+// another main package is none.
+func GoClient(name string) bool { return goClients()[names[name].tool] }
+
+var goClients = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for _, tool := range mainPackages {
+		m[tool] = !LowLevel(tool)
+	}
+	return m
+})
 
 var mainPackages = map[string]string{
 	"github.com/containerd/containerd/cmd/ctr":                                "ctr",

@@ -61,6 +61,15 @@ func TestSocket(t *testing.T) {
 	f("/run/snapd.socket", "/run", "", guess)
 }
 
+func TestGoClient(t *testing.T) {
+	for name, want := range map[string]bool{"ctr": true, "crictl": true, "nerdctl": true, "docker": true, "podman": true, "docker-compose": true, "microk8s.ctr": true,
+		"runc": false, "crun": false, "k3s": false, "sh": false, "curl": false, "machinectl": false, "podman-compose": false, "": false} {
+		if got := runtimecli.GoClient(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestToolOfBuildInfo(t *testing.T) {
 	f := func(path, tool string) {
 		t.Helper()

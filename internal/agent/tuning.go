@@ -71,7 +71,7 @@ type Tuning struct {
 	exempts []entryPred
 	connect expr.Pred // to a runtime's socket
 
-	socket, role, peer, exempt, by event.Field
+	socket, main, role, peer, exempt, by event.Field
 }
 
 type rolePred struct {
@@ -181,7 +181,7 @@ func (r *tuningReader) warn(format string, args ...any) {
 func readTuning(name string, text []byte, base *tuningReader, s *event.Schema) (*tuningReader, error) {
 	t := &Tuning{
 		name:   name,
-		socket: s.Field("orlop.socket.runtime"), role: s.Field("orlop.host.role"), peer: s.Field("orlop.socket.peer"),
+		socket: s.Field("orlop.socket.runtime"), main: s.Field("orlop.runtime.content_main"), role: s.Field("orlop.host.role"), peer: s.Field("orlop.socket.peer"),
 		exempt: s.Field("orlop.tuning.exempt"), by: s.Field("orlop.tuning.exempt_by"),
 	}
 	r := &tuningReader{
@@ -535,7 +535,8 @@ func (t *Tuning) Apply(e *event.Event) {
 	if len(roles) > 0 {
 		e.Set(t.role, event.List(roles))
 	}
-	if e.Get(t.socket).Exists() && t.connect.Match(e) {
+	// Who is called like a client and is none is nobody's peer, wherever it lies.
+	if e.Get(t.socket).Exists() && !e.Get(t.main).Exists() && t.connect.Match(e) {
 		for i := range t.peers {
 			if t.peers[i].holds(e) {
 				e.Set(t.peer, event.String(t.peers[i].name))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +22,15 @@ import (
 // by the goroutine that reads the ring buffer or, if the file is slow, not at all:
 // a file system in user space must not hold us up.
 type content struct {
-	known, older map[fileID]string // two generations
+	known, older map[fileID]made // two generations
 	looks        looks
 	pids         bool // those of /proc are the kernel's
 	missed       atomic.Int64
 }
+
+// made is what a program is made of: the tool that it is, or the main package of another
+// program in Go.
+type made struct{ tool, main string }
 
 const (
 	maxKnown   = 4096
@@ -37,20 +42,20 @@ const (
 func (c *content) init(pids bool) {
 	c.looks.init()
 	c.pids = pids
-	c.known = map[fileID]string{}
+	c.known = map[fileID]made{}
 }
 
-// tool returns the tool that the program of an exec is, or "".
-func (c *content) tool(r *record) string {
+// of returns what the program of an exec is made of.
+func (c *content) of(r *record) made {
 	if r.file.size < minProgram || r.file.ino == 0 {
-		return ""
+		return made{}
 	}
-	if tool, ok := c.known[r.file]; ok {
-		return tool
+	if m, ok := c.known[r.file]; ok {
+		return m
 	}
-	if tool, ok := c.older[r.file]; ok {
-		c.keep(r.file, tool)
-		return tool
+	if m, ok := c.older[r.file]; ok {
+		c.keep(r.file, m)
+		return m
 	}
 	id, pid, ppid := r.file, r.pid, r.ppid
 	var paths []string
@@ -65,32 +70,32 @@ func (c *content) tool(r *record) string {
 		proc(ppid, "/root"+exe)
 		paths = append(paths, exe)
 	}
-	tool, ok := within(&c.looks, func() (string, bool) {
-		tool, err := look(id, paths)
-		return tool, err == nil
+	m, ok := within(&c.looks, func() (made, bool) {
+		m, err := look(id, paths)
+		return m, err == nil
 	})
 	if !ok {
 		if id.size >= minClient {
 			c.missed.Add(1)
 		}
-		return ""
+		return made{}
 	}
-	c.keep(id, tool)
-	return tool
+	c.keep(id, m)
+	return m
 }
 
-func (c *content) keep(id fileID, tool string) {
+func (c *content) keep(id fileID, m made) {
 	if len(c.known) >= maxKnown {
-		c.older, c.known = c.known, map[fileID]string{}
+		c.older, c.known = c.known, map[fileID]made{}
 	}
-	c.known[id] = tool
+	c.known[id] = m
 }
 
 var errOther = errors.New("bpf: the file is another by now")
 
 // look opens the program under the first of the paths that has it: that of the process,
 // or if it has ended, the file of that path in its mounts, which its parent likely shares.
-func look(id fileID, paths []string) (string, error) {
+func look(id fileID, paths []string) (made, error) {
 	err := errOther
 	for _, path := range paths {
 		f, e := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
@@ -102,34 +107,36 @@ func look(id fileID, paths []string) (string, error) {
 			f.Close()
 			continue
 		}
-		tool := ""
+		var m made
 		if id.size < minClient {
-			tool = smallTool(f, id.size)
+			m.tool = smallTool(f, id.size)
 		} else {
-			tool = toolOf(f)
+			m = madeOf(f)
 		}
 		f.Close()
-		return tool, nil
+		return m, nil
 	}
-	return "", err
+	return made{}, err
 }
 
-// toolOf says which tool a Go program is.
-func toolOf(f io.ReaderAt) string {
+const longMain = 256 // bytes of a main package's path that are kept
+
+// madeOf says which tool a Go program is, or which other program.
+func madeOf(f io.ReaderAt) made {
 	var magic [4]byte
 	if _, err := f.ReadAt(magic[:], 0); err != nil || string(magic[:]) != "\x7fELF" {
-		return ""
+		return made{}
 	}
 	if info, err := buildinfo.Read(f); err == nil && info.Path != "" {
 		tool, ok := runtimecli.ToolOfBuildInfo(info.Path)
 		if ok {
-			return tool
+			return made{tool: tool}
 		}
 		if info.Path != "command-line-arguments" {
-			return ""
+			return made{main: strings.Clone(info.Path[:min(len(info.Path), longMain)])}
 		}
 	}
-	return toolOfText(f)
+	return made{tool: toolOfText(f)}
 }
 
 // smallTool says whether a program that is no Go client is nsenter, by what it prints.

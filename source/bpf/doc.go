@@ -48,6 +48,9 @@
 //	                        content, whatever its name: Go's build information, or the
 //	                        names of source files where that was removed; or nsenter, by what it
 //	                        prints
+//	orlop.runtime.content_main
+//	                        of a program that is called like such a client and is another
+//	                        one, its main package, as Go's build information has it
 //	process.env_vars        of such a client, the variables that it takes settings from
 //
 // A connect to a local socket is told when it ends. Which socket has answered is read

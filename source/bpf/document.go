@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/orlop/orlop/enrich/runtimecli"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/procfs"
 )
@@ -21,7 +22,7 @@ type writer struct {
 	wall int64  // nanoseconds from boot time to now's wall clock, for @timestamp
 	ps   *procfs.Host
 	caps map[uint64][]byte
-	tool func(*record) string
+	made func(*record) made
 	note func(*record) note
 	pids bool // those of /proc are the kernel's
 
@@ -51,11 +52,11 @@ func (w *writer) process(r *record) []byte {
 	w.raw(`","start":"`)
 	w.time(w.ps.Started(r.start))
 	w.raw(`"`)
-	var tool string
+	var is made
 	switch r.kind {
 	case kindExec:
 		w.program(r)
-		if tool = w.tool(r); tool != "" && w.pids {
+		if is = w.made(r); is.tool != "" && w.pids {
 			w.environ(r.pid)
 		}
 	case kindExit:
@@ -133,9 +134,14 @@ func (w *writer) process(r *record) []byte {
 		w.doc = append(w.doc, n.own...)
 		w.raw(`}`)
 	}
-	if tool != "" {
+	switch {
+	case is.tool != "":
 		w.raw(`,"runtime":{"content_tool":`)
-		w.string(tool)
+		w.string(is.tool)
+		w.raw(`}`)
+	case is.main != "" && runtimecli.GoClient(string(leaf(r.parts[partExe]))):
+		w.raw(`,"runtime":{"content_main":`)
+		w.string(is.main)
 		w.raw(`}`)
 	}
 	if r.flags&(argsCut|argsFault) != 0 {

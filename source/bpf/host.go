@@ -147,7 +147,7 @@ func lockdown() string {
 
 // newWriter looks at what the host is called, if it is not told.
 func newWriter(host string) (*writer, error) {
-	w := &writer{caps: map[uint64][]byte{}, tool: func(*record) string { return "" }, note: func(*record) note { return note{} }}
+	w := &writer{caps: map[uint64][]byte{}, made: func(*record) made { return made{} }, note: func(*record) note { return note{} }}
 	ps, err := procfs.NewHost(host)
 	if err != nil {
 		return nil, fmt.Errorf("bpf: %w", err)

@@ -633,6 +633,7 @@ func TestContent(t *testing.T) {
 		return as
 	}
 	renamed, other := copied("/usr/bin/nsenter", "nse"), copied("/usr/bin/unshare", "ush")
+	disguised := copied(must(os.Executable()), "crictl")
 	// The first waits on its input until it has been seen.
 	input, hold := must2(os.Pipe())
 	defer input.Close()
@@ -649,10 +650,18 @@ func TestContent(t *testing.T) {
 	w.run(nil, renamed, "--version")
 	w.run(nil, other, "--version")
 	w.run(nil, must(os.Executable()), "-test.run=^$")
+	w.run(nil, disguised, "-test.run=^$")
 	docs := w.end()
+	const main = "github.com/orlop/orlop/source/bpf.test"
+	if got := get(one(t, docs, "exec", "process.name", "crictl"), "orlop.runtime.content_main"); got != main {
+		t.Errorf("a test under a client's name is %v, want %s", got, main)
+	}
 	f := func(exe string, want any) {
 		t.Helper()
 		d := one(t, docs, "exec", "process.executable", must(filepath.EvalSymlinks(exe)))
+		if got := get(d, "orlop.runtime.content_main"); got != nil {
+			t.Errorf("%s is %v, and has no client's name", exe, got)
+		}
 		if got := get(d, "orlop.runtime.content_tool"); got != want {
 			t.Errorf("%s is %v, want %v", exe, got, want)
 		}

@@ -75,7 +75,7 @@ func testWriter(t testing.TB) *writer {
 
 func TestDocument(t *testing.T) {
 	w := testWriter(t)
-	w.tool = func(*record) string { return "ctr" }
+	w.made = func(*record) made { return made{tool: "ctr"} }
 	var r record
 	if err := r.parse(sample(kindExec)); err != nil {
 		t.Fatal(err)

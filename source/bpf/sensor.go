@@ -217,7 +217,7 @@ func (s *Sensor) Run(ctx context.Context, emit func(*event.Event) error) error {
 	if err != nil {
 		return err
 	}
-	w.tool, w.note, w.pids = s.content.tool, s.boxes.note, s.pids
+	w.made, w.note, w.pids = s.content.of, s.boxes.note, s.pids
 	out := &output{o: &s.o.Options, dec: event.NewDecoder(s.o.Schema), emit: emit}
 	if !s.o.NoSeed && s.pids {
 		all, err := procfs.Processes()
