@@ -15,6 +15,7 @@ test: deps check
 	$(GO) test ./...
 	$(GO) test -tags purego ./event
 	ORLOP_DRAWS=100000 $(GO) test -run Oracle ./eql
+	@$(GO) test -v -run PackSeesEverySpelling ./cmd/orlop | grep spellings
 	$(MAKE) --no-print-directory race
 
 # Programs that tests start, each before the package that Debian has it in. As root
