@@ -493,3 +493,31 @@ func TestOnlyTheHostsThatItHas(t *testing.T) {
 	f("evil.example", http.StatusMisdirectedRequest)
 	f("127.0.0.1.evil.example:7070", http.StatusMisdirectedRequest)
 }
+
+// What a query bar takes is the same on the page and in the API.
+func TestTheQueryBarTakesKQL(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("ann")
+	token := s.token("ann", s.at.Add(time.Hour), "read")
+	f := func(q, says string, matches bool) {
+		t.Helper()
+		_, body := v.get("/alerts?status=all&q=" + url.QueryEscape(q))
+		if !strings.Contains(body, says) {
+			t.Errorf("the page of %s does not say %q", q, says)
+		}
+		code, text := v.api("GET", "/alerts?status=all&q="+url.QueryEscape(q), token, "")
+		var page struct{ Total int }
+		if err := json.Unmarshal([]byte(text), &page); err != nil || code != 200 || page.Total > 0 != matches {
+			t.Errorf("%s: %d, %v, %d alerts, want some: %v", q, code, err, page.Total, matches)
+		}
+	}
+	f("CRICTL", "Searched as words.", true)
+	f("no-such-word", "Searched as words.", false)
+	f(`process.name: (crictl or ctr) and not host.name: nothing*`, "Read as KQL.", true)
+	f(`process.name: CRICTL and process.pid: *`, "Read as KQL.", false)
+	f(`process.name : "CRICTL"`, "Read as EQL.", true)
+	code, text := v.api("GET", "/alerts?q="+url.QueryEscape(`host.name: (a or b`), token, "")
+	if want := `behind \"host.name: (a or b\": expected \"and\", \"or\" or \")\"`; code != 400 || !strings.Contains(text, want) {
+		t.Errorf("a mistake answers %d: %s, want %s", code, text, want)
+	}
+}
