@@ -55,7 +55,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := console.New(console.Options{Store: st.store, Rules: st.rules, Sources: st.sources, Now: st.now, Hosts: console.Loopback(l.Addr())})
+	c, err := console.New(console.Options{Store: st.store, Rules: st.rules, Sources: st.sources, Trial: st.trial, Now: st.now, Hosts: console.Loopback(l.Addr())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,6 +236,7 @@ func TestEachPageInABrowser(t *testing.T) {
 	pages := map[string]string{
 		"alerts": "/alerts?status=all", "groups": "/alerts?status=all&by=kibana.alert.rule.name&by=user.name", "alert": "/alerts/" + one,
 		"sequence": "/alerts/" + b.site.id("Container Removed After It Was Entered Below the Kubernetes API"),
+		"replay":   "/alerts/" + one + "/replay",
 		"except":   "/except?alert=" + one, "exceptions": "/exceptions", "rules": "/rules", "rule": "/rules/" + b.site.rules()[0].ID,
 		"coverage": "/coverage", "sources": "/sources", "hosts": "/hosts", "audit": "/audit", "settings": "/settings",
 		"mistake": "/alerts?q=process.name+%3D%3D", "nothing": "/alerts?q=nowhere",

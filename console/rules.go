@@ -139,18 +139,12 @@ type ruleView struct {
 	Setup template.HTML
 	Rows  []row
 	URL   string
-	Tests []ruleTest
+	Tests tested
 
 	Last       time.Time // of its alerts
 	PerDay     float64   // alerts, in the last Days
 	Days       int
 	Exceptions []exceptionRow
-}
-
-type ruleTest struct {
-	Name   string
-	Must   bool
-	Events int
 }
 
 func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
@@ -184,8 +178,8 @@ func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
 	if v.Exceptions, err = s.exceptionRows(r.Context(), v.Rule.ID); err != nil {
 		return err
 	}
-	for _, t := range v.Rule.Rule.Tests {
-		v.Tests = append(v.Tests, ruleTest{t.Name, t.Match, len(t.Events)})
+	if v.Tests, err = s.runTests(r.Context(), v.Rule.Rule.Rule); err != nil {
+		return err
 	}
 	return s.render(w, http.StatusOK, "rule", v)
 }

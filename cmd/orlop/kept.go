@@ -160,6 +160,7 @@ func (d *service) opened(ctx context.Context, keeper *agent.Keeper) *store.Store
 func (d *service) console(cmd *cobra.Command, kept *store.Store, k *desk, l net.Listener) error {
 	c, err := console.New(console.Options{
 		Store: kept, Log: d.log, Hosts: console.Loopback(l.Addr()), Entered: k.link.used, OIDC: d.oidc,
+		Trial: consoleTrial(func() string { return *d.tuned.Load() }),
 		Rules: func() []console.Rule { return consoleRules(d.live.Rules(), d.live.Counts().Engine.In) },
 		Sources: func() []console.Source {
 			var out []console.Source
