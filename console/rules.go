@@ -303,10 +303,14 @@ func tacticRank(id string) int {
 
 type sourcesView struct {
 	page
-	Sources []Source
+	Sources []sourceView
 	Alone   bool
 	Info    store.Info
-	In      uint64
+}
+
+type sourceView struct {
+	Source
+	Lines []line
 }
 
 // Part is what of 1000 a number is of a source's events.
@@ -320,10 +324,9 @@ func (x Source) Part(n uint64) string {
 func (s *Server) sources(w http.ResponseWriter, r *http.Request, u *who) error {
 	v := &sourcesView{page: s.page(r, u, "Sources"), Alone: s.o.Sources == nil}
 	if s.o.Sources != nil {
-		v.Sources = s.o.Sources()
-	}
-	for _, x := range v.Sources {
-		v.In += x.In
+		for _, x := range s.o.Sources() {
+			v.Sources = append(v.Sources, sourceView{x, s.course.lines(x.Name, v.Now)})
+		}
 	}
 	var err error
 	if v.Info, err = s.o.Store.Info(r.Context()); err != nil {

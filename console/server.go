@@ -69,6 +69,9 @@ type Source struct {
 	In, Evaluated, Filtered, Late, Lost uint64
 	Rejected, Waiting                   uint64
 	Note                                string
+
+	Live   bool      // more comes: how its numbers change is shown
+	Newest time.Time // when its newest event happened
 }
 
 // A Server is the console. It is an http.Handler.
@@ -82,6 +85,7 @@ type Server struct {
 	live     *broadcast
 	static   map[string]staticFile
 	tests    testResults
+	course   course
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -113,6 +117,10 @@ func New(o Options) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() { s.watch(ctx) })
+	if o.Sources != nil {
+		s.course.add(o.Now(), o.Sources())
+		s.done.Go(func() { s.follow(ctx) })
+	}
 	return s, nil
 }
 

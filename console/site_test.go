@@ -33,6 +33,7 @@ type site struct {
 	at     time.Time
 	alerts []*alert.Alert
 
+	read   uint64                       // events, by the source that there is
 	trials int                          // how many were made
 	change func(r rule.Rule) *rule.Rule // what became of the rules since, or nil
 }
@@ -164,7 +165,8 @@ func (s *site) trial(r *rule.Rule, _ bool) (console.Trial, error) {
 }
 
 func (s *site) sources() []console.Source {
-	return []console.Source{{Name: "audit", About: "a recording", In: 364, Evaluated: 350, Filtered: 4, Lost: 3, Rejected: 7}}
+	n := s.read
+	return []console.Source{{Name: "audit", About: "a recording", In: 364 + n, Evaluated: 350 + n, Filtered: 4, Late: n / 6000, Lost: 3, Rejected: 7, Waiting: n % 3, Live: true, Newest: s.at.Add(-2 * time.Second)}}
 }
 
 // A visitor is somebody with cookies.

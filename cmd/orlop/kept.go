@@ -166,7 +166,7 @@ func (d *service) console(cmd *cobra.Command, kept *store.Store, k *desk, l net.
 			var out []console.Source
 			for _, a := range d.live.Accounts() {
 				out = append(out, console.Source{Name: a.Source, In: uint64(a.In), Evaluated: uint64(a.Evaluated), Filtered: uint64(a.Filtered),
-					Late: uint64(a.Late), Rejected: uint64(a.Rejected), Lost: uint64(a.Lost), Waiting: uint64(a.Waiting)})
+					Late: uint64(a.Late), Rejected: uint64(a.Rejected), Lost: uint64(a.Lost), Waiting: uint64(a.Waiting), Live: true, Newest: a.Newest})
 			}
 			return out
 		},
