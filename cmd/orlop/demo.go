@@ -94,7 +94,7 @@ It prints a link that signs in, once, and stays until it is interrupted.`
 		if !noOpen {
 			openBrowser(link)
 		}
-		return serveConsole(ctx, c, l, "", "")
+		return serveConsole(ctx, c, l, nil)
 	})
 	return cmd
 }
