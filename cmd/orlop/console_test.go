@@ -20,6 +20,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/orlop/orlop/store"
 )
 
 // A served console is one that runs in a test until it is ended.
@@ -67,6 +71,29 @@ func serve(ctx context.Context, args ...string) (*served, error) {
 		stop()
 		return nil, fmt.Errorf("it ends with %d: %s", n, log)
 	}
+}
+
+// console STORE serves a store, until the script ends: SERVER is where, TOKEN may read and
+// work with alerts, and READER only read.
+func cmdConsole(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: console store")
+	}
+	ctx := context.Background()
+	s, err := store.Open(ctx, ts.MkAbs(args[0]), store.Options{})
+	ts.Check(err)
+	by := store.Actor{User: "test"}
+	ts.Check(s.CreateUser(ctx, by, time.Now(), &store.User{Name: "ann", Role: store.Analyst}))
+	for name, scopes := range map[string][]string{"TOKEN": {"read", "alerts"}, "READER": {"read"}} {
+		secret := "orlop_" + rand.Text()
+		ts.Check(s.CreateToken(ctx, by, time.Now(), secret, &store.Token{Name: name, User: "ann", Scopes: scopes, Expires: time.Now().Add(time.Hour)}))
+		ts.Setenv(name, secret)
+	}
+	ts.Check(s.Close())
+	c, err := serve(ctx, "--store", ts.MkAbs(args[0]), "--listen", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { c.end() })
+	ts.Setenv("SERVER", c.address)
 }
 
 // certificate writes one for 127.0.0.1 and its key.
