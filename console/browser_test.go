@@ -254,6 +254,7 @@ func TestEachPageInABrowser(t *testing.T) {
 			b.shot(name + "-" + theme)
 			b.clean(theme + " " + name)
 		}
+		b.help(theme)
 	}
 	b.size(390, 844, true)
 	for name, path := range pages {
@@ -263,7 +264,22 @@ func TestEachPageInABrowser(t *testing.T) {
 		}
 		b.shot(name + "-phone")
 	}
+	b.help("phone")
 	b.clean("phone")
+}
+
+// help opens what the query bar says of its syntax.
+func (b *browser) help(where string) {
+	b.t.Helper()
+	b.open("/alerts?q=process.name:+ctr")
+	run(b, chromedp.Click(chromedp.CSS(".help summary")))
+	b.until(`document.querySelector(".help").open`)
+	out := run(b, chromedp.Evaluate[bool](`(r => r.left < 0 || r.right > document.documentElement.clientWidth)(document.querySelector(".help .pop").getBoundingClientRect())`))
+	if out {
+		b.t.Errorf("%s: the help is not all on the screen", where)
+	}
+	b.accessible(where + " help")
+	b.shot("help-" + where)
 }
 
 func TestTenAlertsByKeys(t *testing.T) {
