@@ -447,12 +447,16 @@ func (p *kqlParser) anywhere(l kqlLiteral) expr.Pred {
 }
 
 // like is a test by a pattern. What EQL's wildcards cannot say, being without escapes and
-// folding ASCII alone, is a regular expression.
+// folding ASCII alone, is said by several, or a regular expression, which takes longer.
 func (p *kqlParser) like(ref expr.Ref, l kqlLiteral, pattern string, fold bool) expr.Pred {
-	ascii := !strings.ContainsFunc(pattern, func(r rune) bool { return r >= utf8.RuneSelf && r != utf8.RuneError })
-	if !strings.ContainsAny(pattern, "*?") && (ascii || !fold) {
-		op := map[bool]string{true: "like~", false: "like"}[fold]
-		return expr.NewLike(ref, op, fold, strings.ReplaceAll(pattern, anyText, "*"))
+	if !strings.ContainsAny(pattern, "*?") {
+		wildcard := strings.ReplaceAll(pattern, anyText, "*")
+		if !fold {
+			return expr.NewLike(ref, "like", false, wildcard)
+		}
+		if all := foldings(wildcard); all != nil {
+			return expr.NewLike(ref, "like~", true, all...)
+		}
 	}
 	var b strings.Builder
 	for i, part := range strings.Split(pattern, anyText) {
@@ -479,6 +483,31 @@ func (p *kqlParser) like(ref expr.Ref, l kqlLiteral, pattern string, fold bool) 
 		p.fail(l.Start, l.End, "", "%s", err.Error())
 	}
 	return re
+}
+
+// foldings are a text with its letters beyond ASCII in either case, or nil if that is too
+// many texts.
+func foldings(s string) []string {
+	all := []string{""}
+	for _, r := range s {
+		cases := []rune{r}
+		if r >= utf8.RuneSelf {
+			for o := unicode.SimpleFold(r); o != r; o = unicode.SimpleFold(o) {
+				cases = append(cases, o)
+			}
+		}
+		if len(all)*len(cases) > 16 {
+			return nil
+		}
+		var next []string
+		for _, t := range all {
+			for _, c := range cases {
+				next = append(next, t+string(c))
+			}
+		}
+		all = next
+	}
+	return all
 }
 
 // further is the mistake of the language in which more of a text is good: KQL, if neither.

@@ -23,7 +23,7 @@ func TestKQL(t *testing.T) {
 		insert(t, s,
 			newAlert(t, "a", map[string]any{"host.name": "node-1", "process.name": "ctr", "process.pid": 17, "source.ip": "10.200.0.1", "process.args": []string{"ctr", "tasks", "exec"}, "message": "The ctr runs (again): a*b"}),
 			newAlert(t, "b", map[string]any{"host.name": "node-2", "process.name": "crictl", "process.pid": "5", "source.ip": "2001:db8::1", "flag": true, "message": "Élan and ardour"}),
-			newAlert(t, "c", map[string]any{"host.name": "NODE-1", "process.name": "ctr or crictl", "empty": "", "message": `C:\what? "so"`}),
+			newAlert(t, "c", map[string]any{"host.name": "NODE-1", "process.name": "ctr or crictl", "empty": "", "file.path": "éÉèÈêÊëË", "message": `C:\what? "so"`}),
 		)
 		f := func(text, want string) {
 			t.Helper()
@@ -92,6 +92,8 @@ func TestKQL(t *testing.T) {
 		f(`"runs (AGAIN)" or flag: true`, "a b")
 		f(`ÉLAN and flag: true`, "b")
 		f(`"élan AND" and flag: true`, "b")
+		f(`ÄÖÜßÉÈ and flag: true`, "")
+		f(`ÉéÈèÊêËë and process.name: *`, "c") // more than are written out
 		f(`cr*l and flag: true`, "b")
 		f(`a\*b and host.name: *`, "a")
 		f(`"a*b" and host.name: *`, "a")
