@@ -29,8 +29,7 @@ func TestSourcesAreShownOverTime(t *testing.T) {
 		return steps
 	}
 	next := func(after time.Duration, events uint64) {
-		s.at = s.at.Add(after)
-		s.read += events
+		s.pass(after, events)
 		s.server.Sample(s.at)
 	}
 	f("") // one sample is no course
@@ -38,7 +37,7 @@ func TestSourcesAreShownOverTime(t *testing.T) {
 	f("Rate 4/s of 4/s; Lag 2 s of 2 s; Late 0 of 0; Rejected 0 of 0; Lost 0 of 0")
 	next(20*time.Second, 12_560)
 	f("Rate 628/s of 628/s; Lag 0 s of 2 s; Late 2 of 2; Rejected 0 of 0; Lost 0 of 0")
-	s.read = 0 // counters that begin anew count nothing
+	s.pass(0, -s.read) // counters that begin anew count nothing
 	next(10*time.Second, 0)
 	f("Rate 0/s of 628/s; Lag 0 s of 2 s; Late 0 of 2; Rejected 0 of 0; Lost 0 of 0")
 	for range 1000 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,12 +34,25 @@ type site struct {
 	at     time.Time
 	alerts []*alert.Alert
 
+	mu     sync.Mutex                   // at and read, which the console looks at by itself
 	read   uint64                       // events, by the source that there is
 	trials int                          // how many were made
 	change func(r rule.Rule) *rule.Rule // what became of the rules since, or nil
 }
 
-func (s *site) now() time.Time { return s.at }
+func (s *site) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
+// pass lets time pass, in which the source reads events.
+func (s *site) pass(d time.Duration, events uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = s.at.Add(d)
+	s.read += events
+}
 
 // recorded are the alerts of the session on a node.
 func recorded(t *testing.T) ([]*alert.Alert, *detect.Engine) {
@@ -165,6 +179,8 @@ func (s *site) trial(r *rule.Rule, _ bool) (console.Trial, error) {
 }
 
 func (s *site) sources() []console.Source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := s.read
 	return []console.Source{{Name: "audit", About: "a recording", In: 364 + n, Evaluated: 350 + n, Filtered: 4, Late: n / 6000, Lost: 3, Rejected: 7, Waiting: n % 3, Live: true, Newest: s.at.Add(-2 * time.Second)}}
 }
