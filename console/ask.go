@@ -18,7 +18,7 @@ import (
 //
 //	status   open (that of no status), acknowledged, closed, all
 //	from,to  2026-11-22T21:20:11Z, or now-24h
-//	q        a condition in EQL, or words
+//	q        a condition in EQL or KQL, or words
 //	f        field:value, -field:value, field (it is there), -field; several
 //	by       a field to group by; up to three
 //	sort     a field; asc=1
@@ -244,9 +244,9 @@ func span(text string) (time.Duration, error) {
 
 // A found is how the text of the query bar was understood.
 type found struct {
-	Words bool   // it was looked for as words
-	Wrong string // what is wrong with it
-	Where string // the text up to the mistake
+	Language string // EQL, KQL or words
+	Wrong    string // what is wrong with it
+	Where    string // the text up to the mistake
 }
 
 // query is what the store is asked. A mistake in the query bar is told in found.
@@ -268,13 +268,7 @@ func (a *ask) query(now time.Time) (*store.Query, found, error) {
 	}
 	q.Filters = append(q.Filters, storeFilters(a.Filters)...)
 	if a.Q != "" {
-		q.Where, err = store.ParseWhere(a.Q)
-		switch {
-		case err == nil:
-		case !strings.ContainsAny(a.Q, `=<>:()"`):
-			q.Where, q.Text, how.Words = nil, a.Q, true
-		default:
-			q.Where = nil
+		if how.Language, err = q.Ask(a.Q); err != nil {
 			how.Wrong = err.Error()
 			var errs syntax.Errors
 			if errors.As(err, &errs) && len(errs) > 0 {

@@ -55,7 +55,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := console.New(console.Options{Store: st.store, Rules: st.rules, Sources: st.sources, Now: st.now, Hosts: console.Loopback(l.Addr())})
+	c, err := console.New(console.Options{Store: st.store, Rules: st.rules, Sources: st.sources, Trial: st.trial, Now: st.now, Hosts: console.Loopback(l.Addr())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,12 +230,17 @@ func TestEachPageInABrowser(t *testing.T) {
 	b.accessible("sign-in")
 	b.shot("sign-in")
 	b.signIn()
+	for i := range 360 {
+		b.site.pass(10*time.Second, 400+300*uint64(i%40)/40+uint64(i*i%97))
+		b.site.server.Sample(b.site.at)
+	}
 	one := b.site.id("Container Given Host Access Below the Kubernetes API")
 	b.site.except("the nightly clean-up", "process.parent.executable", "/opt/janitor/janitor", b.site.rules()[0].ID, time.Time{})
 	b.site.except("a drill", "user.name", "drill", "", b.site.at.Add(-time.Hour))
 	pages := map[string]string{
 		"alerts": "/alerts?status=all", "groups": "/alerts?status=all&by=kibana.alert.rule.name&by=user.name", "alert": "/alerts/" + one,
 		"sequence": "/alerts/" + b.site.id("Container Removed After It Was Entered Below the Kubernetes API"),
+		"replay":   "/alerts/" + one + "/replay",
 		"except":   "/except?alert=" + one, "exceptions": "/exceptions", "rules": "/rules", "rule": "/rules/" + b.site.rules()[0].ID,
 		"coverage": "/coverage", "sources": "/sources", "hosts": "/hosts", "audit": "/audit", "settings": "/settings",
 		"mistake": "/alerts?q=process.name+%3D%3D", "nothing": "/alerts?q=nowhere",
@@ -248,6 +253,7 @@ func TestEachPageInABrowser(t *testing.T) {
 			b.shot(name + "-" + theme)
 			b.clean(theme + " " + name)
 		}
+		b.help(theme)
 	}
 	b.size(390, 844, true)
 	for name, path := range pages {
@@ -257,7 +263,22 @@ func TestEachPageInABrowser(t *testing.T) {
 		}
 		b.shot(name + "-phone")
 	}
+	b.help("phone")
 	b.clean("phone")
+}
+
+// help opens what the query bar says of its syntax.
+func (b *browser) help(where string) {
+	b.t.Helper()
+	b.open("/alerts?q=process.name:+ctr")
+	run(b, chromedp.Click(chromedp.CSS(".help summary")))
+	b.until(`document.querySelector(".help").open`)
+	out := run(b, chromedp.Evaluate[bool](`(r => r.left < 0 || r.right > document.documentElement.clientWidth)(document.querySelector(".help .pop").getBoundingClientRect())`))
+	if out {
+		b.t.Errorf("%s: the help is not all on the screen", where)
+	}
+	b.accessible(where + " help")
+	b.shot("help-" + where)
 }
 
 func TestTenAlertsByKeys(t *testing.T) {

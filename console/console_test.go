@@ -117,7 +117,7 @@ func TestHostileFieldsAreInertOnEachPage(t *testing.T) {
 	q := url.QueryEscape
 	for _, path := range []string{
 		"/alerts", "/alerts?by=host.name&by=user.name&by=process.name", "/alerts?q=" + q(evil), "/alerts?f=" + q("host.name:"+evil), "/alerts?f=" + q("-"+evil), "/alerts?status=all&sort=" + q(evil),
-		"/alerts/one", "/alerts/two", "/alerts/three", "/except?alert=one", "/except?alert=two", "/except?where=" + q(evil), "/exceptions", "/rules", "/rules/" + url.PathEscape(evil),
+		"/alerts/one/replay", "/alerts/two/replay", "/alerts/one", "/alerts/two", "/alerts/three", "/except?alert=one", "/except?alert=two", "/except?where=" + q(evil), "/exceptions", "/rules", "/rules/" + url.PathEscape(evil),
 		"/coverage", "/sources", "/hosts", "/audit", "/settings", "/settings?done=" + q(evil), "/sign-in?then=" + q(evil), "/alerts/" + url.PathEscape(evil), "/alerts?from=" + q(evil), "/" + url.PathEscape(evil),
 	} {
 		r, err := http.NewRequest(http.MethodGet, v.at+path, nil)
@@ -267,7 +267,7 @@ func TestALinkSignsInOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.at = s.at.Add(2 * time.Hour)
+	s.pass(2*time.Hour, 0)
 	if code, _ := s.visit("").get(late); code != http.StatusUnauthorized {
 		t.Errorf("the expired link answers %d, want 401", code)
 	}
@@ -279,7 +279,7 @@ func TestALinkSignsInOnce(t *testing.T) {
 	if path, err := s.server.Link(t.Context(), ""); err != nil || path != "" {
 		t.Errorf("Link: %q, %v; want none", path, err)
 	}
-	s.at = s.at.Add(13 * time.Hour)
+	s.pass(13*time.Hour, 0)
 	if code, _ := v.get("/alerts"); code != http.StatusSeeOther {
 		t.Errorf("a session that was not used for 13 hours answers %d, want to be led to sign in", code)
 	}
@@ -299,7 +299,7 @@ func TestSigningInIsLimited(t *testing.T) {
 		f("wrong", http.StatusUnauthorized)
 	}
 	f("correct horse", http.StatusTooManyRequests)
-	s.at = s.at.Add(31 * time.Second)
+	s.pass(31*time.Second, 0)
 	f("correct horse", http.StatusSeeOther)
 }
 
@@ -374,7 +374,7 @@ func TestTheAPIIsWhatItsDocumentSays(t *testing.T) {
 	f("GET", "/nothing", "", 404)
 	f("POST", "/exceptions", `{"name":"all","reason":"none"}`, 400)
 	f("POST", "/exceptions", `{"name":"backup","reason":"it is ours","where":"process.name == \"ctr\""}`, 200)
-	s.at = s.at.Add(2 * time.Hour)
+	s.pass(2*time.Hour, 0)
 	f("GET", "/alerts", "", 401) // it has expired
 	if code, _ := v.api("GET", "/alerts", "orlop_wrong", ""); code != 401 {
 		t.Errorf("a wrong token answers %d, want 401", code)
@@ -492,4 +492,32 @@ func TestOnlyTheHostsThatItHas(t *testing.T) {
 	f("127.0.0.1", 200)
 	f("evil.example", http.StatusMisdirectedRequest)
 	f("127.0.0.1.evil.example:7070", http.StatusMisdirectedRequest)
+}
+
+// What a query bar takes is the same on the page and in the API.
+func TestTheQueryBarTakesKQL(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("ann")
+	token := s.token("ann", s.at.Add(time.Hour), "read")
+	f := func(q, says string, matches bool) {
+		t.Helper()
+		_, body := v.get("/alerts?status=all&q=" + url.QueryEscape(q))
+		if !strings.Contains(body, says) {
+			t.Errorf("the page of %s does not say %q", q, says)
+		}
+		code, text := v.api("GET", "/alerts?status=all&q="+url.QueryEscape(q), token, "")
+		var page struct{ Total int }
+		if err := json.Unmarshal([]byte(text), &page); err != nil || code != 200 || page.Total > 0 != matches {
+			t.Errorf("%s: %d, %v, %d alerts, want some: %v", q, code, err, page.Total, matches)
+		}
+	}
+	f("CRICTL", "Searched as words.", true)
+	f("no-such-word", "Searched as words.", false)
+	f(`process.name: (crictl or ctr) and not host.name: nothing*`, "Read as KQL.", true)
+	f(`process.name: CRICTL and process.pid: *`, "Read as KQL.", false)
+	f(`process.name : "CRICTL"`, "Read as EQL.", true)
+	code, text := v.api("GET", "/alerts?q="+url.QueryEscape(`host.name: (a or b`), token, "")
+	if want := `behind \"host.name: (a or b\": expected \"and\", \"or\" or \")\"`; code != 400 || !strings.Contains(text, want) {
+		t.Errorf("a mistake answers %d: %s, want %s", code, text, want)
+	}
 }

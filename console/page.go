@@ -156,7 +156,7 @@ func parsePages(static map[string]staticFile) (map[string]*pageTemplate, error) 
 	}
 	all := map[string]*pageTemplate{}
 	for _, name := range []string{
-		"error", "sign-in", "alerts", "alert", "except", "exceptions", "rules", "rule", "coverage", "sources", "hosts", "audit", "settings",
+		"error", "sign-in", "alerts", "alert", "replay", "except", "exceptions", "rules", "rule", "coverage", "sources", "hosts", "audit", "settings",
 	} {
 		t, err := template.New("base.html").Funcs(funcs).ParseFS(files, "templates/base.html", "templates/list.html", "templates/"+name+".html")
 		if err != nil {

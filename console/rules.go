@@ -139,18 +139,12 @@ type ruleView struct {
 	Setup template.HTML
 	Rows  []row
 	URL   string
-	Tests []ruleTest
+	Tests tested
 
 	Last       time.Time // of its alerts
 	PerDay     float64   // alerts, in the last Days
 	Days       int
 	Exceptions []exceptionRow
-}
-
-type ruleTest struct {
-	Name   string
-	Must   bool
-	Events int
 }
 
 func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
@@ -184,8 +178,8 @@ func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
 	if v.Exceptions, err = s.exceptionRows(r.Context(), v.Rule.ID); err != nil {
 		return err
 	}
-	for _, t := range v.Rule.Rule.Tests {
-		v.Tests = append(v.Tests, ruleTest{t.Name, t.Match, len(t.Events)})
+	if v.Tests, err = s.runTests(r.Context(), v.Rule.Rule.Rule); err != nil {
+		return err
 	}
 	return s.render(w, http.StatusOK, "rule", v)
 }
@@ -309,10 +303,14 @@ func tacticRank(id string) int {
 
 type sourcesView struct {
 	page
-	Sources []Source
+	Sources []sourceView
 	Alone   bool
 	Info    store.Info
-	In      uint64
+}
+
+type sourceView struct {
+	Source
+	Lines []line
 }
 
 // Part is what of 1000 a number is of a source's events.
@@ -326,10 +324,9 @@ func (x Source) Part(n uint64) string {
 func (s *Server) sources(w http.ResponseWriter, r *http.Request, u *who) error {
 	v := &sourcesView{page: s.page(r, u, "Sources"), Alone: s.o.Sources == nil}
 	if s.o.Sources != nil {
-		v.Sources = s.o.Sources()
-	}
-	for _, x := range v.Sources {
-		v.In += x.In
+		for _, x := range s.o.Sources() {
+			v.Sources = append(v.Sources, sourceView{x, s.course.lines(x.Name, v.Now)})
+		}
 	}
 	var err error
 	if v.Info, err = s.o.Store.Info(r.Context()); err != nil {

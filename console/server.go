@@ -34,6 +34,10 @@ type Options struct {
 	Rules   func() []Rule
 	Sources func() []Source
 
+	// Trial makes ready to run events by a rule alone: with the tuning that this site has,
+	// or only with the built-in one, as the tests of rules are. Nil is that none is run.
+	Trial func(r *rule.Rule, tuned bool) (Trial, error)
+
 	// Entered is called with the path of a one-time link that was used up here; nil is
 	// nobody.
 	Entered func(path string)
@@ -65,6 +69,9 @@ type Source struct {
 	In, Evaluated, Filtered, Late, Lost uint64
 	Rejected, Waiting                   uint64
 	Note                                string
+
+	Live   bool      // more comes: how its numbers change is shown
+	Newest time.Time // when its newest event happened
 }
 
 // A Server is the console. It is an http.Handler.
@@ -77,6 +84,8 @@ type Server struct {
 	hashing  chan struct{} // how many passwords are hashed at once
 	live     *broadcast
 	static   map[string]staticFile
+	tests    testResults
+	course   course
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -91,7 +100,7 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Home = cmp.Or(o.Home, "/alerts")
-	s := &Server{o: o, limit: newLimiter(), hashing: make(chan struct{}, 2), live: newBroadcast()}
+	s := &Server{o: o, limit: newLimiter(), hashing: make(chan struct{}, 2), live: newBroadcast(), tests: newTestResults()}
 	var err error
 	if o.OIDC != nil {
 		if s.provider, err = newProvider(o.OIDC, o.Now); err != nil {
@@ -108,6 +117,10 @@ func New(o Options) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.done.Go(func() { s.watch(ctx) })
+	if o.Sources != nil {
+		s.course.add(o.Now(), o.Sources())
+		s.done.Go(func() { s.follow(ctx) })
+	}
 	return s, nil
 }
 
@@ -172,6 +185,7 @@ var routes = []route{
 	{"GET /alerts/export.ndjson", store.Viewer, (*Server).exportNDJSON},
 	{"POST /alerts/act", store.Analyst, (*Server).act},
 	{"GET /alerts/{id}", store.Viewer, (*Server).alert},
+	{"GET /alerts/{id}/replay", store.Viewer, (*Server).replay},
 	{"GET /except", store.Analyst, (*Server).except},
 	{"POST /except", store.Analyst, (*Server).exceptSave},
 	{"GET /exceptions", store.Viewer, (*Server).exceptions},

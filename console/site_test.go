@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/rules"
 	"github.com/orlop/orlop/source"
@@ -31,9 +33,26 @@ type site struct {
 	engine *detect.Engine
 	at     time.Time
 	alerts []*alert.Alert
+
+	mu     sync.Mutex                   // at and read, which the console looks at by itself
+	read   uint64                       // events, by the source that there is
+	trials int                          // how many were made
+	change func(r rule.Rule) *rule.Rule // what became of the rules since, or nil
 }
 
-func (s *site) now() time.Time { return s.at }
+func (s *site) now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
+// pass lets time pass, in which the source reads events.
+func (s *site) pass(d time.Duration, events uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = s.at.Add(d)
+	s.read += events
+}
 
 // recorded are the alerts of the session on a node.
 func recorded(t *testing.T) ([]*alert.Alert, *detect.Engine) {
@@ -51,9 +70,14 @@ func recorded(t *testing.T) ([]*alert.Alert, *detect.Engine) {
 	var all []*alert.Alert
 	emit := func(a *alert.Alert) { all = append(all, a) }
 	x := enrich.New(schema, enrich.Options{})
+	tuning, err := agent.LoadTuning("", schema)
+	if err != nil {
+		t.Fatal(err)
+	}
 	in := source.NewInput("audit.log", f)
 	err = audit.New(in, source.Options{Schema: schema, Stats: &source.Stats{}}).Run(t.Context(), func(e *event.Event) error {
 		x.Apply(e)
+		tuning.Apply(e)
 		now = e.Time
 		engine.Process(e, emit)
 		return engine.Err()
@@ -141,13 +165,24 @@ func (s *site) rules() []console.Rule {
 		return nil
 	}
 	for _, r := range s.engine.Rules() {
+		if s.change != nil {
+			r.Rule = s.change(*r.Rule)
+		}
 		out = append(out, console.Rule{Rule: r.Rule, Idle: r.Idle, Tried: r.Cost.Candidates, Matched: r.Cost.Matches, Time: 81 * time.Microsecond, Events: 364})
 	}
 	return out
 }
 
+func (s *site) trial(r *rule.Rule, _ bool) (console.Trial, error) {
+	s.trials++
+	return agent.NewTrial(r, "")
+}
+
 func (s *site) sources() []console.Source {
-	return []console.Source{{Name: "audit", About: "a recording", In: 364, Evaluated: 350, Filtered: 4, Lost: 3, Rejected: 7}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.read
+	return []console.Source{{Name: "audit", About: "a recording", In: 364 + n, Evaluated: 350 + n, Filtered: 4, Late: n / 6000, Lost: 3, Rejected: 7, Waiting: n % 3, Live: true, Newest: s.at.Add(-2 * time.Second)}}
 }
 
 // A visitor is somebody with cookies.
@@ -161,7 +196,7 @@ type visitor struct {
 func (s *site) visit(user string) *visitor {
 	s.t.Helper()
 	if s.server == nil {
-		c, err := console.New(console.Options{Store: s.store, Rules: s.rules, Sources: s.sources, Now: s.now})
+		c, err := console.New(console.Options{Store: s.store, Rules: s.rules, Sources: s.sources, Trial: s.trial, Now: s.now})
 		if err != nil {
 			s.t.Fatal(err)
 		}

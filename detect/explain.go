@@ -2,6 +2,7 @@ package detect
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/orlop/orlop/eql"
@@ -187,4 +188,57 @@ func plain(v event.Value) any {
 		return out
 	}
 	return json.RawMessage(v.AppendJSON(nil))
+}
+
+// A Miss is what a query asks for and did not find.
+type Miss struct {
+	Item    string   // of a sequence or sample, as EQL; "" of a query for single events
+	Missing bool     // it asks for none, and there was one
+	Clauses []Clause // that did not hold, for the event that stood in its place
+}
+
+// Misses says what of a query did not hold for events that it does not match: where it
+// asks for several, of each item that none of them is, or that one is and must not be. They
+// may all be there and nothing be missed: then it is their order, keys or time.
+func Misses(q *eql.Query, events []*event.Event) (all []Miss) {
+	if q.Kind() == eql.Events {
+		for _, e := range events {
+			if !q.Filter.Match(e) {
+				all = append(all, Miss{Clauses: failed(q.Filter, e)})
+			}
+		}
+		return all
+	}
+	n := 0 // of the items that ask for an event
+	for _, it := range q.Items {
+		met := slices.ContainsFunc(events, it.Pred.Match)
+		switch {
+		case it.Missing && met:
+			all = append(all, Miss{Item: it.Text, Missing: true})
+		case !it.Missing && !met && len(events) > 0:
+			all = append(all, Miss{Item: it.Text, Clauses: failed(it.Pred, events[min(n, len(events)-1)])})
+		}
+		if !it.Missing {
+			n++
+		}
+	}
+	return all
+}
+
+// failed are the clauses of a predicate that do not hold for e.
+func failed(p expr.Pred, e *event.Event) (out []Clause) {
+	var walk func(x expr.Explanation)
+	walk = func(x expr.Explanation) {
+		switch {
+		case x.Held:
+		case x.Op == "and":
+			for _, y := range x.Parts {
+				walk(y)
+			}
+		default:
+			out = append(out, clause(x))
+		}
+	}
+	walk(expr.Explain(p, e))
+	return out
 }

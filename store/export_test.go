@@ -3,10 +3,25 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/expr"
 )
 
 // ParseWhereIn is ParseWhere for fields of a schema.
-var ParseWhereIn = compileWhere
+func ParseWhereIn(text string, s *event.Schema) (expr.Pred, error) {
+	p, _, _, err := parseWhere(text, s)
+	return p, err
+}
+
+// ParseKQL is ParseWhere without EQL.
+func ParseKQL(text string) (expr.Pred, error) { return ParseKQLIn(text, event.NewSchema()) }
+
+// ParseKQLIn is ParseKQL for fields of a schema.
+func ParseKQLIn(text string, s *event.Schema) (expr.Pred, error) {
+	p, _, err := compileKQL(text, s)
+	return p, err
+}
 
 // BlockRows is how many alerts are a block.
 const BlockRows = blockRows

@@ -51,7 +51,7 @@ func TextFields() []string {
 type Query struct {
 	From, To time.Time // of @timestamp: From <= t < To; zero is no bound
 	Filters  []Filter  // all hold
-	Where    expr.Pred // holds for the document; nil is none. See ParseWhere
+	Where    expr.Pred // holds for the document; nil is none. See ParseWhere and Ask
 	Text     string    // words, each of which is somewhere in one of TextFields; case does not count
 
 	// Since and Upto bound Record.Seq: Since < seq <= Upto; 0 is no bound. With the
@@ -195,14 +195,62 @@ func (q *Query) Check() error {
 	return nil
 }
 
-// ParseWhere reads a condition in EQL, such as
+// ParseWhere reads a condition in EQL or in KQL, such as
 //
 //	process.name : "ctr" and not host.name : "ci-*"
+//	process.name: (ctr or crictl) and not host.name: ci-*
 //
-// for Query.Where. Its error is a [syntax.Errors], with the place of each mistake.
-func ParseWhere(text string) (expr.Pred, error) { return compileWhere(text, event.NewSchema()) }
+// for Query.Where. What is good EQL is EQL, in which : takes any case and has wildcards in
+// quotes; in KQL a value is compared exactly, wildcards are outside of quotes, and text
+// without a field is looked for as Query.Text is. A field alone, which EQL takes for a
+// condition, is such text. The error is a [syntax.Errors], with the place of each
+// mistake, of the language in which more of the text is good.
+func ParseWhere(text string) (expr.Pred, error) {
+	p, _, _, err := parseWhere(text, event.NewSchema())
+	return p, err
+}
 
+// Ask makes what somebody has written into a query bar a condition of q: Where, or Text
+// if it is nothing but words. It returns the language it is in: "EQL", "KQL" or "words".
+// Its errors are those of ParseWhere.
+func (q *Query) Ask(text string) (language string, err error) {
+	where, words, language, err := parseWhere(text, event.NewSchema())
+	if err != nil {
+		return "", err
+	}
+	if words != "" {
+		q.Text = words
+		return "words", nil
+	}
+	q.Where = where
+	return language, nil
+}
+
+func parseWhere(text string, s *event.Schema) (where expr.Pred, words, language string, err error) {
+	q, inEQL := compileEQL(text, s)
+	if inEQL == nil && !wordy(q.Source.Event.Where) {
+		return q.Filter, "", "EQL", nil
+	}
+	where, words, inKQL := compileKQL(text, s)
+	switch {
+	case inKQL == nil:
+		return where, words, "KQL", nil
+	case inEQL == nil:
+		return q.Filter, "", "EQL", nil
+	}
+	return nil, "", "", further(inEQL, inKQL)
+}
+
+// compileWhere reads a condition in EQL.
 func compileWhere(text string, s *event.Schema) (expr.Pred, error) {
+	q, err := compileEQL(text, s)
+	if err != nil {
+		return nil, err
+	}
+	return q.Filter, nil
+}
+
+func compileEQL(text string, s *event.Schema) (*eql.Query, error) {
 	const any = "any where "
 	q, err := eql.Compile(syntax.Source{Text: any + text}, s)
 	if err != nil {
@@ -219,7 +267,7 @@ func compileWhere(text string, s *event.Schema) (expr.Pred, error) {
 	if q.Kind() != eql.Events || q.Source.Pipes != nil {
 		return nil, errors.New("expected a condition, without pipes")
 	}
-	return q.Filter, nil
+	return q, nil
 }
 
 // words are those that a text is to have.

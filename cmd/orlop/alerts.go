@@ -109,7 +109,7 @@ func (a *asking) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.status, "status", "open", "open, acknowledged, closed or all")
 	cmd.Flags().StringVar(&a.from, "from", "", "raised at or after `TIME`: 2026-11-22T21:20:00Z, or now-24h")
 	cmd.Flags().StringVar(&a.to, "to", "", "raised before `TIME`")
-	cmd.Flags().StringVarP(&a.query, "query", "q", "", "a condition in `EQL`, or words")
+	cmd.Flags().StringVarP(&a.query, "query", "q", "", "a `CONDITION` in EQL or KQL, or words")
 	cmd.Flags().StringArrayVarP(&a.filters, "filter", "f", nil, "`FIELD:VALUE`, or -FIELD:VALUE (repeatable)")
 }
 

@@ -2,18 +2,19 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orlop/orlop/console"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/sink"
 	"github.com/orlop/orlop/store"
 )
 
@@ -61,12 +62,19 @@ certificate: passwords and sessions would cross the network in clear.`
 		if err != nil {
 			return err
 		}
+		// Before anything listens or is made.
+		var secure *tls.Config
+		if cert != "" {
+			if secure, err = (sink.TLS{Cert: cert, Key: key}).Config(); err != nil {
+				return &failure{exitUsage, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", cert, key, err)}
+			}
+		}
 		s, err := store.Open(ctx, name, store.Options{Log: log})
 		if err != nil {
 			return &failure{exitIO, err}
 		}
 		defer s.Close()
-		o := console.Options{Store: s, Log: log, TLS: cert != "", OIDC: provider}
+		o := console.Options{Store: s, Log: log, TLS: secure != nil, OIDC: provider}
 		scheme := "http://"
 		if o.TLS {
 			scheme = "https://"
@@ -110,7 +118,7 @@ certificate: passwords and sessions would cross the network in clear.`
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "No admin can sign in yet. This link signs in, once, within an hour:\n\n%s\n\n", scheme+l.Addr().String()+path)
 		}
-		return serveConsole(ctx, c, l, cert, key)
+		return serveConsole(ctx, c, l, secure)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if link != "" { // Who waits for it wants to know that it does not come.
@@ -121,8 +129,8 @@ certificate: passwords and sessions would cross the network in clear.`
 	return cmd
 }
 
-func warnBeyondLoopback(log *slog.Logger, l net.Listener, tls bool) {
-	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !tls {
+func warnBeyondLoopback(log *slog.Logger, l net.Listener, secure bool) {
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() && !secure {
 		log.Warn("the console listens beyond loopback without TLS: passwords and sessions cross the network in clear; give it --tls-cert and --tls-key, or a proxy", "address", a.String())
 	}
 }
@@ -139,22 +147,21 @@ func untilEnded(run func(*cobra.Command, []string) error) func(*cobra.Command, [
 	}
 }
 
-// serveConsole serves until ctx ends, and then what is under way for a moment.
-func serveConsole(ctx context.Context, c *console.Server, l net.Listener, cert, key string) error {
+// serveConsole serves until ctx ends, by TLS if that is set, and then what is under way for
+// a moment.
+func serveConsole(ctx context.Context, c *console.Server, l net.Listener, secure *tls.Config) error {
 	srv := c.HTTPServer()
+	srv.TLSConfig = secure
 	ended := make(chan error, 1)
 	go func() {
-		if cert != "" {
-			ended <- srv.ServeTLS(l, cert, key)
+		if secure != nil {
+			ended <- srv.ServeTLS(l, "", "")
 			return
 		}
 		ended <- srv.Serve(l)
 	}()
 	select {
 	case err := <-ended:
-		if errors.Is(err, os.ErrNotExist) || cert != "" {
-			return &failure{exitUsage, fmt.Errorf("console: %w", err)}
-		}
 		return &failure{exitIO, fmt.Errorf("console: %w", err)}
 	case <-ctx.Done():
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/examples"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/source"
 	"github.com/orlop/orlop/store"
 )
@@ -76,7 +77,7 @@ It prints a link that signs in, once, and stays until it is interrupted.`
 		if err != nil {
 			return &failure{exitIO, fmt.Errorf("demo: %w", err)}
 		}
-		c, err := console.New(console.Options{Store: s, Log: log, Rules: seen.rules, Sources: seen.sources, Hosts: console.Loopback(l.Addr())})
+		c, err := console.New(console.Options{Store: s, Log: log, Rules: seen.rules, Sources: seen.sources, Trial: consoleTrial(func() string { return "" }), Hosts: console.Loopback(l.Addr())})
 		if err != nil {
 			return &failure{exitIO, err}
 		}
@@ -93,7 +94,7 @@ It prints a link that signs in, once, and stays until it is interrupted.`
 		if !noOpen {
 			openBrowser(link)
 		}
-		return serveConsole(ctx, c, l, "", "")
+		return serveConsole(ctx, c, l, nil)
 	})
 	return cmd
 }
@@ -181,6 +182,21 @@ func consoleRules(all []detect.Status, events uint64) []console.Rule {
 		out = append(out, console.Rule{Rule: r.Rule, Idle: r.Idle, Tried: r.Cost.Candidates, Matched: r.Cost.Matches, Time: r.Cost.Time, Events: events})
 	}
 	return out
+}
+
+// consoleTrial is how the console tries rules, with the tuning of a file or the built-in one.
+func consoleTrial(tuning func() string) func(*rule.Rule, bool) (console.Trial, error) {
+	return func(r *rule.Rule, tuned bool) (console.Trial, error) {
+		name := ""
+		if tuned {
+			name = tuning()
+		}
+		t, err := agent.NewTrial(r, name)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
 }
 
 // openBrowser shows a link to whoever sits here. It is no matter if nobody does.

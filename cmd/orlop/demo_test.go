@@ -37,18 +37,38 @@ func TestDemoShowsTheAlertsOfTheSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := (&http.Client{Jar: jar}).Get(link)
-	if err != nil {
-		t.Fatalf("the link %q: %v", link, err)
+	client := &http.Client{Jar: jar}
+	get := func(link string) string {
+		t.Helper()
+		resp, err := client.Get(link)
+		if err != nil {
+			t.Fatalf("%q: %v", link, err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
 	}
-	body, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := get(link)
 	for _, want := range []string{">" + said + "<", "Renamed Container Runtime Client", "worker-1"} {
-		if !strings.Contains(string(body), want) {
+		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %q", want)
+		}
+	}
+	// The rules are there to be tried.
+	host, _, _ := strings.Cut(link, "/enter")
+	for path, want := range map[string]string{`"(/alerts/[0-9a-f]+)"`: "It matches today too.", `"(/rules/[0-9a-f-]+)"`: " passed</span>"} {
+		from, end := body, "/replay"
+		if strings.Contains(path, "rules") {
+			from, end = get(host+"/rules"), ""
+		}
+		m := regexp.MustCompile(path).FindStringSubmatch(from)
+		if m == nil {
+			t.Errorf("no %s", path)
+		} else if got := get(host + m[1] + end); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %q", m[1]+end, want)
 		}
 	}
 	stop()

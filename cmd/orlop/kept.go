@@ -160,12 +160,13 @@ func (d *service) opened(ctx context.Context, keeper *agent.Keeper) *store.Store
 func (d *service) console(cmd *cobra.Command, kept *store.Store, k *desk, l net.Listener) error {
 	c, err := console.New(console.Options{
 		Store: kept, Log: d.log, Hosts: console.Loopback(l.Addr()), Entered: k.link.used, OIDC: d.oidc,
+		Trial: consoleTrial(func() string { return *d.tuned.Load() }),
 		Rules: func() []console.Rule { return consoleRules(d.live.Rules(), d.live.Counts().Engine.In) },
 		Sources: func() []console.Source {
 			var out []console.Source
 			for _, a := range d.live.Accounts() {
 				out = append(out, console.Source{Name: a.Source, In: uint64(a.In), Evaluated: uint64(a.Evaluated), Filtered: uint64(a.Filtered),
-					Late: uint64(a.Late), Rejected: uint64(a.Rejected), Lost: uint64(a.Lost), Waiting: uint64(a.Waiting)})
+					Late: uint64(a.Late), Rejected: uint64(a.Rejected), Lost: uint64(a.Lost), Waiting: uint64(a.Waiting), Live: true, Newest: a.Newest})
 			}
 			return out
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,9 +12,7 @@ import (
 	"github.com/rivo/uniseg"
 	"github.com/spf13/cobra"
 
-	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/detect"
-	"github.com/orlop/orlop/enrich"
 	"github.com/orlop/orlop/eql"
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/event"
@@ -328,7 +327,7 @@ With --tuning, it also says which rules of the pack that file silences for anybo
 				if s.Idle != "" {
 					continue
 				}
-				failed, err := runTests(s.Rule)
+				failed, err := runTests(cmd.Context(), s.Rule)
 				if err != nil {
 					return &failure{exitUsage, err}
 				}
@@ -394,43 +393,28 @@ func mistakeLine(e *syntax.Error) mistake {
 	return mistake{e.Src.Name, l, c, string(e.Class), e.Msg, e.Hint}
 }
 
-// runTests runs the [[test]]s of a rule, each on an engine of its own, and
-// returns those that fail.
-func runTests(r *rule.Rule) (failed syntax.Errors, err error) {
+// runTests runs the [[test]]s of a rule, and returns those that fail.
+func runTests(ctx context.Context, r *rule.Rule) (failed syntax.Errors, err error) {
+	if len(r.Tests) == 0 {
+		return nil, nil
+	}
+	trial, err := agent.NewTrial(r, "")
+	if err != nil {
+		return nil, err
+	}
 	for i, t := range r.Tests {
-		schema := event.NewSchema()
-		g := detect.New(detect.Options{Schema: schema, Lateness: -1})
-		if err := g.SetRules([]*rule.Rule{r}); err != nil {
-			return nil, err
+		fail := func(msg string) {
+			failed = append(failed, r.Mistake(fmt.Sprintf("test.%d", i), fmt.Sprintf("test %q: %s", t.Name, msg), ""))
 		}
-		alerts := 0
-		emit := func(*alert.Alert) { alerts++ }
-		d := event.NewDecoder(schema)
-		x := enrich.New(schema, enrich.Options{})
-		tuning, err := agent.LoadTuning("", schema)
-		if err != nil {
-			return nil, err
-		}
-		fail := func(msg, hint string) {
-			failed = append(failed, r.Mistake(fmt.Sprintf("test.%d", i), msg, hint))
-		}
-		var e event.Event
-		for n, doc := range t.Events {
-			if err := d.Decode(doc, &e); err != nil {
-				fail(fmt.Sprintf("test %q: event %d: %v", t.Name, n+1, err), "")
-				continue
-			}
-			x.Apply(&e)
-			tuning.Apply(&e)
-			g.Process(&e, emit)
-		}
-		g.Flush(emit)
-		if (alerts > 0) != t.Match {
-			what := "matches, and must not"
-			if t.Match {
-				what = "does not match, and must"
-			}
-			fail(fmt.Sprintf("test %q: the rule %s", t.Name, what), "")
+		switch alerts, err := trial.Run(ctx, t.Events); {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			fail(err.Error())
+		case t.Match && len(alerts) == 0:
+			fail("the rule does not match, and must")
+		case !t.Match && len(alerts) > 0:
+			fail("the rule matches, and must not")
 		}
 	}
 	return failed, nil

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -269,6 +270,7 @@ type service struct {
 	live  *agent.Live
 	tell  *agent.Notifier
 	oidc  *console.OIDC
+	tuned atomic.Pointer[string] // the file of the tuning that runs
 
 	unwatched error // not all rules are watched
 }
@@ -288,6 +290,7 @@ func (d *service) run(cmd *cobra.Command) error {
 	if live.Tuning, err = loadTuning(c.Tuning, schema); err != nil {
 		return d.blame("tuning", err)
 	}
+	d.tuned.Store(&c.Tuning)
 	d.remark(live.Tuning)
 	if d.oidc, err = loadOIDC(c.OIDC); err != nil {
 		return d.blame("oidc", err)
@@ -685,6 +688,7 @@ func (d *service) reload(c *agent.Config) {
 		d.live.Refuse(err)
 	} else if err = d.live.Reload(rules, tuning); err == nil {
 		d.c = c
+		d.tuned.Store(&c.Tuning)
 		d.remark(tuning)
 		d.log.Info("rules are reloaded", "rules", len(rules))
 		return

@@ -64,6 +64,7 @@ func TestScript(t *testing.T) {
 			"repeat":   cmdRepeat,
 			"unprint":  cmdUnprint,
 			"acts":     cmdActs,
+			"console":  cmdConsole,
 		},
 	})
 }

@@ -61,6 +61,8 @@ type Account struct {
 	// runtime has on record of their container: the look took too long.
 	Unidentified int64 `json:"programs_unidentified"`
 	Unrecorded   int64 `json:"programs_unrecorded"`
+
+	Newest time.Time `json:"-"` // when the newest event happened that the source has handed on
 }
 
 func (a Account) String() string {
@@ -413,7 +415,7 @@ func (l *Live) Accounts() []Account {
 // waits, like what it has not read.
 func (l *Live) account(s *Stream) Account {
 	in := s.Source.Intake()
-	a := Account{Source: s.Name, Evaluated: s.evaluated, Filtered: s.filtered + in.Filtered, Late: s.late, Lost: in.Lost, Unidentified: in.Unidentified, Unrecorded: in.Unrecorded}
+	a := Account{Source: s.Name, Evaluated: s.evaluated, Filtered: s.filtered + in.Filtered, Late: s.late, Lost: in.Lost, Unidentified: in.Unidentified, Unrecorded: in.Unrecorded, Newest: s.newest}
 	if s.Rejects != nil {
 		a.Rejected = s.Rejects.Rejected.Load()
 	}

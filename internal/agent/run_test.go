@@ -210,7 +210,7 @@ func TestLiveAccountsForEveryEvent(t *testing.T) {
 	r.lost.Store(5)
 	r.filtered.Store(2)
 	r.waiting.Store(7)
-	want := agent.Account{Source: "s", In: 12, Evaluated: 2, Filtered: 3, Late: 1, Rejected: 1, Lost: 5, Waiting: 7}
+	want := agent.Account{Source: "s", In: 12, Evaluated: 2, Filtered: 3, Late: 1, Rejected: 1, Lost: 5, Waiting: 7, Newest: clock("10:00:09")}
 	if got := r.Accounts()[0]; got != want {
 		t.Errorf("account %+v, want %+v", got, want)
 	}
