@@ -315,9 +315,6 @@ func (d *service) run(cmd *cobra.Command) error {
 	}
 	var keeper *agent.Keeper
 	if c.Store != "" {
-		if err := agent.Makeable(c.Store); err != nil {
-			return d.blame("store", &failure{exitIO, err})
-		}
 		keeper = agent.NewKeeper(c.Store, c.Retention.Retention(), time.Now, log)
 		d.learn(cmd.Context(), keeper)
 	}

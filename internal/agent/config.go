@@ -28,7 +28,7 @@ type Config struct {
 	Sequences  SequenceConfig     `yaml:"sequences" doc:"What rules of several events may take."`
 	Output     string             `yaml:"output" enum:"ndjson|json|table|none" doc:"How alerts are printed on standard output."`
 	Sinks      []SinkConfig       `yaml:"sinks" doc:"Where alerts go besides standard output; they need a state directory."`
-	Store      string             `yaml:"store" format:"store" secret:"true" file:"made" doc:"Where alerts are kept to be worked with: the path of a file, or postgres://USER@HOST/DATABASE, whose password is in PGPASSWORD or PGPASSFILE. It needs a state directory."`
+	Store      string             `yaml:"store" format:"store" secret:"true" doc:"Where alerts are kept to be worked with: the path of a file, or postgres://USER@HOST/DATABASE, whose password is in PGPASSWORD or PGPASSFILE. It needs a state directory."`
 	OIDC       string             `yaml:"oidc" file:"true" doc:"File that says how people sign in to the console at a provider of OpenID Connect: docs/console.md has its keys. It needs a store."`
 	Retention  StoreConfig        `yaml:"retention" doc:"What the store keeps."`
 	Outbox     sink.OutboxOptions `yaml:"outbox" doc:"What is kept for sinks that are behind, in the state directory."`
@@ -174,7 +174,7 @@ func LoadConfig(name string, files bool, flags Flags, c *Config) error {
 		w.Set = func() { flags.Set(c) }
 	}
 	if files {
-		w.File, w.Made = readable, Makeable
+		w.File, w.Made = readable, makeable
 	}
 	return config.Read(name, text, w, c)
 }
@@ -195,12 +195,8 @@ func readable(name string) error {
 	return err
 }
 
-// Makeable says why a file that is named by a store or a sink cannot be made, or be gone on
-// with. A URL is none.
-func Makeable(name string) error {
-	if strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://") {
-		return nil
-	}
+// makeable says why a file that is named by a sink cannot be made, or be gone on with.
+func makeable(name string) error {
 	folder := filepath.Dir(name)
 	st, err := os.Stat(folder)
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -147,6 +148,10 @@ func (c *Config) checkStore() (key, msg, hint string) {
 	}
 	if err := store.CheckName(c.Store); err != nil {
 		return "store", err.Error(), ""
+	}
+	// What its folder is for may still be mounted; a folder does not become a file.
+	if st, err := os.Stat(c.Store); err == nil && st.IsDir() {
+		return "store", "store: expected the name of a file, and this is a folder", ""
 	}
 	for i := range c.Sinks {
 		if c.Sinks[i].Label() == storeRoute {
