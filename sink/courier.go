@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/own"
 )
 
 const (
@@ -59,9 +60,9 @@ type place struct {
 }
 
 func (c *courier) open(path string) (err error) {
-	c.cursor, err = os.OpenFile(path, os.O_RDWR, 0o600)
+	c.cursor, err = own.Open(path, os.O_RDWR, 0o600)
 	if c.fresh = errors.Is(err, fs.ErrNotExist); c.fresh {
-		c.cursor, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		c.cursor, err = own.Open(path, os.O_CREATE|os.O_RDWR, 0o600)
 	}
 	if err != nil {
 		return err
@@ -222,7 +223,7 @@ func (c *courier) enter(s *segment) error {
 		return nil
 	}
 	c.leave()
-	f, err := os.Open(s.path)
+	f, err := own.Open(s.path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/internal/config"
+	"github.com/orlop/orlop/internal/own"
 )
 
 // OutboxOptions say where an outbox is and how much it keeps.
@@ -344,7 +345,7 @@ func (b *Outbox) write(r record) error {
 		s = &segment{path: segmentPath(b.o.Dir, r.number), first: r.number, end: r.number, began: r.time}
 	}
 	if b.w == nil {
-		f, err := os.OpenFile(s.path, os.O_CREATE|os.O_WRONLY, 0o600)
+		f, err := own.Open(s.path, os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
 		}

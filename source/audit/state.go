@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/orlop/orlop/internal/own"
 	"github.com/orlop/orlop/internal/procfs"
 )
 
@@ -65,7 +66,7 @@ func (c *changes) save() error {
 		err = os.MkdirAll(filepath.Dir(c.file), 0o700)
 	}
 	if err == nil {
-		err = os.WriteFile(c.file+".new", b, 0o600)
+		err = own.WriteFile(c.file+".new", b)
 	}
 	if err == nil {
 		err = os.Rename(c.file+".new", c.file)
@@ -131,7 +132,7 @@ func PutBack(dir string) error {
 // cleanUp undoes what an earlier run of ours has left when it was killed.
 func cleanUp(k *conn, dir string) error {
 	file := changesFile(dir)
-	b, err := os.ReadFile(file)
+	b, err := own.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
