@@ -174,7 +174,7 @@ func LoadConfig(name string, files bool, flags Flags, c *Config) error {
 		w.Set = func() { flags.Set(c) }
 	}
 	if files {
-		w.File, w.Made = readable, Makeable
+		w.File, w.Made = readable, c.makeable
 	}
 	return config.Read(name, text, w, c)
 }
@@ -193,6 +193,28 @@ func readable(name string) error {
 		err = fmt.Errorf("%s: %w", name, pe.Err)
 	}
 	return err
+}
+
+// makeable is Makeable before the run has made its state directory.
+func (c *Config) makeable(name string) error {
+	err := Makeable(name)
+	if errors.Is(err, fs.ErrNotExist) && c.makes(filepath.Dir(name)) {
+		return nil
+	}
+	return err
+}
+
+// makes reports whether a run makes a folder: the state directory, or one that it is in.
+func (c *Config) makes(dir string) bool {
+	state, err := filepath.Abs(c.State)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if c.State == "" || err != nil {
+		return false
+	}
+	below, err := filepath.Rel(dir, state)
+	return err == nil && below != ".." && !strings.HasPrefix(below, ".."+string(filepath.Separator))
 }
 
 // Makeable says why a file that is named by a store or a sink cannot be made, or be gone on

@@ -77,7 +77,7 @@ const MaxSize = 1 << 20
 type World struct {
 	Env  func(name string) (string, bool) // variables
 	File func(path string) error          // says why a file cannot be used; nil asks nobody
-	Made func(path string) error          // says why a file cannot be made there; nil asks nobody
+	Made func(path string) error          // says why a file cannot be made there, once all is read; nil asks nobody
 
 	// Instead are the keys at the top whose values something else gives, and its name, such
 	// as --state. Set gives them, in place of what the file says: keys are held against
@@ -110,7 +110,8 @@ type reader struct {
 	in   World
 	errs syntax.Errors
 
-	other error // about what the file does not say
+	other error    // about what the file does not say
+	later []func() // looks for what depends on other keys
 
 	hidden []syntax.Range // of the text: they may be secrets
 	secret bool           // what is read now may be one
@@ -628,6 +629,11 @@ func (r *reader) object(n ast.Node, path string, to reflect.Value) {
 	if len(r.errs) == failed {
 		r.together(parts, path, places, r.place(n.GetToken()))
 	}
+	if path == "" {
+		for _, ask := range r.later {
+			ask()
+		}
+	}
 }
 
 // together holds the values of an object against each other. The places are those of its
@@ -716,9 +722,16 @@ func (r *reader) judge(n ast.Node, path string, v reflect.Value, tag reflect.Str
 	if tag.Get("file") == "" || ask == nil || r.instead(path, "") != "" || v.Kind() != reflect.String || v.Len() == 0 {
 		return
 	}
-	if err := ask(v.String()); err != nil {
-		r.fail(r.place(n.GetToken()), "", "%s: %v", path, err)
+	look := func() {
+		if err := ask(v.String()); err != nil {
+			r.fail(r.place(n.GetToken()), "", "%s: %v", path, err)
+		}
 	}
+	if tag.Get("file") == "made" {
+		r.later = append(r.later, look)
+		return
+	}
+	look()
 }
 
 // keyName is the key of a field, "" if it has none.
