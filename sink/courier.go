@@ -204,7 +204,7 @@ func (c *courier) fetch() []item {
 		c.stats.GivenUp += int64(c.missing)
 		items = append(items, item{
 			record:  record{number: next.number - 1, time: next.time},
-			alert:   givenUp(c.name, b.host, c.missing, next.number, c.last, next.time),
+			alert:   givenUp(c.name, b.o.Host, c.missing, next.number, c.last, next.time),
 			missing: c.missing,
 		})
 	}

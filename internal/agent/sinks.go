@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orlop/orlop/internal/procfs"
 	"github.com/orlop/orlop/sink"
 	"github.com/orlop/orlop/sink/file"
 )
@@ -90,15 +91,21 @@ func resolved(name string) string {
 type sinkKind struct {
 	name    string
 	options func() any // a pointer to the struct that the keys go into
-	open    func(options any, log *slog.Logger) (sink.Sink, error)
+	open    func(options any, here place) (sink.Sink, error)
+}
+
+// A place is what a sink knows of the run that it is of.
+type place struct {
+	host string // host.name of its events
+	log  *slog.Logger
 }
 
 // sinkOf is a kind of sink whose options are an O.
-func sinkOf[O any](name string, defaults O, open func(O, *slog.Logger) (sink.Sink, error)) sinkKind {
+func sinkOf[O any](name string, defaults O, open func(O, place) (sink.Sink, error)) sinkKind {
 	return sinkKind{
 		name:    name,
 		options: func() any { o := defaults; return &o },
-		open:    func(o any, log *slog.Logger) (sink.Sink, error) { return open(*o.(*O), log) },
+		open:    func(o any, here place) (sink.Sink, error) { return open(*o.(*O), here) },
 	}
 }
 
@@ -111,12 +118,21 @@ func sinkKindOf(name string) sinkKind {
 	panic("agent: bug: no sink of kind " + name)
 }
 
+// calls is what the host is called, in host.name of events.
+func (c *Config) calls() string {
+	if c.HostName != "" {
+		return c.HostName
+	}
+	return procfs.HostName()
+}
+
 // openSinks opens the sinks of a configuration: their secrets and certificates are read,
 // and nothing is connected or written yet.
 func openSinks(c *Config, log *slog.Logger) (routes []sink.Route, err error) {
+	host := c.calls()
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
-		opened, err := sinkKindOf(s.Kind).open(s.Options(s.Kind), log.With("sink", s.Label()))
+		opened, err := sinkKindOf(s.Kind).open(s.Options(s.Kind), place{host, log.With("sink", s.Label())})
 		if err != nil {
 			closeSinks(routes)
 			if place := c.places[fmt.Sprintf("sinks[%d].kind", i)]; place != "" {
@@ -160,7 +176,7 @@ func OpenOutbox(c *Config, keeper *Keeper, log *slog.Logger) (*sink.Outbox, erro
 	}
 	routes = append(routes, sinks...)
 	o := c.Outbox
-	o.Dir, o.Log = filepath.Join(c.State, "outbox"), log
+	o.Dir, o.Host, o.Log = filepath.Join(c.State, "outbox"), c.calls(), log
 	box, err := sink.OpenOutbox(o, routes...)
 	if err != nil {
 		closeSinks(routes)
