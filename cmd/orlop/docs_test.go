@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orlop/orlop/console"
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/internal/config"
 )
 
 // What README and docs show can be done: each orlop command has its verb and flags,
@@ -51,6 +53,8 @@ func TestDocs(t *testing.T) {
 				t.Fatal(err)
 			}
 			switch {
+			case language == "yaml" && strings.HasPrefix(code, "issuer:"):
+				err = config.Read(name, []byte(code), config.World{Env: os.LookupEnv}, console.NewOIDC())
 			case language == "yaml":
 				err = agent.LoadConfig(name, false, agent.Flags{}, agent.NewConfig())
 			case strings.Contains(code, "[[role]]") || strings.Contains(code, "[[exempt]]") || strings.Contains(code, "[[peer]]"):
