@@ -15,7 +15,7 @@ const module = "github.com/orlop/orlop/"
 // package may import from lower floors only, never from its own.
 func floor(pkg string) int {
 	switch pkg {
-	case "event", "eql/syntax", "enrich/runtimecli", "rules", "examples", "internal/interrupt", "internal/netlink", "internal/rotate", "internal/smalldisk":
+	case "event", "eql/syntax", "enrich/runtimecli", "rules", "examples", "internal/interrupt", "internal/netlink", "internal/own", "internal/rotate", "internal/smalldisk":
 		return 0
 	case "expr", "rule", "enrich", "source", "internal/config", "internal/procfs", "internal/spool":
 		return 1

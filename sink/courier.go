@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/alert"
+	"github.com/orlop/orlop/internal/own"
 )
 
 const (
@@ -59,9 +60,9 @@ type place struct {
 }
 
 func (c *courier) open(path string) (err error) {
-	c.cursor, err = os.OpenFile(path, os.O_RDWR, 0o600)
+	c.cursor, err = own.Open(path, os.O_RDWR, 0o600)
 	if c.fresh = errors.Is(err, fs.ErrNotExist); c.fresh {
-		c.cursor, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		c.cursor, err = own.Open(path, os.O_CREATE|os.O_RDWR, 0o600)
 	}
 	if err != nil {
 		return err
@@ -203,7 +204,7 @@ func (c *courier) fetch() []item {
 		c.stats.GivenUp += int64(c.missing)
 		items = append(items, item{
 			record:  record{number: next.number - 1, time: next.time},
-			alert:   givenUp(c.name, b.host, c.missing, next.number, c.last, next.time),
+			alert:   givenUp(c.name, b.o.Host, c.missing, next.number, c.last, next.time),
 			missing: c.missing,
 		})
 	}
@@ -222,7 +223,7 @@ func (c *courier) enter(s *segment) error {
 		return nil
 	}
 	c.leave()
-	f, err := os.Open(s.path)
+	f, err := own.Open(s.path, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

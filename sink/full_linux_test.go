@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/internal/smalldisk"
@@ -185,11 +188,32 @@ func TestSyncRemembersItsFailure(t *testing.T) {
 		}
 	}
 	f("")
-	// This device takes all, keeps nothing and cannot be synced.
-	if err := os.Symlink("/dev/null", filepath.Join(dir, fmt.Sprintf("%020d.log", 1))); err != nil {
+	add(t, box, "a")
+	// A device that takes all, keeps nothing and cannot be synced becomes the file.
+	file := filepath.Join(dir, fmt.Sprintf("%020d.log", 1))
+	null, err := os.OpenFile("/dev/null", os.O_WRONLY, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, box, "a")
+	defer null.Close()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range open {
+		if name, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && name == file {
+			fd, err := strconv.Atoi(e.Name())
+			if err == nil {
+				err = unix.Dup3(int(null.Fd()), fd, unix.O_CLOEXEC)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
 	f("outbox: sync: sync ")
 	f("outbox: sync: sync ")
 	add(t, box, "b")

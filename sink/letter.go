@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/own"
 )
 
 // mostLetters is how large the dead letter file grows before it becomes
@@ -35,7 +36,7 @@ func (l *letters) write(line []byte) error {
 		}
 	}
 	if l.f == nil {
-		f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		f, err := own.Open(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/internal/config"
+	"github.com/orlop/orlop/internal/own"
 )
 
 // OutboxOptions say where an outbox is and how much it keeps.
@@ -22,7 +23,8 @@ type OutboxOptions struct {
 	MaxAge   time.Duration `yaml:"max_age" min:"1m" zero:"true" doc:"Longest that it is kept. 0 is the default."`
 	Sync     bool          `yaml:"sync" doc:"Whether each alert waits for the disk; without it the disk is told once a second."`
 
-	Dir string `yaml:"-"` // is made if it is not there; no two outboxes share it
+	Dir  string `yaml:"-"` // is made if it is not there; no two outboxes share it
+	Host string `yaml:"-"` // host.name of the alerts about those given up; "" is what the host calls itself
 
 	Clock Clock          `yaml:"-"` // nil is the clock on the wall
 	Rand  func() float64 `yaml:"-"` // in [0, 1), for the jitter of retries; nil is math/rand
@@ -72,7 +74,6 @@ const (
 // Its methods may be called from several goroutines.
 type Outbox struct {
 	o    OutboxOptions
-	host string
 	lock *os.File
 
 	mu        sync.Mutex
@@ -142,8 +143,10 @@ func OpenOutbox(o OutboxOptions, routes ...Route) (*Outbox, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Host == "" {
+		o.Host, _ = os.Hostname()
+	}
 	b := &Outbox{o: o, next: 1}
-	b.host, _ = os.Hostname()
 	if err := b.open(routes); err != nil {
 		if b.lock != nil {
 			b.lock.Close()
@@ -344,7 +347,7 @@ func (b *Outbox) write(r record) error {
 		s = &segment{path: segmentPath(b.o.Dir, r.number), first: r.number, end: r.number, began: r.time}
 	}
 	if b.w == nil {
-		f, err := os.OpenFile(s.path, os.O_CREATE|os.O_WRONLY, 0o600)
+		f, err := own.Open(s.path, os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
 		}

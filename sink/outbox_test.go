@@ -390,6 +390,25 @@ func TestEmptyCursor(t *testing.T) {
 	want(t, m.got, "a", "b")
 }
 
+// The alert about those given up is of the host that the outbox is told.
+func TestGivenUpNamesTheHost(t *testing.T) {
+	var hosts []string
+	m := &memory{answer: func(alerts []*alert.Alert) error {
+		for _, a := range alerts {
+			if a.RuleID == sink.GivenUpRule {
+				hosts = append(hosts, sink.Texts(sink.Document(a), "host.name")...)
+			}
+		}
+		return nil
+	}}
+	box := openBox(t, sink.OutboxOptions{Dir: t.TempDir(), MaxBytes: 64 << 10, Host: "worker-1"}, sink.Route{Name: "m", Sink: m})
+	for i := range 2000 {
+		add(t, box, fmt.Sprint(i))
+	}
+	deliver(box)
+	want(t, hosts, "worker-1")
+}
+
 // What a sink has in its hands when its part of the log goes is still delivered.
 func TestGivenUpInHand(t *testing.T) {
 	slow := &memory{}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/orlop/orlop/internal/own"
 )
 
 // The log is a row of segment files, each named after the number of its first
@@ -127,7 +129,7 @@ func openSegments(dir string) (segs []*segment, torn int64, err error) {
 		}
 	}
 	last := segs[len(segs)-1]
-	b, err := os.ReadFile(last.path)
+	b, err := own.ReadFile(last.path)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -158,7 +160,7 @@ func openSegments(dir string) (segs []*segment, torn int64, err error) {
 
 // firstTime is the time of the first record of a file, or zero if that is damaged.
 func firstTime(path string) (time.Time, error) {
-	f, err := os.Open(path)
+	f, err := own.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return time.Time{}, err
 	}

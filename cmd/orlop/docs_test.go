@@ -54,7 +54,7 @@ func TestDocs(t *testing.T) {
 			}
 			switch {
 			case language == "yaml" && strings.HasPrefix(code, "issuer:"):
-				err = config.Read(name, []byte(code), config.World{}, console.NewOIDC())
+				err = config.Read(name, []byte(code), config.World{Env: os.LookupEnv}, console.NewOIDC())
 			case language == "yaml":
 				err = agent.LoadConfig(name, false, agent.Flags{}, agent.NewConfig())
 			case strings.Contains(code, "[[role]]") || strings.Contains(code, "[[exempt]]") || strings.Contains(code, "[[peer]]"):

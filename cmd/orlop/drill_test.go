@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/internal/smalldisk"
@@ -307,4 +308,36 @@ func TestDrillEndAmidAStorm(t *testing.T) {
 	<-storm
 	wantNumbers(t, got, 0, len(got))
 	t.Logf("%d of %d before the end", len(got), n)
+}
+
+// A run of a sensor, with the built-in rules, that sees nothing but programs start and end
+// takes no more than 80 MB, and no more in the end than it did before.
+func TestDrillMemory(t *testing.T) {
+	needsKernel(t)
+	if os.Getenv("ORLOP_DRILL") == "" {
+		t.Skip("it takes minutes: make drill")
+	}
+	storm := filepath.Join(t.TempDir(), "storm")
+	buildGo(t, "storm", "testdata/storm/main.go", storm)
+	d := watch(t, newUID(), "run", "--source", "bpf", "--output", "ndjson")
+	d.lossy = true
+	var rss []float64
+	minutes := times(t, 1)
+	for m := range minutes {
+		n, rate := 0, 0.0
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); n += 5000 {
+			rate = execs(t, d.uid, storm, 5000, "/bin/true")
+		}
+		now, peak := memory(d.cmd.Process.Pid, "VmRSS"), memory(d.cmd.Process.Pid, "VmHWM")
+		t.Logf("minute %d: %d executions, %.0f a second at its end, %.1f MB resident, %.1f MB at most", m+1, n, rate, now, peak)
+		if rss = append(rss, now); peak > 80 {
+			t.Errorf("%.1f MB after %d minutes, want at most 80", peak, m+1)
+		}
+	}
+	d.end()
+	if half := minutes / 2; half > 1 {
+		if before, after := slices.Max(rss[:half]), slices.Max(rss[half:]); after > before*1.1 {
+			t.Errorf("it grows: %.1f MB in the first half, %.1f MB in the second", before, after)
+		}
+	}
 }

@@ -160,7 +160,7 @@ func BenchmarkStorm(b *testing.B) {
 				f.rate = append(f.rate, execs(b, uid, storm, n, program))
 				if d != nil {
 					f.cpu = append(f.cpu, (cpuTime(d.cmd.Process.Pid)-before)/float64(n)*1e6)
-					f.rss = append(f.rss, peakRSS(d.cmd.Process.Pid))
+					f.rss = append(f.rss, memory(d.cmd.Process.Pid, "VmHWM"))
 				}
 				end()
 				if d != nil {
@@ -192,7 +192,7 @@ func BenchmarkStorm(b *testing.B) {
 
 // execs starts a program n times from as many processes as there are cores and
 // returns how often a second.
-func execs(b *testing.B, uid, storm string, n int, program string) float64 {
+func execs(b testing.TB, uid, storm string, n int, program string) float64 {
 	var wg sync.WaitGroup
 	cores := runtime.NumCPU()
 	took := make([]float64, cores)
@@ -209,11 +209,11 @@ func execs(b *testing.B, uid, storm string, n int, program string) float64 {
 	return float64(n) / (slices.Max(took) / 1e9)
 }
 
-// peakRSS is the most memory that a process has had, in MB.
-func peakRSS(pid int) float64 {
+// memory is how much a process has, in MB: VmRSS is resident now, VmHWM was at most.
+func memory(pid int, which string) float64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if rest, ok := strings.CutPrefix(line, which+":"); ok {
 			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			return kb / 1024
 		}

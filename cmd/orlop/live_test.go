@@ -307,6 +307,62 @@ func TestRunKnowsARenamedClient(t *testing.T) {
 	}
 }
 
+// With a login uid, what others have running at the start is neither judged nor written,
+// but for the ancestors of what is.
+func TestOutsiders(t *testing.T) {
+	needsKernel(t)
+	uid := newUID()
+	sleeper := func(uid string) string {
+		in, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		copyOf(t, "/bin/cat", dir, "sleeper")
+		name := filepath.Join(dir, "sleeper")
+		cmd := exec.Command("/bin/sh", "-c", `echo "$1" >/proc/self/loginuid && exec "$2"`, "sh", uid, name)
+		cmd.Stdin = in
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { in.Close(); w.Close(); cmd.Wait() })
+		// It is what it is once it answers.
+		if _, err := w.WriteString("x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	mine, other := sleeper(uid), sleeper(newUID())
+	rules := t.TempDir()
+	writeRule(t, rules, "there", drillRule, `process where event.action == "existing_process"`)
+	for _, source := range []string{"bpf", "proc"} {
+		d := watch(t, uid, "run", "--source", source, "--output", "ndjson", "--rules", rules)
+		file := filepath.Join(t.TempDir(), "events.ndjson")
+		r := watch(t, uid, "record", "--source", source, "--out", file)
+		d.lossy, r.lossy = source == "proc", source == "proc" // which is told of all that the host does
+		d.run("/bin/true")
+		r.end()
+		found := alerts(t, d.end())
+		if len(found) != 1 || lookUp(found[0], "process.executable") != mine {
+			t.Errorf("%s: %d alerts, want one of %s: %v", source, len(found), mine, found)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), mine) || strings.Contains(string(text), other) || !strings.Contains(string(text), fmt.Sprintf(`"process":{"pid":%d,`, os.Getpid())) {
+			t.Errorf("%s: want %s and %d, which all comes of, and not %s, in the recording:\n%s", source, mine, os.Getpid(), other, text)
+		}
+	}
+}
+
 // What record writes, scan reads with the same answers.
 func TestRecordIsReadBack(t *testing.T) {
 	uid := newUID()

@@ -24,7 +24,8 @@ func newRecord() *cobra.Command {
 	const help = `Record watches this host like run, and writes every event as a line of JSON
 instead of judging it. Scan and query read the file back with the same answers.
 
-The file begins with the processes that are there already. Interrupt and SIGTERM
+The file begins with the processes that are there already; with --loginuid, those of
+other login uids are in it only if what follows has come of them. Interrupt and SIGTERM
 end it once all that has happened is written. What is a second old can be read
 even if the program is killed.
 
@@ -72,8 +73,9 @@ them: it puts them in order.`
 		}
 		log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 		agent.PutBack(log)
+		schema := event.NewSchema()
 		src, _, err := agent.OpenLive(c.Kind, agent.LiveOptions{
-			Options:  source.Options{Schema: event.NewSchema(), Host: host},
+			Options:  source.Options{Schema: schema, Host: host},
 			LoginUID: c.LoginUID, Path: c.Path, Stdin: cmd.InOrStdin(),
 		})
 		if err != nil {
@@ -99,12 +101,13 @@ them: it puts them in order.`
 				end()
 			}
 		})
-		err = src.Run(ctx, out.add)
+		kin := newKinship(schema, c.LoginUID, out.add)
+		err = src.Run(ctx, kin.add)
 		end()
 		flushing.Wait()
 		closed := out.close()
-		in := src.Intake()
-		log.Info("ended", "events", fmt.Sprintf("%d = %d written + %d filtered + %d lost", in.Seen, in.Emitted, in.Filtered, in.Lost))
+		in, held := src.Intake(), int64(len(kin.held))
+		log.Info("ended", "events", fmt.Sprintf("%d = %d written + %d filtered + %d lost", in.Seen, in.Emitted-held, in.Filtered+held, in.Lost))
 		if errors.Is(err, closed) {
 			closed = nil // said already
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/orlop/orlop/event"
+	"github.com/orlop/orlop/internal/agent"
 	"github.com/orlop/orlop/internal/rotate"
 )
 
@@ -34,6 +35,53 @@ type recording struct {
 	w     *bufio.Writer
 	dirty bool  // there is what a flush would write
 	err   error // of a write or a flush
+}
+
+// A kinship is what a recording of one login uid has of others: of the processes that were
+// there already the ancestors of what it tells, so that the alerts that are made of it have
+// the same parents as live.
+type kinship struct {
+	outsider     func(*event.Event) bool // nil is that all are recorded
+	self, parent event.Field             // pids
+	held         map[int64]*event.Event  // those that nothing has come of yet, by pid
+	write        func(*event.Event) error
+}
+
+func newKinship(s *event.Schema, uid *uint32, write func(*event.Event) error) *kinship {
+	k := &kinship{self: s.Field("process.pid"), parent: s.Field("process.parent.pid"), held: map[int64]*event.Event{}, write: write}
+	if uid != nil {
+		k.outsider = agent.Outsider(s, *uid)
+	}
+	return k
+}
+
+// add writes an event, and before it those of its ancestors that are not written yet.
+func (k *kinship) add(e *event.Event) error {
+	switch {
+	case k.outsider == nil:
+	case k.outsider(e):
+		k.held[e.Get(k.self).Int()] = e.Clone()
+		return nil
+	case len(k.held) > 0:
+		// The process itself: its login uid may be another now.
+		if err := errors.Join(k.ancestor(e.Get(k.parent).Int()), k.ancestor(e.Get(k.self).Int())); err != nil {
+			return err
+		}
+	}
+	return k.write(e)
+}
+
+// ancestor writes a process that was there already, after its own ancestors.
+func (k *kinship) ancestor(pid int64) error {
+	e := k.held[pid]
+	if e == nil {
+		return nil
+	}
+	delete(k.held, pid)
+	if err := k.ancestor(e.Get(k.parent).Int()); err != nil {
+		return err
+	}
+	return k.write(e)
 }
 
 // A counter counts what is written.

@@ -277,6 +277,8 @@ type service struct {
 
 func (d *service) run(cmd *cobra.Command) error {
 	c, log := d.c, d.log
+	judged := d.bound(cmd.Context())
+	defer judged()
 	schema := event.NewSchema()
 	d.live = agent.NewLive(detect.Options{Schema: schema, Budget: c.Sequences.MaxBytes, RuleBudget: c.Sequences.RuleMaxBytes})
 	live := d.live
@@ -348,22 +350,10 @@ func (d *service) run(cmd *cobra.Command) error {
 	defer tick.Stop()
 	live.Tick = tick.C
 
-	done := make(chan error, 1)
-	go func() { done <- live.Run(ctx, emit) }()
-	overdue := make(chan bool)
-	stop := context.AfterFunc(ctx, func() {
-		d.notify(d.tell.Stopping())
-		time.AfterFunc(c.Drain, func() { close(overdue) })
-	})
+	stop := context.AfterFunc(ctx, func() { d.notify(d.tell.Stopping()) })
 	defer stop()
-	select {
-	case err = <-done:
-	case <-overdue:
-		// Somebody does not take what we write, or a source does not end. Nothing
-		// that Run uses may be closed now.
-		log.Error("the end takes too long; what waits is given up", "after", c.Drain)
-		os.Exit(exitIO)
-	}
+	err = live.Run(ctx, emit)
+	judged()
 	stopServing() // The console, and what exceptions have held, need the store.
 	kept := deliver()
 	closed := closeOutput()
@@ -378,6 +368,34 @@ func (d *service) run(cmd *cobra.Command) error {
 		return &failure{exitIO, errors.Join(kept, closed)}
 	}
 	return closed
+}
+
+// bound ends the process if it is asked to end and takes too long until judged is called:
+// what is opened does not answer, a source does not end, or somebody does not take what we
+// write, which may be the log.
+func (d *service) bound(ctx context.Context) (judged func()) {
+	over, drain := make(chan struct{}), d.c.Drain
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-over:
+			return
+		case <-time.After(drain):
+		}
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			d.log.Error("the end takes too long; what waits is given up", "after", drain)
+		}()
+		select {
+		case <-told:
+		case <-time.After(time.Second):
+		}
+		os.Exit(exitIO)
+	})
+	return sync.OnceFunc(func() {
+		stop()
+		close(over)
+	})
 }
 
 // load gives the run its first rules. What is wrong with some, so that they do not run, is

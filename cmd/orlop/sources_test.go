@@ -244,8 +244,26 @@ func TestNextRunClearsWhatAKilledOneLeft(t *testing.T) {
 	if err != nil || was.PID != d.cmd.Process.Pid {
 		t.Fatalf("notes of %d: %v, %s", d.cmd.Process.Pid, err, text)
 	}
+	doctor := func() string {
+		t.Helper()
+		out, err := exec.Command(program(t), "doctor").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	left := regexp.MustCompile(`  left behind +limited +\d+ of an orlop that was killed are loaded, .*\n +fix: the next orlop run or record takes them out, .*\n`)
+	if said := doctor(); strings.Contains(said, "left behind") {
+		t.Errorf("while it runs, doctor says %s", said)
+	}
 	d.kill()
+	if said := doctor(); !left.MatchString(said) {
+		t.Errorf("after it was killed, doctor says %s", said)
+	}
 	watch(t, newUID(), "run", "--source", "bpf", "--output", "none").end()
+	if said := doctor(); strings.Contains(said, "left behind") {
+		t.Errorf("after the next run, doctor says %s", said)
+	}
 	if _, err := os.Stat(notes); !os.IsNotExist(err) {
 		t.Errorf("the notes are still there: %v", err)
 	}

@@ -5,11 +5,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // A run that is ended before it has begun ends as any other, with 0 and its account.
@@ -26,6 +31,50 @@ func TestRunIsEndedAtOnce(t *testing.T) {
 		if code != exitDone || !strings.Contains(stderr.String(), "msg=ended source=stdin") {
 			t.Errorf("%q: exit code %d, want 0 and an account: %s", args, code, stderr.String())
 		}
+	}
+}
+
+// A run that cannot get on with its start, here since nobody reads its log, ends when it is
+// told to.
+func TestAStuckStartEnds(t *testing.T) {
+	dir := t.TempDir()
+	rules, config := filepath.Join(dir, "rules"), filepath.Join(dir, "orlop.yaml")
+	if err := os.Mkdir(rules, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeRule(t, rules, "good", drillRule, "process where true")
+	for i := range 2000 { // each with a line in the log, of which a pipe holds 64 kB
+		writeRule(t, rules, fmt.Sprint("bad", i), fmt.Sprintf("11111111-1111-4111-8111-%012d", i), "process where (")
+	}
+	if err := os.WriteFile(config, []byte("drain: 1s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stdin, never, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	defer never.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program(t), "run", "--config", config, "--source", "stdin", "--rules", rules)
+	cmd.Stdin = stdin
+	log, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, err = io.ReadFull(log, make([]byte, 1))
+	}
+	if err == nil {
+		err = cmd.Process.Signal(syscall.SIGTERM)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := cmd.Process.Wait() // not cmd.Wait, which reads the log
+	if err != nil || state.ExitCode() != exitIO {
+		t.Errorf("it ended with %v, %v, want %d", state, err, exitIO)
 	}
 }
 

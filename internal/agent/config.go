@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -174,7 +173,7 @@ func LoadConfig(name string, files bool, flags Flags, c *Config) error {
 		w.Set = func() { flags.Set(c) }
 	}
 	if files {
-		w.File, w.Made = readable, makeable
+		w.File = readable
 	}
 	return config.Read(name, text, w, c)
 }
@@ -193,30 +192,6 @@ func readable(name string) error {
 		err = fmt.Errorf("%s: %w", name, pe.Err)
 	}
 	return err
-}
-
-// makeable says why a file that is named by a sink cannot be made, or be gone on with.
-func makeable(name string) error {
-	folder := filepath.Dir(name)
-	st, err := os.Stat(folder)
-	switch {
-	case err == nil && !st.IsDir():
-		return fmt.Errorf("%s: %s is no folder", name, folder)
-	case err != nil:
-		var pe *fs.PathError
-		if errors.As(err, &pe) {
-			err = pe.Err
-		}
-		return fmt.Errorf("%s: its folder %s: %w", name, folder, err)
-	}
-	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
-		what := "no regular file"
-		if st.IsDir() {
-			what = "a folder"
-		}
-		return fmt.Errorf("%s: expected the name of a file, and this is %s", name, what)
-	}
-	return nil
 }
 
 // Schema is the JSON Schema of a Config.

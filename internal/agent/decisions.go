@@ -13,6 +13,7 @@ import (
 
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/expr"
+	"github.com/orlop/orlop/internal/own"
 	"github.com/orlop/orlop/rule"
 	"github.com/orlop/orlop/store"
 )
@@ -208,7 +209,7 @@ const decisionsName = "decisions.json"
 // the store does not tell.
 func (l *Live) Recall() error {
 	name := l.State.path(decisionsName)
-	text, err := os.ReadFile(name)
+	text, err := own.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -251,10 +252,10 @@ func (l *Live) keepDecisions() error {
 	text := l.decided.text
 	l.mu.Unlock()
 	name := l.State.path(decisionsName)
-	if was, err := os.ReadFile(name); err == nil && bytes.Equal(was, text) {
+	if was, err := own.ReadFile(name); err == nil && bytes.Equal(was, text) {
 		return nil
 	}
-	if err := os.WriteFile(name+".new", text, 0o600); err != nil {
+	if err := own.WriteFile(name+".new", text); err != nil {
 		return err
 	}
 	return os.Rename(name+".new", name)

@@ -3,7 +3,6 @@
 package agent
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/orlop/orlop/sink"
@@ -157,11 +156,14 @@ func (s procSource) Intake() Intake {
 
 // sinkKinds are the kinds of sinks.
 var sinkKinds = []sinkKind{
-	sinkOf(file.Kind, file.Defaults(), func(o file.Options, log *slog.Logger) (sink.Sink, error) {
-		o.Log = log
+	sinkOf(file.Kind, file.Defaults(), func(o file.Options, here place) (sink.Sink, error) {
+		o.Log = here.log
 		return file.Open(o)
 	}),
-	sinkOf(syslog.Kind, syslog.Defaults(), func(o syslog.Options, _ *slog.Logger) (sink.Sink, error) { return syslog.Open(o) }),
-	sinkOf(elastic.Kind, elastic.Defaults(), func(o elastic.Options, _ *slog.Logger) (sink.Sink, error) { return elastic.Open(o) }),
-	sinkOf(webhook.Kind, webhook.Defaults(), func(o webhook.Options, _ *slog.Logger) (sink.Sink, error) { return webhook.Open(o) }),
+	sinkOf(syslog.Kind, syslog.Defaults(), func(o syslog.Options, here place) (sink.Sink, error) {
+		o.Host = here.host
+		return syslog.Open(o)
+	}),
+	sinkOf(elastic.Kind, elastic.Defaults(), func(o elastic.Options, _ place) (sink.Sink, error) { return elastic.Open(o) }),
+	sinkOf(webhook.Kind, webhook.Defaults(), func(o webhook.Options, _ place) (sink.Sink, error) { return webhook.Open(o) }),
 }

@@ -33,6 +33,7 @@ type Stream struct {
 	Opened   time.Time     // what happens from then on it tells
 
 	overlaps []overlap
+	outsider func(*event.Event) bool // is of a process that is not watched; nil is none
 
 	// Guarded by Live.mu.
 	handed    int64 // events that the source has handed on
@@ -211,6 +212,11 @@ func (l *Live) Run(ctx context.Context, emit func(*alert.Alert) error) error {
 	l.mu.Lock()
 	l.expect()
 	l.mu.Unlock()
+	for _, s := range l.Streams {
+		if s.LoginUID != nil {
+			s.outsider = Outsider(l.Schema, *s.LoginUID)
+		}
+	}
 	if l.State != nil && l.unplaced() {
 		l.save() // so that a run that is killed before its first checkpoint is gone on from
 	}
@@ -310,7 +316,7 @@ func (l *Live) judge(s *Stream, e *event.Event, raise func(*alert.Alert)) error 
 	if e.Get(l.f.truncated).Bool() {
 		l.ledger.note(entry{from: e.Time, to: e.Time, truncated: 1})
 	}
-	if s.told(e) || s.Include != nil && !s.Include.match(e) || s.Exclude != nil && s.Exclude.match(e) {
+	if s.told(e) || s.outsider != nil && s.outsider(e) || s.Include != nil && !s.Include.match(e) || s.Exclude != nil && s.Exclude.match(e) {
 		s.filtered++
 		return l.failed
 	}

@@ -357,6 +357,31 @@ func TestLiveFilters(t *testing.T) {
 	}
 }
 
+// Where one login uid is watched, no rule judges the processes of others that were there
+// already, or those of nobody. The process table has them.
+func TestLiveKnowsOutsiders(t *testing.T) {
+	existing := func(pid int, name, login string) string {
+		return fmt.Sprintf(`{"@timestamp":"2026-01-01T10:00:00Z","event":{"category":["process"],"type":["info"],"action":"existing_process"},"host":{"id":"h"},"process":{"pid":%d,"parent":{"pid":1},"name":%q,"executable":"/bin/%s","start":"2026-01-01T09:00:00Z"}%s}`, pid, name, name, login)
+	}
+	login := func(uid string) string { return `,"auditd":{"user":{"audit":{"id":"` + uid + `"}}}` }
+	r := start(t, func(l *agent.Live) {
+		uid := uint32(1000)
+		l.Streams[0].LoginUID = &uid
+	})
+	r.send(existing(10, "ctr", login("1001")), existing(11, "ctr", login("unset")), existing(12, "ctr", ""), existing(13, "ctr", login("1000")),
+		`{"@timestamp":"2026-01-01T10:00:01Z","event":{"category":["process"],"type":["start"],"action":"exec"},"host":{"id":"h"},"process":{"pid":20,"parent":{"pid":10},"name":"ctr","executable":"/bin/ctr"}}`)
+	if got, want := r.Accounts()[0].String(), "5 = 2 evaluated + 3 filtered + 0 late + 0 rejected + 0 lost"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	r.stop()
+	if len(r.alerts) != 2 {
+		t.Fatalf("%d alerts, want 2", len(r.alerts))
+	}
+	if doc, err := json.Marshal(r.alerts[1]); err != nil || !strings.Contains(string(doc), `"/bin/ctr"`) {
+		t.Errorf("the parent that another login began is not known: %v: %s", err, doc)
+	}
+}
+
 // Rules that are wrong are refused, all of them; those that stay keep their state.
 func TestLiveReload(t *testing.T) {
 	r := start(t, nil)

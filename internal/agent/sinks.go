@@ -1,12 +1,17 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orlop/orlop/internal/procfs"
 	"github.com/orlop/orlop/sink"
 	"github.com/orlop/orlop/sink/file"
 )
@@ -90,15 +95,21 @@ func resolved(name string) string {
 type sinkKind struct {
 	name    string
 	options func() any // a pointer to the struct that the keys go into
-	open    func(options any, log *slog.Logger) (sink.Sink, error)
+	open    func(options any, here place) (sink.Sink, error)
+}
+
+// A place is what a sink knows of the run that it is of.
+type place struct {
+	host string // host.name of its events
+	log  *slog.Logger
 }
 
 // sinkOf is a kind of sink whose options are an O.
-func sinkOf[O any](name string, defaults O, open func(O, *slog.Logger) (sink.Sink, error)) sinkKind {
+func sinkOf[O any](name string, defaults O, open func(O, place) (sink.Sink, error)) sinkKind {
 	return sinkKind{
 		name:    name,
 		options: func() any { o := defaults; return &o },
-		open:    func(o any, log *slog.Logger) (sink.Sink, error) { return open(*o.(*O), log) },
+		open:    func(o any, here place) (sink.Sink, error) { return open(*o.(*O), here) },
 	}
 }
 
@@ -111,12 +122,21 @@ func sinkKindOf(name string) sinkKind {
 	panic("agent: bug: no sink of kind " + name)
 }
 
+// calls is what the host is called, in host.name of events.
+func (c *Config) calls() string {
+	if c.HostName != "" {
+		return c.HostName
+	}
+	return procfs.HostName()
+}
+
 // openSinks opens the sinks of a configuration: their secrets and certificates are read,
 // and nothing is connected or written yet.
 func openSinks(c *Config, log *slog.Logger) (routes []sink.Route, err error) {
+	host := c.calls()
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
-		opened, err := sinkKindOf(s.Kind).open(s.Options(s.Kind), log.With("sink", s.Label()))
+		opened, err := sinkKindOf(s.Kind).open(s.Options(s.Kind), place{host, log.With("sink", s.Label())})
 		if err != nil {
 			closeSinks(routes)
 			if place := c.places[fmt.Sprintf("sinks[%d].kind", i)]; place != "" {
@@ -135,11 +155,54 @@ func closeSinks(routes []sink.Route) {
 	}
 }
 
-// CheckSinks says why one of the sinks could not be opened.
+// CheckSinks says why sinks could not be opened, or their files not be made. A run waits for
+// a folder that is still to come, as one that is mounted later.
 func CheckSinks(c *Config) error {
 	routes, err := openSinks(c, slog.New(slog.DiscardHandler))
 	closeSinks(routes)
+	for i := range c.Sinks {
+		if o, ok := c.Sinks[i].options.(*file.Options); ok {
+			if e := c.makeable(o.Path); e != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", c.Given(fmt.Sprintf("sinks[%d].path", i)), e))
+			}
+		}
+	}
 	return err
+}
+
+// makeable says why a file cannot be made, or be gone on with.
+func (c *Config) makeable(name string) error {
+	folder := filepath.Dir(name)
+	st, err := os.Stat(folder)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.makes(folder):
+		return nil
+	case err == nil && !st.IsDir():
+		return fmt.Errorf("%s: %s is no folder", name, folder)
+	case err != nil:
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = errors.New(pe.Err.Error()) // It is no failure to read it.
+		}
+		return fmt.Errorf("%s: its folder %s: %w", name, folder, err)
+	}
+	if st, err := os.Lstat(name); err == nil && !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", name)
+	}
+	return nil
+}
+
+// makes reports whether a run makes a folder: the state directory, or one that it is in.
+func (c *Config) makes(dir string) bool {
+	state, err := filepath.Abs(c.State)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if c.State == "" || err != nil {
+		return false
+	}
+	below, err := filepath.Rel(dir, state)
+	return err == nil && below != ".." && !strings.HasPrefix(below, ".."+string(filepath.Separator))
 }
 
 // OpenOutbox opens the sinks of a configuration and the outbox before them, which is
@@ -160,7 +223,7 @@ func OpenOutbox(c *Config, keeper *Keeper, log *slog.Logger) (*sink.Outbox, erro
 	}
 	routes = append(routes, sinks...)
 	o := c.Outbox
-	o.Dir, o.Log = filepath.Join(c.State, "outbox"), log
+	o.Dir, o.Host, o.Log = filepath.Join(c.State, "outbox"), c.calls(), log
 	box, err := sink.OpenOutbox(o, routes...)
 	if err != nil {
 		closeSinks(routes)

@@ -17,6 +17,8 @@ import (
 	"github.com/orlop/orlop/alert"
 	"github.com/orlop/orlop/eql/syntax"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/sink"
+	"github.com/orlop/orlop/sink/sinktest"
 )
 
 // sinkConfig is a configuration with a file as sink.
@@ -71,6 +73,39 @@ func idsIn(t *testing.T, name string) (ids []string) {
 		ids = append(ids, a.ID)
 	}
 	return ids
+}
+
+// What the outbox says itself is of the host that the configuration names.
+func TestGivenUpNamesTheHost(t *testing.T) {
+	state, out := t.TempDir(), filepath.Join(t.TempDir(), "alerts.ndjson")
+	c := sinkConfig(t, state, out)
+	c.HostName, c.Outbox.MaxBytes = "worker-1", 64<<10
+	box, err := agent.OpenOutbox(c, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		if err := box.Append(sinktest.Alert(t, fmt.Sprint(i), "node")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := errors.Join(box.Run(ended), box.Close()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	a, err := alert.Parse([]byte(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host := sink.Texts(sink.Document(a), "host.name"); a.RuleID != sink.GivenUpRule || !slices.Equal(host, []string{"worker-1"}) {
+		t.Errorf("the alert of rule %s is of %q, want one of those given up, of worker-1", a.RuleID, host)
+	}
 }
 
 // What was raised before a kill, and not delivered, is delivered by the next run, and

@@ -26,6 +26,7 @@ import (
 
 	"github.com/orlop/orlop/detect"
 	"github.com/orlop/orlop/enrich"
+	"github.com/orlop/orlop/internal/own"
 )
 
 // What a run leaves to the next one is in two files of its state directory.
@@ -139,7 +140,7 @@ func OpenState(dir string, log *slog.Logger) (*State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := own.Open(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +152,12 @@ func OpenState(dir string, log *slog.Logger) (*State, error) {
 		return nil, fmt.Errorf("state directory %s: lock: %w", dir, err)
 	}
 	s := &State{dir: dir, lock: lock, seen: map[alertID]bool{}, log: log}
+	for _, name := range []string{"checkpoint", "checkpoint.new", "raised", "raised.old", decisionsName, decisionsName + ".new"} {
+		if err := own.Check(s.path(name)); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	c, err := s.read()
 	switch {
 	case err == nil:
@@ -172,7 +179,7 @@ func (s *State) path(name string) string { return filepath.Join(s.dir, name) }
 // readRaised reads the ids since the checkpoint, and opens their file. A last one
 // that is not whole is as if it had not been written.
 func (s *State) readRaised() error {
-	old, err := os.ReadFile(s.path("raised.old"))
+	old, err := own.ReadFile(s.path("raised.old"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -195,7 +202,7 @@ func (s *State) readRaised() error {
 }
 
 func (s *State) openRaised() (*os.File, error) {
-	return os.OpenFile(s.path("raised"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	return own.Open(s.path("raised"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
 // raisedBytes is how many bytes of ids the disk is asked to have room for in advance.
@@ -221,7 +228,7 @@ func (s *State) remember(b []byte) int {
 
 // read reads the checkpoint.
 func (s *State) read() (*Checkpoint, error) {
-	b, err := os.ReadFile(s.path("checkpoint"))
+	b, err := own.ReadFile(s.path("checkpoint"))
 	if err != nil {
 		return nil, err
 	}
@@ -368,7 +375,7 @@ func (s *State) finished(c *Checkpoint, bytes int64, err error) {
 }
 
 func (s *State) write(c *Checkpoint) (int64, error) {
-	f, err := os.OpenFile(s.path("checkpoint.new"), os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := own.Open(s.path("checkpoint.new"), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return 0, err
 	}
@@ -417,7 +424,7 @@ func (s *State) reserve(last int64) error {
 }
 
 func (s *State) room(name string, want int64) error {
-	f, err := os.OpenFile(s.path(name), os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := own.Open(s.path(name), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,7 @@
 //	format    how a text has to look, or those of a list: address, peer, url, node, sink, host, data stream, store
 //	required  "true" for a key that has to be there; example is a hint
 //	hint      for a number that is out of its bounds
-//	file      "true" for the path of something that has to be there, or a list of those; "made" for that of a
-//	          file that is made in a folder that has to be there
+//	file      "true" for the path of something that has to be there, or a list of those
 //	secret    "true" for what [Show] does not show, and no mistake quotes
 //
 // Of a URL, whatever its tags, neither shows what [SecretsOf] says may be a secret.
@@ -77,7 +76,6 @@ const MaxSize = 1 << 20
 type World struct {
 	Env  func(name string) (string, bool) // variables
 	File func(path string) error          // says why a file cannot be used; nil asks nobody
-	Made func(path string) error          // says why a file cannot be made there; nil asks nobody
 
 	// Instead are the keys at the top whose values something else gives, and its name, such
 	// as --state. Set gives them, in place of what the file says: keys are held against
@@ -709,14 +707,10 @@ func (r *reader) judge(n ast.Node, path string, v reflect.Value, tag reflect.Str
 		r.fail(r.place(n.GetToken()), hint, "%s: %s", path, msg)
 		return
 	}
-	ask := r.in.File
-	if tag.Get("file") == "made" {
-		ask = r.in.Made
-	}
-	if tag.Get("file") == "" || ask == nil || r.instead(path, "") != "" || v.Kind() != reflect.String || v.Len() == 0 {
+	if tag.Get("file") == "" || r.in.File == nil || r.instead(path, "") != "" || v.Kind() != reflect.String || v.Len() == 0 {
 		return
 	}
-	if err := ask(v.String()); err != nil {
+	if err := r.in.File(v.String()); err != nil {
 		r.fail(r.place(n.GetToken()), "", "%s: %v", path, err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/orlop/orlop/internal/own"
 )
 
 // ReadFile reads a file that somebody wrote for us: a configuration, or a secret that one
@@ -14,7 +16,7 @@ import (
 func ReadFile(name string) ([]byte, error) {
 	st, err := os.Stat(name)
 	if err == nil && !st.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("expected a file, and this is %s", whatIs(st.Mode()))}
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("expected a file, and this is %s", own.Kind(st.Mode()))}
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -26,16 +28,4 @@ func ReadFile(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: larger than the %d kB that is read of such a file", name, MaxSize>>10)
 	}
 	return b, err
-}
-
-func whatIs(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "a folder"
-	case m&fs.ModeNamedPipe != 0:
-		return "a pipe"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	}
-	return "a device"
 }

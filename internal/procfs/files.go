@@ -63,6 +63,12 @@ func (f *files) name() string {
 	return name
 }
 
+// HostName is what the host calls itself.
+func HostName() string {
+	f := hostFiles(firstProcess)
+	return f.name()
+}
+
 // firstName asks for the name of the host in the namespace of its first process, which
 // takes CAP_SYS_ADMIN.
 func (f *files) firstName() (name string) {

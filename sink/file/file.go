@@ -35,7 +35,7 @@ const Kind = "file"
 
 // Options say where the file is and when it is rotated.
 type Options struct {
-	Path     string        `yaml:"path" required:"true" file:"made" doc:"The file. It is made, for its owner alone, in a folder that is there."`
+	Path     string        `yaml:"path" required:"true" doc:"The file. It is made, for its owner alone, in a folder that is there."`
 	MaxBytes int64         `yaml:"max_bytes" min:"0" doc:"The size at which it is rotated, in bytes. 0 is the default."`
 	MaxAge   time.Duration `yaml:"max_age" min:"0s" doc:"The age of its first alert at which the next one rotates it. 0 is the default."`
 	Keep     int           `yaml:"keep" min:"0" doc:"How many rotated files are kept. 0 is the default."`

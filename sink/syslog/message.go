@@ -41,7 +41,7 @@ func (s *output) message(a *alert.Alert) []byte {
 	texts := sink.Texts(doc, fields...)
 	host := name(texts[0])
 	if host == "-" {
-		host = name(s.host)
+		host = name(s.o.Host)
 	}
 	head := fmt.Sprintf("<%d>1 %s %s orlop - alert - ", logAudit*8+severity, at, host)
 	room := s.o.MaxBytes - len(head)

@@ -38,6 +38,8 @@ type Options struct {
 	Format    string   `yaml:"format" enum:"json|cef" doc:"The message: the alert's document, or Common Event Format."`
 	MaxBytes  int      `yaml:"max_bytes" min:"2048" zero:"true" doc:"The longest message that the server takes. Of a document that is longer only the main fields are sent, shortened if need be. 0 is the default."`
 	TLS       sink.TLS `yaml:"tls" doc:"How the server is known, and we to it."`
+
+	Host string `yaml:"-"` // ours, for alerts without one; "" is what the host calls itself
 }
 
 // Defaults is what options that are zero stand for.
@@ -60,7 +62,6 @@ const patience = 30 * time.Second
 type output struct {
 	o    Options
 	tls  *tls.Config // nil is TCP in the clear
-	host string      // ours, for alerts without one
 	tcp  *net.TCPConn
 	conn net.Conn // tcp, or TLS over it; nil is none
 	buf  []byte
@@ -73,8 +74,10 @@ func Open(o Options) (sink.Sink, error) {
 	}
 	d := Defaults()
 	o.Transport, o.Format, o.MaxBytes = cmp.Or(o.Transport, d.Transport), cmp.Or(o.Format, d.Format), cmp.Or(o.MaxBytes, d.MaxBytes)
+	if o.Host == "" {
+		o.Host, _ = os.Hostname()
+	}
 	s := &output{o: o}
-	s.host, _ = os.Hostname()
 	if o.Transport == "tls" {
 		c, err := o.TLS.Config()
 		if err != nil {

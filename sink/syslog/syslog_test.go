@@ -393,6 +393,13 @@ func TestHeader(t *testing.T) {
 			t.Errorf("%s: %+v", severity, m)
 		}
 	}
+	a, err := alert.Parse([]byte(`{"@timestamp": "2026-04-29T10:00:07Z", "kibana.alert.uuid": "e1", "kibana.alert.rule.rule_id": "r1", "kibana.alert.severity": "low"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := send(t, syslog.Options{Format: "json", Host: "worker-1"}, a); m.host != "worker-1" {
+		t.Errorf("an alert without a host is of %q, want worker-1", m.host)
+	}
 	f("critical", 106)
 	f("high", 107)
 	f("medium", 108)

@@ -119,3 +119,13 @@ func BootOf(millis int64) string {
 	}
 	return h.Boot.ID
 }
+
+// LeftBehind is what doctor says of rules that a killed one has left, whose notes are in dir.
+func LeftBehind(dir string) (what, fix string) {
+	s := look()
+	if s.ctl != nil {
+		defer s.ctl.close()
+	}
+	s.state = dir
+	return s.leftBehind()
+}

@@ -243,6 +243,9 @@ func Checks(host string) []source.Check {
 	}
 	s.host = host
 	out := s.checks()
+	if what, fix := s.leftBehind(); what != "" {
+		out = append(out, source.Check{Name: "left behind", State: what, Fix: fix})
+	}
 	if s.ctl == nil && source.FirstMissing("audit", out) == nil {
 		// Only who listens finds out whether there is anything to hear.
 		if l, err := Listen(Options{Options: source.Options{Schema: event.NewSchema()}, Multicast: true}); err == nil {

@@ -295,13 +295,25 @@ func TestListenAfterAKill(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
+	if what, fix := audit.LeftBehind(state); what != "" {
+		t.Errorf("of one that runs: %s (%s)", what, fix)
+	}
 	cmd.Process.Signal(syscall.SIGKILL)
 	cmd.Wait()
 	if settings(t) == before {
 		t.Error("a killed one left nothing")
 	}
+	if what, fix := audit.LeftBehind(state); !strings.HasSuffix(what, " of an orlop that was killed are loaded, and slow the host down for nobody") || !strings.HasPrefix(fix, "the next orlop run or record takes them out") {
+		t.Errorf("of one that was killed: %q (%q)", what, fix)
+	}
+	if what, fix := audit.LeftBehind(t.TempDir()); what == "" || fix != "auditctl -D -k orlop-sensor" {
+		t.Errorf("without its notes: %q (%q)", what, fix)
+	}
 	h := listenAgain(t, o)
 	h.Close()
+	if what, _ := audit.LeftBehind(state); what != "" {
+		t.Errorf("after the next one: %s", what)
+	}
 	if after := settings(t); after != before {
 		t.Errorf("the settings are\n%s\nand were\n%s", after, before)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/orlop/orlop/internal/own"
 	"github.com/orlop/orlop/internal/procfs"
 )
 
@@ -65,7 +66,7 @@ func (c *changes) save() error {
 		err = os.MkdirAll(filepath.Dir(c.file), 0o700)
 	}
 	if err == nil {
-		err = os.WriteFile(c.file+".new", b, 0o600)
+		err = own.WriteFile(c.file+".new", b)
 	}
 	if err == nil {
 		err = os.Rename(c.file+".new", c.file)
@@ -131,7 +132,7 @@ func PutBack(dir string) error {
 // cleanUp undoes what an earlier run of ours has left when it was killed.
 func cleanUp(k *conn, dir string) error {
 	file := changesFile(dir)
-	b, err := os.ReadFile(file)
+	b, err := own.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -146,12 +147,43 @@ func cleanUp(k *conn, dir string) error {
 	if boot, _ := procfs.BootID(); c.BootID != boot {
 		return os.Remove(file) // The kernel has forgotten, too.
 	}
-	var p procfs.Process
-	if p.Stat(c.PID) && p.Start == c.Start && c.PID != uint32(os.Getpid()) {
-		return nil // It still runs.
+	if c.runs() && c.PID != uint32(os.Getpid()) {
+		return nil
 	}
 	if err := c.undo(k); err != nil && !errors.Is(err, unix.EPERM) {
 		return err
 	}
 	return nil
+}
+
+// runs reports whether the process that made the changes is still there.
+func (c *changes) runs() bool {
+	var p procfs.Process
+	return p.Stat(c.PID) && p.Start == c.Start
+}
+
+// leftBehind says which rules of ours are loaded that nobody reads, and who takes them out;
+// "" if there are none.
+func (s *sight) leftBehind() (what, fix string) {
+	n := 0
+	for i := range s.rules {
+		if s.rules[i].ours() {
+			n++
+		}
+	}
+	if n == 0 || !s.pids {
+		return "", ""
+	}
+	what = fmt.Sprintf("%d of an orlop that was killed are loaded, and slow the host down for nobody", n)
+	var c changes
+	b, err := own.ReadFile(changesFile(s.state))
+	switch {
+	case err == nil && json.Unmarshal(b, &c) == nil && c.runs():
+		return "", ""
+	case err == nil:
+		return what, "the next orlop run or record takes them out, whatever it watches"
+	case s.status.PID != 0: // who may be the one that made them, and wrote that down elsewhere
+		return "", ""
+	}
+	return what, "auditctl -D -k " + ruleKey
 }
