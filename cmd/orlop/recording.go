@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/internal/agent"
+	"github.com/orlop/orlop/internal/own"
 	"github.com/orlop/orlop/internal/rotate"
 )
 
@@ -107,11 +109,20 @@ func (r *recording) begin(stdout io.Writer) error {
 	return r.open(stdout)
 }
 
+// create makes a file, for its owner alone, or begins it anew. To open a pipe might wait for
+// ever for somebody who reads it.
+func create(name string) (*os.File, error) {
+	if st, err := os.Stat(name); err == nil && st.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf("expected a file, and this is %s; what goes to standard output may go there", own.Kind(st.Mode()))}
+	}
+	return os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+}
+
 // open makes the file. What happens on a host is its owner's business alone.
 func (r *recording) open(stdout io.Writer) error {
 	r.out = counter{w: stdout}
 	if r.name != "-" {
-		f, err := os.OpenFile(r.name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		f, err := create(r.name)
 		if err != nil {
 			return err
 		}

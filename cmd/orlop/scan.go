@@ -58,7 +58,7 @@ func (r *reading) replay(cmd *cobra.Command, s *event.Schema, args []string) (*a
 	if r.deadLetter == "" {
 		return p, func() error { return nil }, nil
 	}
-	f, err := os.Create(r.deadLetter)
+	f, err := create(r.deadLetter)
 	if err != nil {
 		return nil, nil, &failure{exitIO, errors.Join(fmt.Errorf("dead letters: %w", err), agent.Discard(inputs))}
 	}
