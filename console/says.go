@@ -8,7 +8,7 @@ import (
 
 // verbs are what behaviours are in words, as enrich/runtimecli has them.
 var verbs = map[string]string{
-	"container-run": "make and start a container", "container-create": "make a container", "container-start": "start a container",
+	"container-run": "make and start a container", "container-create": "make a container", "container-start": "start a container", "container-restart": "start a container again",
 	"container-exec": "run a command in a container", "pod-create": "make a pod sandbox", "attach": "attach to a container",
 	"copy": "copy files into or out of a container", "restore": "start a container from a checkpoint", "checkpoint": "write a container's memory to disk",
 	"container-update": "change a container's settings", "health-check": "run a container's own health check", "container-pause": "pause a container", "container-resume": "resume a container",

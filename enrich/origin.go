@@ -175,7 +175,7 @@ func (x *Enricher) called(s *sight, call *runtimecli.Call, args []string, again 
 			return // It begins when it is started.
 		}
 		c.left = 1
-	case "container-run", "container-start", "pod-create", "restore":
+	case "container-run", "container-start", "container-restart", "pod-create", "restore":
 		c.left = started(call)
 	case "container-exec", "attach", "debug":
 		c.enter, c.left = true, 1

@@ -53,7 +53,7 @@ func (x *Enricher) removal(s *sight, call *runtimecli.Call) {
 				v.ended = true
 			}
 		}
-	case "container-start":
+	case "container-start", "container-restart":
 		for i := range h.visits {
 			if v := &h.visits[i]; v.meant(call, s.t) {
 				v.ended = false

@@ -469,8 +469,10 @@ func apiCall(method, url string) string {
 		switch {
 		case last == "create":
 			return "container-create"
-		case last == "start" || last == "restart":
+		case last == "start":
 			return "container-start"
+		case last == "restart":
+			return "container-restart"
 		case last == "exec":
 			return "container-exec"
 		case last == "attach" || len(parts) > 2 && parts[2] == "attach":

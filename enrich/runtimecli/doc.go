@@ -32,7 +32,8 @@
 //
 //	container-run       makes and starts a container, or several
 //	container-create    makes one
-//	container-start     starts or restarts one
+//	container-start     starts one
+//	container-restart   stops one and starts it again
 //	container-exec      runs a command in one
 //	pod-create          makes a pod sandbox
 //	attach              connects to the terminal or streams of one

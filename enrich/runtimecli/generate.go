@@ -229,8 +229,10 @@ func classes(c command, group bool) []string {
 		return one("container-exec")
 	case has("container-create"):
 		switch {
-		case is("start", "restart"):
+		case is("start"):
 			return one("container-start")
+		case is("restart"):
+			return one("container-restart")
 		case is("create", "init", "clone") && !in("service"):
 			return one("container-create")
 		case is("up") || c.Tool == "crictl":
@@ -373,7 +375,7 @@ func positionals(c command, class string) string {
 		return "image *"
 	case "container-exec":
 		return "container *"
-	case "attach", "container-start", "container-stop", "container-delete", "container-pause", "container-resume",
+	case "attach", "container-start", "container-restart", "container-stop", "container-delete", "container-pause", "container-resume",
 		"container-update", "task-kill", "checkpoint", "restore", "container-export", "container-mount":
 		if strings.HasSuffix(path, " prune") || strings.HasPrefix(path, "system ") {
 			return ""

@@ -89,7 +89,7 @@ func (v *verb) flag(name string) *flagSpec {
 // things or on all. A low-level runtime acts on one, and a signal may follow its name.
 func (v *verb) mark(lowLevel bool) {
 	switch v.classes[0] {
-	case "container-start", "container-stop", "container-delete", "container-pause", "container-resume", "task-kill", "pod-stop", "pod-delete",
+	case "container-start", "container-restart", "container-stop", "container-delete", "container-pause", "container-resume", "task-kill", "pod-stop", "pod-delete",
 		"image-pull", "image-export", "image-tag", "image-delete", "checkpoint-delete":
 		if n := len(v.args); n > 0 && !lowLevel {
 			last := v.args[n-1]
@@ -105,7 +105,7 @@ func (v *verb) mark(lowLevel bool) {
 		v.all = true
 	}
 	switch v.classes[0] {
-	case "container-run", "container-create", "container-start":
+	case "container-run", "container-create", "container-start", "container-restart":
 		v.reads = strings.Contains(v.path, " compose") || v.path == "docker stack deploy" || strings.Contains(v.path, " kube ") || strings.HasSuffix(v.path, " assemble create")
 	}
 	for _, sub := range v.subs {

@@ -29,7 +29,7 @@ type labelled struct {
 
 // The labels' classes are coarser than ours.
 var coarse = map[string]string{
-	"container-run": "container-create", "container-create": "container-create", "container-start": "container-create", "pod-create": "container-create", "shim-start": "container-create",
+	"container-run": "container-create", "container-create": "container-create", "container-start": "container-create", "container-restart": "container-create", "pod-create": "container-create", "shim-start": "container-create",
 	"container-exec": "container-exec", "attach": "container-attach", "copy": "container-copy",
 	"image-pull": "image-pull", "content-fetch": "image-pull", "image-import": "image-import", "image-delete": "image-delete",
 	"image-push": "image-push/export", "image-export": "image-push/export", "container-export": "image-push/export", "snapshot-export": "image-push/export",

@@ -185,7 +185,7 @@ func (c *Call) weight() int {
 			w = 60
 		case "container-exec", "namespace-enter":
 			w = 50
-		case "container-start", "attach", "copy", "checkpoint", "shim-start", "host-install":
+		case "container-start", "container-restart", "attach", "copy", "checkpoint", "shim-start", "host-install":
 			w = 45
 		case "image-mount", "snapshot-mount", "snapshot-prepare", "container-mount":
 			w = 40
