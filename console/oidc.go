@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -134,26 +133,12 @@ func newProvider(o *OIDC, now func() time.Time) (*provider, error) {
 	t.TLSClientConfig = tls
 	return &provider{
 		o: o, host: here.Hostname(), now: now,
-		client: &http.Client{Transport: bounded{t}, Timeout: providerPatience},
+		client: &http.Client{Transport: sink.Bounded(t, mostOfProvider), Timeout: providerPatience},
 		config: oauth2.Config{
 			ClientID: o.ClientID, ClientSecret: secret, RedirectURL: strings.TrimSuffix(o.URL, "/") + oidcCallbackPath,
 			Scopes: append([]string{oidc.ScopeOpenID}, o.Scopes...),
 		},
 	}, nil
-}
-
-// bounded bounds what is read of an answer.
-type bounded struct{ http.RoundTripper }
-
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	w, err := b.RoundTripper.RoundTrip(r)
-	if err == nil {
-		w.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(w.Body, mostOfProvider), w.Body}
-	}
-	return w, err
 }
 
 // Name is what people know the provider by.

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -61,4 +62,24 @@ func Hush(address string, secrets ...string) *strings.Replacer {
 		}
 	}
 	return strings.NewReplacer(pairs...)
+}
+
+// Bounded is a transport that reads most bytes of the body of an answer, and no more.
+// Redirects are the client's.
+func Bounded(t http.RoundTripper, most int64) http.RoundTripper { return bounded{t, most} }
+
+type bounded struct {
+	http.RoundTripper
+	most int64
+}
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	w, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		w.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(w.Body, b.most), w.Body}
+	}
+	return w, err
 }

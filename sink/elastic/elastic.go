@@ -133,7 +133,7 @@ func open(o Options) (*stream, error) {
 	}
 	with := []elastictransport.Option{
 		elastictransport.WithURLs(nodes...), elastictransport.WithUserAgent("Orlop"),
-		elastictransport.WithTransport(bounded{transport}), elastictransport.WithCompression(),
+		elastictransport.WithTransport(sink.Bounded(transport, mostAnswer)), elastictransport.WithCompression(),
 	}
 	if key != "" {
 		with = append(with, elastictransport.WithAPIKey(key))
@@ -160,20 +160,6 @@ func open(o Options) (*stream, error) {
 		s.hush = append(s.hush, sink.Hush(text, key, password, basic))
 	}
 	return s, nil
-}
-
-// bounded reads so much of an answer and no more. Redirects are not followed.
-type bounded struct{ http.RoundTripper }
-
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.RoundTripper.RoundTrip(r)
-	if err == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, mostAnswer), resp.Body}
-	}
-	return resp, err
 }
 
 // Write creates the alerts.
