@@ -220,7 +220,11 @@ func started(call *runtimecli.Call) uint8 {
 	case strings.Contains(call.Command, " service "): // Swarm begins them, as many as it likes.
 		return many
 	case call.Image != "" || call.Container != "" && !strings.Contains(call.Command, " pod "):
-		return uint8(min(max(len(call.Containers()), 1), many))
+		n := max(len(call.Containers()), 1)
+		if call.Tool == "podman" {
+			n *= 2 // its pod, which has one of its own, may begin with it
+		}
+		return uint8(min(n, many))
 	}
 	return many // compose, stack, kube play, pod start
 }
