@@ -508,7 +508,7 @@ func TestOneActIsOneAlert(t *testing.T) {
 		}
 	}
 	const bpf, audit, proc = "  - kind: bpf\n    loginuid: UID\n", "  - kind: audit\n    loginuid: UID\n", "  - kind: proc\n    loginuid: UID\n"
-	f(bpf+audit, false, "level=INFO .*what audit tells, too, is judged as bpf tells it, and filtered from audit", `source=audit .*= \d+ evaluated \+ [1-9]\d* filtered`, `source=bpf .* 0 filtered`)
+	f(bpf+audit, false, "level=INFO .*what audit tells, too, is judged as bpf tells it, and filtered from audit", `source=audit .*= \d evaluated \+ [1-9]\d* filtered`, `source=bpf .*= [1-9]\d+ evaluated`) // of bpf no more is filtered than what others had run before
 	f(audit+bpf, false, "what audit tells, too, is judged as bpf tells it")
 	f(bpf+proc, false, "what proc tells, too, is judged as bpf tells it")
 	f(proc+audit, false, "what proc tells, too, is judged as audit tells it")
