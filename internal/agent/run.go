@@ -373,10 +373,7 @@ func (l *Live) tick(now time.Time, raise func(*alert.Alert)) (due bool) {
 
 // notice looks how much of a stream was lost up to now.
 func (l *Live) notice(s *Stream, in Intake, now time.Time) {
-	from, to := s.noticed, now
-	if from.IsZero() {
-		from = now
-	}
+	from, to := s.noticed, now // from zero, since nothing says when the source began
 	if in.Waiting > 0 && !s.newest.IsZero() && s.newest.Before(now) {
 		to = s.newest // It is behind: what it lost is of the time that it reads.
 		if from.After(to) {

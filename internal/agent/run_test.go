@@ -283,6 +283,18 @@ func TestLiveTellsOfLoss(t *testing.T) {
 	}
 }
 
+// What was lost before the first tick may have been lost at any time before that: the
+// reader was stopped, and what it reads now is older.
+func TestLiveTellsOfLossBeforeTheFirstTick(t *testing.T) {
+	r := start(t, nil)
+	r.lost.Store(7)
+	r.tick(clock("10:00:05"))
+	r.send(process("10:00:02", "ctr"))
+	if a := r.stop(); len(a) != 1 || evidence(t, a[0]) != `{"lost":7}` {
+		t.Errorf("%d alerts, the last with %s, want one with 7 lost", len(a), evidence(t, a[len(a)-1]))
+	}
+}
+
 // An absence that may be a loss is raised, and says so.
 func TestLiveDoubtsAnAbsence(t *testing.T) {
 	f := func(lost int64, want string) {
