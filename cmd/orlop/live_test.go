@@ -217,10 +217,17 @@ func (d *daemon) ended() []string {
 	if err := d.cmd.Wait(); err != nil {
 		d.t.Errorf("orlop ended with %v: %s", err, strings.Join(d.logs, "\n"))
 	}
-	last := d.logs[len(d.logs)-1]
-	m := regexp.MustCompile(`events="(\d+) = (.*?)"`).FindStringSubmatch(last)
+	// Rules that are being loaded when the input ends may be told of after the account.
+	account := regexp.MustCompile(`msg=ended .*events="(\d+) = (.*?)"`)
+	var last string
+	for _, l := range d.logs {
+		if account.MatchString(l) {
+			last = l
+		}
+	}
+	m := account.FindStringSubmatch(last)
 	if m == nil {
-		d.t.Fatalf("no account: %s", last)
+		d.t.Fatalf("no account: %s", strings.Join(d.logs, "\n"))
 	}
 	sum := 0
 	for n := range strings.SplitSeq(m[2], " + ") {
