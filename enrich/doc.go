@@ -55,10 +55,11 @@
 //	                        runtime, namespaces). Which runtime is by the form of exec_id:
 //	                        cri is one of 64 hexadecimal digits that no client's command
 //	                        line was seen to give. Who came by namespaces has taken the
-//	                        container's mount namespace without a runtime. Of one that takes that of who made its container,
-//	                        instead of the container's: left. A live source may state
-//	                        record (cri, other), what the runtime has on record, pod_uid,
-//	                        and orlop.namespace.mnt, which these two are known by
+//	                        container's mount namespace without a runtime. Of one that
+//	                        takes that of who made its container, instead of the
+//	                        container's: left. A live source may state record (cri,
+//	                        other), what the runtime has on record, pod_uid, and
+//	                        orlop.namespace.mnt, which these two are known by
 //	orlop.container.repeated  of an exec of the CRI without a request: how often its
 //	                        command was run there before, in the last ten minutes
 //	orlop.container.periodic  of the same: it was run for a quarter of a minute or more,

@@ -143,6 +143,7 @@ type clientCall struct {
 	enter     bool
 	wrapped   bool   // the line was a wrapper's: the client's own follows
 	left      uint8  // how many processes that begin or enter it accounts for yet
+	loose     bool   // others begin them, also when the client has ended
 	execID    string // that the client gave, if it looks like one that the CRI draws
 	pid       uint32 // of the client; 0 is unknown
 	at, until int64  // between which it accounts for something
@@ -177,6 +178,7 @@ func (x *Enricher) called(s *sight, call *runtimecli.Call, args []string, again 
 		c.left = 1
 	case "container-run", "container-start", "container-restart", "pod-create", "restore":
 		c.left = started(call)
+		c.loose = c.left == many
 	case "container-exec", "attach", "debug":
 		c.enter, c.left = true, 1
 		c.execID = chosen(args)
@@ -204,7 +206,7 @@ func (x *Enricher) called(s *sight, call *runtimecli.Call, args []string, again 
 // unless it leaves that to others.
 func (h *host) hungUp(pid uint32, t int64) {
 	for i := range h.calls {
-		if c := &h.calls[i]; c.pid == pid && t >= c.at && c.left != many {
+		if c := &h.calls[i]; c.pid == pid && t >= c.at && !c.loose {
 			c.until = min(c.until, t+settled)
 		}
 	}
@@ -331,8 +333,10 @@ func (x *Enricher) origin(s *sight, c, p *proc, was uint32) {
 		}
 	}
 	x.stated(h, k, e)
-	if from := x.bornTo(c); from != nil && from != p && p != nil && p.container == k.id && from.container == "" && !x.puts(from) {
-		p = from // which has ended: the container's first process has adopted c, and did not start it
+	if s.kind&execed != 0 && p != nil && p.container == k.id {
+		if from := x.bornTo(c); from != nil && from != p && from.container == "" && !x.puts(from) {
+			p = from // which has ended: the container's first process has adopted c, and did not start it
+		}
 	}
 	how, execID := x.entry(s, c, p, k)
 	switch {

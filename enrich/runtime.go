@@ -73,8 +73,8 @@ func (x *Enricher) meaning(s *sight, c, p *proc) {
 		return
 	}
 	if c != nil {
-		if main := x.word(first(e.Get(f.main)).Str()); main != c.main {
-			c.main = main
+		if main := first(e.Get(f.main)).Str(); main != c.main {
+			c.main = x.word(main)
 			x.weigh(c)
 		}
 		c.acts, c.spoke = false, [2]spoken{} // What it was before said nothing of this program.

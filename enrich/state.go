@@ -91,6 +91,7 @@ type ClientState struct {
 	Exact, Enter bool
 	Wrapped      bool
 	Left         uint8
+	Loose        bool
 	ExecID       string
 	Pid          uint32
 	At, Until    int64
@@ -234,7 +235,7 @@ func (x *Enricher) State() *State {
 			hs.Containers = append(hs.Containers, k.state(true))
 		}
 		for _, c := range h.calls {
-			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.wrapped, c.left, c.execID, c.pid, c.at, c.until})
+			hs.Calls = append(hs.Calls, ClientState{c.container, c.exact, c.enter, c.wrapped, c.left, c.loose, c.execID, c.pid, c.at, c.until})
 		}
 		for _, o := range h.overs {
 			hs.HandOvers = append(hs.HandOvers, HandOverState{o.id, o.at})
@@ -319,7 +320,7 @@ func (x *Enricher) Restore(s *State) error {
 			}
 		}
 		for _, c := range hs.Calls {
-			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.Wrapped, c.Left, c.ExecID, c.Pid, c.At, c.Until})
+			h.calls = append(h.calls, clientCall{c.Container, c.Exact, c.Enter, c.Wrapped, c.Left, c.Loose, c.ExecID, c.Pid, c.At, c.Until})
 			x.hold(h, h.calls[len(h.calls)-1].size())
 		}
 		for _, o := range hs.HandOvers {
