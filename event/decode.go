@@ -53,7 +53,6 @@ type Decoder struct {
 	refused int
 
 	memos     int
-	way       uint8 // where the last object that was met again was remembered
 	seed      maphash.Seed
 	log       []assign // what is being read, while something is being recorded
 	recording int      // how many objects are being recorded
@@ -82,7 +81,7 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 	e.Reset()
 	d.doc, d.depth, d.e = doc, 0, e
 	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
-	d.log, d.recording, d.way = d.log[:0], 0, 0
+	d.log, d.recording = d.log[:0], 0
 	has := d.scan(doc)
 	d.slash, d.control, d.clear = len(doc), len(doc), len(doc)-1
 	if has&hasSlash != 0 {
@@ -197,7 +196,7 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 	seen, p := uint64(0), &l.start
 	for {
 		begin := i
-		if q := p.next[0]; q != nil && len(b)-i >= maxText && q.at(b[i:]) {
+		if q := p.next[0]; q != nil && len(b)-i >= maxText && q.at(b, i) {
 			i += int(q.size)
 			p = q
 		} else if q := p.follow(b, i); q != nil {
@@ -227,8 +226,8 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 					return -1
 				}
 			}
-			if kid != nil && kid.field != 0 {
-				d.text(kid.field, i+1, end, escaped)
+			if p.field != 0 {
+				d.text(p.field, i+1, end, escaped)
 			}
 			i = end + 1
 		case '{':

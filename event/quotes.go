@@ -26,7 +26,7 @@ func (d *Decoder) scan(doc []byte) (has int) {
 	for i := copy(tail[:], doc[blocks*64:]); i < 64; i++ {
 		tail[i] = ' '
 	}
-	has |= scanBlocksGo(tail[:], d.quotes[blocks:])
+	has |= scanBlocks(tail[:], d.quotes[blocks:])
 	// Behind the end there is one, so that looking for one ends.
 	end := len(doc) % 64
 	d.quotes[blocks] |= 1 << end
