@@ -559,6 +559,21 @@ func (d *Decoder) literal(word string, n *node, v Value, i int) int {
 
 func (d *Decoder) number(n *node, at int) int {
 	b := d.doc[at:]
+	// Fast path: an integer of at most seven digits, and what comes behind it.
+	if len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b) ^ ones*'0'
+		k := bits.TrailingZeros64((w+ones*0x76|w)&highs) / 8 // digits
+		if c := b[k&7]; k-1 < 7 && k > 0 && (c == ',' || c == '}' || c == ']') && (k == 1 || b[0] != '0') {
+			if n != nil && n.field != 0 {
+				// Pairs of digits, then fours, then all eight, of which the first are 0.
+				w <<= 64 - 8*k
+				w = w*10 + w>>8
+				w = (w&0x000000ff000000ff*0x000f424000000064 + w>>16&0x000000ff000000ff*0x0000271000000001) >> 32
+				d.add(n.field, Int(int64(w)), -1)
+			}
+			return at + k
+		}
+	}
 	i, neg := 0, false
 	if b[0] == '-' {
 		neg, i = true, 1
