@@ -330,7 +330,8 @@ func (s *Server) status(r *http.Request, err error) (int, string) {
 	case errors.As(err, &p):
 		return p.code, p.text
 	case errors.Is(err, store.ErrNotFound):
-		return http.StatusNotFound, "There is no such thing here (any more)."
+		thing := strings.TrimSuffix(err.Error(), ": "+store.ErrNotFound.Error())
+		return http.StatusNotFound, "There is no such thing here (any more): " + plain(thing, 200) + "."
 	case errors.Is(err, context.Canceled):
 		return 499, "The request was ended."
 	case errors.Is(err, context.DeadlineExceeded):
