@@ -166,6 +166,7 @@ func (s *Server) alerts(w http.ResponseWriter, r *http.Request, u *who) error {
 		return refused(err)
 	}
 	v.Total, v.Head = res.Total, res.Head
+	v.Found.Hints = s.hints(a.Q, res.Hints)
 	v.Upto = a.Upto
 	if v.Upto == 0 {
 		v.Upto = res.Head

@@ -154,6 +154,15 @@ type apiPage struct {
 	Before store.Cursor      `json:"before,omitempty"`
 	Facets []apiFacet        `json:"facets,omitempty"`
 	Groups []apiGroup        `json:"groups,omitempty"`
+
+	Warnings []apiWarning `json:"warnings,omitempty"`
+}
+
+// An apiWarning is about a piece of q.
+type apiWarning struct {
+	Start   int    `json:"start"`
+	End     int    `json:"end"`
+	Message string `json:"message"`
 }
 
 type apiFacet struct {
@@ -202,6 +211,9 @@ func (s *Server) apiAlerts(w http.ResponseWriter, r *http.Request, u *who) error
 		return refused(err)
 	}
 	out := &apiPage{Total: res.Total, Head: res.Head, Alerts: []json.RawMessage{}}
+	for _, h := range s.hints(a.Q, res.Hints) {
+		out.Warnings = append(out.Warnings, apiWarning{h.Start, h.End, plain(h.Piece, 200) + " " + h.Says + "."})
+	}
 	for _, rec := range res.Records {
 		out.Alerts = append(out.Alerts, rec.AppendJSON(nil))
 	}

@@ -434,6 +434,52 @@ func TestAnIDThatNothingHasIsNamed(t *testing.T) {
 	}
 }
 
+// A whole query of EQL is taken by its condition, and what is hardly meant is told, on the
+// page and by the API.
+func TestTheQueryBarSaysWhatItMadeOfAText(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("vic")
+	key := s.token("vic", time.Time{}, "read")
+	total := func(q string) (n int, warnings string) {
+		t.Helper()
+		code, text := v.api("GET", "/alerts?n=1&q="+url.QueryEscape(q), key, "")
+		var page struct {
+			Total    int
+			Warnings json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(text), &page); err != nil || code != 200 {
+			t.Fatalf("%s answers %d %s", q, code, text)
+		}
+		return page.Total, string(page.Warnings)
+	}
+	whole, _ := total(`process where process.name == "nsenter"`)
+	if part, _ := total(`process.name == "nsenter"`); whole == 0 || whole != part {
+		t.Errorf("a whole query finds %d alerts and its condition %d", whole, part)
+	}
+	f := func(q, warnings, says string) {
+		t.Helper()
+		if _, got := total(q); got != warnings {
+			t.Errorf("%s warns %s, want %s", q, got, warnings)
+		}
+		_, page := v.get("/alerts?q=" + url.QueryEscape(q))
+		page = html.UnescapeString(page)
+		if !strings.Contains(page, says) || (warnings == "") == strings.Contains(page, `class="hint"`) {
+			t.Errorf("%s: the page does not say %s", q, says)
+		}
+	}
+	f(`process.pid == "17"`, "", "Read as EQL.")
+	f(`dns.question.name: x`, "", "Read as KQL.") // known, though no alert has it
+	f(`kibana.alert.building_block_type == null`, "", "Read as EQL.")
+	f(`proces.name == "x"`, `[{"start":0,"end":11,"message":"proces.name is a field that no alert has (did you mean \"process.name\"?)."}]`,
+		`<code>proces.name</code> is a field that no alert has (did you mean "process.name"?).`)
+	f(`process.name: x and process.pid: abc`, `[{"start":33,"end":36,"message":"abc is no number, and process.pid has numbers alone."}]`, `<code>abc</code> is no number, and process.pid has numbers alone.`)
+	f(`wholly.own == "<b>"`, `[{"start":0,"end":10,"message":"wholly.own is a field that no alert has."}]`, "<code>wholly.own</code> is a field that no alert has.")
+	_, page := v.get("/alerts?q=" + url.QueryEscape(`sequence by host.id [process where process.name == "a"] [any where true]`))
+	if page = html.UnescapeString(page); !strings.Contains(page, `a sequence is not taken here: the alerts are asked one by one, by one condition (write that of one of its steps: process where process.name == "a")`) {
+		t.Error("the page does not say what to write instead of a sequence")
+	}
+}
+
 func TestAnExceptionShowsWhatItWouldRemove(t *testing.T) {
 	s := newSite(t)
 	v := s.visit("ann")

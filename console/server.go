@@ -38,6 +38,10 @@ type Options struct {
 	// or only with the built-in one, as the tests of rules are. Nil is that none is run.
 	Trial func(r *rule.Rule, tuned bool) (Trial, error)
 
+	// Known reports whether there is a field, though no alert may have it yet; hint says
+	// which may have been meant. Nil is that those are the fields that some alert has.
+	Known func(field string) (known bool, hint string)
+
 	// Entered is called with the path of a one-time link that was used up here; nil is
 	// nobody.
 	Entered func(path string)

@@ -156,11 +156,18 @@ func newAlertsList(c *apiClient) *cobra.Command {
 				Alerts []json.RawMessage
 				After  string
 				Head   int64
+
+				Warnings []struct{ Message string }
 			}
 			err = json.NewDecoder(body).Decode(&page)
 			body.Close()
 			if err != nil {
 				return &failure{exitIO, fmt.Errorf("the answer cannot be read: %w", err)}
+			}
+			if left == limit {
+				for _, w := range page.Warnings {
+					fmt.Fprintln(cmd.ErrOrStderr(), "orlop: --query:", printable(w.Message))
+				}
 			}
 			for _, doc := range page.Alerts {
 				out.print(doc, func() string { return rows.kept(doc) })
