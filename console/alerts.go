@@ -166,6 +166,7 @@ func (s *Server) alerts(w http.ResponseWriter, r *http.Request, u *who) error {
 		return refused(err)
 	}
 	v.Total, v.Head = res.Total, res.Head
+	v.Found.Hints = s.hints(a.Q, res.Hints)
 	v.Upto = a.Upto
 	if v.Upto == 0 {
 		v.Upto = res.Head
@@ -417,38 +418,73 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, u *who) error {
 	if len(ids) == 0 {
 		return &problem{http.StatusBadRequest, "No alert is selected."}
 	}
-	n, err := s.update(r, u, ids, c)
+	did, err := s.update(r, u, ids, c)
 	if err != nil {
 		return err
 	}
 	if r.Header.Get("Accept") == "application/json" {
-		return writeJSON(w, http.StatusOK, map[string]int{"changed": n})
+		return writeJSON(w, http.StatusOK, did)
+	}
+	done := plural(did.Changed, "alert") + " changed."
+	if len(did.Missing) > 0 {
+		done += " There is no alert " + named(did.Missing) + " any more."
 	}
 	back, err := url.Parse(s.local(f.Get("back")))
 	if err != nil {
 		back = &url.URL{Path: "/alerts"}
 	}
 	q := back.Query()
-	q.Set("done", plural(n, "alert")+" changed.")
+	q.Set("done", done)
 	back.RawQuery = q.Encode()
 	http.Redirect(w, r, back.String(), http.StatusSeeOther)
 	return nil
 }
 
-// update changes alerts, once the change is known to be right.
-func (s *Server) update(r *http.Request, u *who, ids []string, c store.Change) (int, error) {
+// updated is what a change of alerts answers.
+type updated struct {
+	Changed int      `json:"changed"`
+	Missing []string `json:"missing,omitempty"`
+}
+
+// update changes those of the alerts that are there, once the change is known to be right.
+// It is a problem if none is.
+func (s *Server) update(r *http.Request, u *who, ids []string, c store.Change) (*updated, error) {
 	if err := c.Check(); err != nil {
-		return 0, &problem{http.StatusBadRequest, "The change is refused: " + err.Error() + "."}
+		return nil, &problem{http.StatusBadRequest, "The change is refused: " + err.Error() + "."}
 	}
 	for _, name := range c.Assign {
 		if _, err := s.o.Store.User(r.Context(), name); err != nil {
 			if errors.Is(err, store.ErrNotFound) {
-				return 0, &problem{http.StatusBadRequest, fmt.Sprintf("There is no user %q.", plain(name, 100))}
+				return nil, &problem{http.StatusBadRequest, fmt.Sprintf("There is no user %q.", plain(name, 100))}
 			}
-			return 0, err
+			return nil, err
 		}
 	}
-	return s.o.Store.Update(r.Context(), u.actor(), s.o.Now(), ids, c)
+	did, err := s.o.Store.Update(r.Context(), u.actor(), s.o.Now(), ids, c)
+	if err != nil {
+		return nil, err
+	}
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	if len(did.Missing) == len(slices.Compact(ids)) {
+		return nil, &problem{http.StatusNotFound, "There is no alert " + named(did.Missing) + "."}
+	}
+	return &updated{did.Changed, did.Missing}, nil
+}
+
+// named are ids in a sentence: some of them, if there are many.
+func named(ids []string) string {
+	var out []string
+	for _, id := range ids[:min(len(ids), 10)] {
+		out = append(out, fmt.Sprintf("%q", plain(id, 100)))
+	}
+	if more := len(ids) - len(out); more > 0 {
+		out = append(out, plural(more, "other"))
+	}
+	if n := len(out) - 1; n > 0 {
+		return strings.Join(out[:n], ", ") + " or " + out[n]
+	}
+	return out[0]
 }
 
 const mostChanged = 10_000

@@ -154,6 +154,15 @@ type apiPage struct {
 	Before store.Cursor      `json:"before,omitempty"`
 	Facets []apiFacet        `json:"facets,omitempty"`
 	Groups []apiGroup        `json:"groups,omitempty"`
+
+	Warnings []apiWarning `json:"warnings,omitempty"`
+}
+
+// An apiWarning is about a piece of q.
+type apiWarning struct {
+	Start   int    `json:"start"`
+	End     int    `json:"end"`
+	Message string `json:"message"`
 }
 
 type apiFacet struct {
@@ -202,6 +211,9 @@ func (s *Server) apiAlerts(w http.ResponseWriter, r *http.Request, u *who) error
 		return refused(err)
 	}
 	out := &apiPage{Total: res.Total, Head: res.Head, Alerts: []json.RawMessage{}}
+	for _, h := range s.hints(a.Q, res.Hints) {
+		out.Warnings = append(out.Warnings, apiWarning{h.Start, h.End, plain(h.Piece, 200) + " " + h.Says + "."})
+	}
 	for _, rec := range res.Records {
 		out.Alerts = append(out.Alerts, rec.AppendJSON(nil))
 	}
@@ -279,11 +291,11 @@ func (s *Server) apiUpdate(w http.ResponseWriter, r *http.Request, u *who) error
 	if len(in.IDs) == 0 || len(in.IDs) > mostChanged {
 		return &problem{http.StatusBadRequest, fmt.Sprintf("ids: expected 1 to %s.", number(mostChanged))}
 	}
-	n, err := s.update(r, u, in.IDs, store.Change{Status: in.Status, Reason: in.Reason, Assign: in.Assign, Unassign: in.Unassign, Tag: in.Tag, Untag: in.Untag, Comment: in.Comment})
+	did, err := s.update(r, u, in.IDs, store.Change{Status: in.Status, Reason: in.Reason, Assign: in.Assign, Unassign: in.Unassign, Tag: in.Tag, Untag: in.Untag, Comment: in.Comment})
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]int{"changed": n})
+	return writeJSON(w, http.StatusOK, did)
 }
 
 func (s *Server) apiExceptions(w http.ResponseWriter, r *http.Request, u *who) error {
@@ -307,6 +319,21 @@ func (s *Server) apiExceptionPut(w http.ResponseWriter, r *http.Request, u *who)
 	}
 	if len(x.Entries) == 0 && x.Where == "" {
 		return &problem{http.StatusBadRequest, "An exception without a condition removes everything."}
+	}
+	was := &store.Exception{}
+	if x.ID != "" {
+		var err error
+		if was, err = s.o.Store.Exception(r.Context(), x.ID); err != nil {
+			return err
+		}
+	}
+	for _, id := range x.Rules {
+		if contains(was.Rules, id) {
+			continue
+		}
+		if err := s.knowRule(r.Context(), id); err != nil {
+			return err
+		}
 	}
 	if err := s.o.Store.PutException(r.Context(), u.actor(), s.o.Now(), &x); err != nil {
 		return err
@@ -371,6 +398,9 @@ func (s *Server) apiRuleState(w http.ResponseWriter, r *http.Request, u *who) er
 		return &problem{http.StatusBadRequest, "reason: say why the rule is to be off."}
 	}
 	st := &store.RuleState{RuleID: r.PathValue("id"), Disabled: in.Disabled, Reason: in.Reason}
+	if err := s.knowRule(r.Context(), st.RuleID); err != nil {
+		return err
+	}
 	if err := s.o.Store.PutRuleState(r.Context(), u.actor(), s.o.Now(), st); err != nil {
 		return err
 	}

@@ -247,6 +247,34 @@ type found struct {
 	Language string // EQL, KQL or words
 	Wrong    string // what is wrong with it
 	Where    string // the text up to the mistake
+	Hints    []hint
+}
+
+// A hint is about a piece of the text that was understood, but hardly meant so.
+type hint struct {
+	Start, End  int // bytes
+	Piece, Says string
+}
+
+// hints are those of a result, but for fields that are known though no alert has them.
+func (s *Server) hints(text string, of []store.Hint) (hints []hint) {
+	for _, h := range of {
+		x := hint{h.Start, h.End, text[h.Start:h.End], "is no number, and " + plain(h.Field, 200) + " has numbers alone"}
+		if h.Absent {
+			x.Says = "is a field that no alert has"
+			if s.o.Known != nil {
+				known, near := s.o.Known(h.Field)
+				if known {
+					continue
+				}
+				if near != "" {
+					x.Says += " (" + near + ")"
+				}
+			}
+		}
+		hints = append(hints, x)
+	}
+	return hints
 }
 
 // query is what the store is asked. A mistake in the query bar is told in found.

@@ -249,7 +249,7 @@ func (s *Server) Link(ctx context.Context, user string) (path string, err error)
 		}
 	}
 	if _, err := s.o.Store.User(ctx, user); err != nil {
-		return "", fmt.Errorf("user %q: %w", user, err)
+		return "", err
 	}
 	key := secret()
 	t := &store.Token{Name: "link " + rand.Text()[:8], User: user, Scopes: []string{enterScope}, Expires: now.Add(LinkLife), Once: true}

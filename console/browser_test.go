@@ -263,6 +263,30 @@ func TestEachPageInABrowser(t *testing.T) {
 		}
 		b.shot(name + "-phone")
 	}
+	// The first alert is on the screen, and what is folded opens without a script.
+	b.open(pages["alerts"])
+	top := func(sel string) int {
+		return run(b, chromedp.Evaluate[int](`Math.round((document.querySelector("`+sel+`").checkVisibility() ? document.querySelector("`+sel+`").getBoundingClientRect().top : -1))`))
+	}
+	if y := top("#alerts tbody tr"); y < 0 || y > 300 {
+		t.Errorf("the first alert begins at %d pixels of a phone's 844, want at most 300", y)
+	}
+	for _, sel := range []string{".chart", ".facets", ".bulk", ".tools", ".range"} {
+		if top(sel) >= 0 {
+			t.Errorf("%s is not folded on a phone", sel)
+		}
+	}
+	if high := run(b, chromedp.Evaluate[int](`Math.max(...[...document.querySelectorAll(".top nav a")].map(a => a.offsetHeight))`)); high > 40 {
+		t.Errorf("a name in the navigation is %d pixels high on a phone: it wraps", high)
+	}
+	run(b, chromedp.Click(chromedp.CSS(".more-button")))
+	for _, sel := range []string{".chart", ".facets", ".bulk", ".tools", ".range"} {
+		if top(sel) < 0 {
+			t.Errorf("%s is not shown when it is asked for", sel)
+		}
+	}
+	b.accessible("phone, unfolded")
+	b.shot("alerts-phone-open")
 	b.help("phone")
 	b.clean("phone")
 }

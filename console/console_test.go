@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -378,6 +379,104 @@ func TestTheAPIIsWhatItsDocumentSays(t *testing.T) {
 	f("GET", "/alerts", "", 401) // it has expired
 	if code, _ := v.api("GET", "/alerts", "orlop_wrong", ""); code != 401 {
 		t.Errorf("a wrong token answers %d, want 401", code)
+	}
+}
+
+// What nothing has the id of is named, by the API and by the forms of pages, and what is
+// there is worked with all the same.
+func TestAnIDThatNothingHasIsNamed(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("admin")
+	key := s.token("admin", time.Time{}, "read", "alerts", "exceptions", "rules", "audit")
+	f := func(method, path, body string, want int, says string) {
+		t.Helper()
+		if code, text := v.api(method, path, key, body); code != want || !strings.Contains(text, says) {
+			t.Errorf("%s %s %s answers %d %s, want %d and %s", method, path, body, code, text, want, says)
+		}
+	}
+	id := s.alerts[0].ID
+	for _, change := range []string{`"status":"closed"`, `"status":"acknowledged"`, `"assign":["ann"]`, `"tag":["t"]`, `"untag":["t"]`, `"comment":"c"`} {
+		f("POST", "/alerts/update", `{"ids":["nope","nope"],`+change+`}`, 404, `There is no alert \"nope\".`)
+	}
+	f("POST", "/alerts/update", `{"ids":["nope","`+id+`","too","nope"],"tag":["seen"]}`, 200, `{"changed":1,"missing":["nope","too"]}`)
+	f("POST", "/alerts/update", `{"ids":["`+id+`","`+id+`"],"tag":["seen"]}`, 200, `{"changed":0}`)
+	f("GET", "/alerts/nope", "", 404, `alert \"nope\"`)
+	f("GET", "/alerts/nope/history", "", 404, `alert \"nope\"`)
+	f("PUT", "/rules/nope/state", `{"disabled":true,"reason":"noise"}`, 404, `rule \"nope\"`)
+	f("PUT", "/rules/"+s.rules()[0].ID+"/state", `{"disabled":true,"reason":"noise"}`, 200, s.rules()[0].ID)
+	f("DELETE", "/exceptions/nope", "", 404, `exception \"nope\"`)
+	f("POST", "/exceptions", `{"id":"nope","name":"n","reason":"r","where":"process.name == \"x\""}`, 404, `exception \"nope\"`)
+	f("POST", "/exceptions", `{"rules":["nope"],"name":"n","reason":"r","where":"process.name == \"x\""}`, 404, `rule \"nope\"`)
+
+	g := func(path string, want int, says string, form url.Values) {
+		t.Helper()
+		form.Set("csrf", v.csrf("/settings"))
+		code, text, head := v.post(path, form)
+		if where, err := url.QueryUnescape(head.Get("Location")); err != nil || code != want || !strings.Contains(html.UnescapeString(text)+where, says) {
+			t.Errorf("POST %s answers %d and leads to %s (%v), want %d and %s", path, code, where, err, want, says)
+		}
+	}
+	g("/alerts/act", 404, `There is no alert "nope".`, url.Values{"do": {"close"}, "id": {"nope"}})
+	g("/alerts/act", 303, `1 alert changed. There is no alert "nope" any more.`, url.Values{"do": {"close"}, "id": {"nope", id}})
+	g("/rules/nope/state", 404, `rule "nope"`, url.Values{"disabled": {"1"}, "reason": {"noise"}})
+	g("/exceptions/nope/delete", 404, `exception "nope"`, url.Values{})
+	g("/except", 404, `alert "nope"`, url.Values{"alert": {"nope"}})
+	g("/settings/users/nope/link", 404, `user "nope"`, url.Values{})
+	g("/settings/users/nope/delete", 404, `user "nope"`, url.Values{})
+	g("/settings/tokens/nope/delete", 404, `token "nope"`, url.Values{})
+	for _, path := range []string{"/alerts/nope", "/alerts/nope/replay", "/except?alert=nope", "/rules/nope"} {
+		if code, text := v.get(path); code != 404 || !strings.Contains(html.UnescapeString(text), `"nope"`) {
+			t.Errorf("%s answers %d without the name", path, code)
+		}
+	}
+	if states, err := s.store.RuleStates(t.Context()); err != nil || len(states) != 1 {
+		t.Errorf("%d rules have a state (%v), want that which is there", len(states), err)
+	}
+}
+
+// A whole query of EQL is taken by its condition, and what is hardly meant is told, on the
+// page and by the API.
+func TestTheQueryBarSaysWhatItMadeOfAText(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("vic")
+	key := s.token("vic", time.Time{}, "read")
+	total := func(q string) (n int, warnings string) {
+		t.Helper()
+		code, text := v.api("GET", "/alerts?n=1&q="+url.QueryEscape(q), key, "")
+		var page struct {
+			Total    int
+			Warnings json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(text), &page); err != nil || code != 200 {
+			t.Fatalf("%s answers %d %s", q, code, text)
+		}
+		return page.Total, string(page.Warnings)
+	}
+	whole, _ := total(`process where process.name == "nsenter"`)
+	if part, _ := total(`process.name == "nsenter"`); whole == 0 || whole != part {
+		t.Errorf("a whole query finds %d alerts and its condition %d", whole, part)
+	}
+	f := func(q, warnings, says string) {
+		t.Helper()
+		if _, got := total(q); got != warnings {
+			t.Errorf("%s warns %s, want %s", q, got, warnings)
+		}
+		_, page := v.get("/alerts?q=" + url.QueryEscape(q))
+		page = html.UnescapeString(page)
+		if !strings.Contains(page, says) || (warnings == "") == strings.Contains(page, `class="hint"`) {
+			t.Errorf("%s: the page does not say %s", q, says)
+		}
+	}
+	f(`process.pid == "17"`, "", "Read as EQL.")
+	f(`dns.question.name: x`, "", "Read as KQL.") // known, though no alert has it
+	f(`kibana.alert.building_block_type == null`, "", "Read as EQL.")
+	f(`proces.name == "x"`, `[{"start":0,"end":11,"message":"proces.name is a field that no alert has (did you mean \"process.name\"?)."}]`,
+		`<code>proces.name</code> is a field that no alert has (did you mean "process.name"?).`)
+	f(`process.name: x and process.pid: abc`, `[{"start":33,"end":36,"message":"abc is no number, and process.pid has numbers alone."}]`, `<code>abc</code> is no number, and process.pid has numbers alone.`)
+	f(`wholly.own == "<b>"`, `[{"start":0,"end":10,"message":"wholly.own is a field that no alert has."}]`, "<code>wholly.own</code> is a field that no alert has.")
+	_, page := v.get("/alerts?q=" + url.QueryEscape(`sequence by host.id [process where process.name == "a"] [any where true]`))
+	if page = html.UnescapeString(page); !strings.Contains(page, `a sequence is not taken here: the alerts are asked one by one, by one condition (write that of one of its steps: process where process.name == "a")`) {
+		t.Error("the page does not say what to write instead of a sequence")
 	}
 }
 

@@ -154,7 +154,7 @@ func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
 	}
 	i := slices.IndexFunc(rows, func(x ruleRow) bool { return x.ID == r.PathValue("id") })
 	if i < 0 {
-		return store.ErrNotFound
+		return noRule(r.PathValue("id"))
 	}
 	v := &ruleView{page: s.page(r, u, rows[i].Name), Rule: rows[i], Days: 30}
 	v.Title = plain(v.Title, 120)
@@ -184,11 +184,33 @@ func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
 	return s.render(w, http.StatusOK, "rule", v)
 }
 
+func noRule(id string) error { return fmt.Errorf("rule %.100q: %w", id, store.ErrNotFound) }
+
+// knowRule is an error unless there is a rule of the id: one that is loaded, has alerts,
+// or was switched before.
+func (s *Server) knowRule(ctx context.Context, id string) error {
+	if s.o.Rules != nil && slices.ContainsFunc(s.o.Rules(), func(r Rule) bool { return r.ID == id }) {
+		return nil
+	}
+	states, err := s.o.Store.RuleStates(ctx)
+	if err != nil || slices.ContainsFunc(states, func(st *store.RuleState) bool { return st.RuleID == id }) {
+		return err
+	}
+	res, err := s.o.Store.Query(ctx, &store.Query{Filters: []store.Filter{{Field: fieldRule, Values: []string{id}}}})
+	if err == nil && res.Total == 0 {
+		err = noRule(id)
+	}
+	return err
+}
+
 func (s *Server) ruleState(w http.ResponseWriter, r *http.Request, u *who) error {
 	id := r.PathValue("id")
 	st := &store.RuleState{RuleID: id, Disabled: r.PostForm.Get("disabled") == "1", Reason: plain(strings.TrimSpace(r.PostForm.Get("reason")), 1000)}
 	if st.Disabled && st.Reason == "" {
 		return &problem{http.StatusBadRequest, "Say why the rule is to be off."}
+	}
+	if err := s.knowRule(r.Context(), id); err != nil {
+		return err
 	}
 	if err := s.o.Store.PutRuleState(r.Context(), u.actor(), s.o.Now(), st); err != nil {
 		return err

@@ -38,6 +38,10 @@ type Options struct {
 	// or only with the built-in one, as the tests of rules are. Nil is that none is run.
 	Trial func(r *rule.Rule, tuned bool) (Trial, error)
 
+	// Known reports whether there is a field, though no alert may have it yet; hint says
+	// which may have been meant. Nil is that those are the fields that some alert has.
+	Known func(field string) (known bool, hint string)
+
 	// Entered is called with the path of a one-time link that was used up here; nil is
 	// nobody.
 	Entered func(path string)
@@ -330,7 +334,8 @@ func (s *Server) status(r *http.Request, err error) (int, string) {
 	case errors.As(err, &p):
 		return p.code, p.text
 	case errors.Is(err, store.ErrNotFound):
-		return http.StatusNotFound, "There is no such thing here (any more)."
+		thing := strings.TrimSuffix(err.Error(), ": "+store.ErrNotFound.Error())
+		return http.StatusNotFound, "There is no such thing here (any more): " + plain(thing, 200) + "."
 	case errors.Is(err, context.Canceled):
 		return 499, "The request was ended."
 	case errors.Is(err, context.DeadlineExceeded):

@@ -261,5 +261,5 @@ func (s *Server) tokenDelete(w http.ResponseWriter, r *http.Request, u *who) err
 			return s.settled(w, r, "The token is gone.")
 		}
 	}
-	return store.ErrNotFound
+	return fmt.Errorf("token %.100q: %w", name, store.ErrNotFound)
 }

@@ -196,7 +196,7 @@ type visitor struct {
 func (s *site) visit(user string) *visitor {
 	s.t.Helper()
 	if s.server == nil {
-		c, err := console.New(console.Options{Store: s.store, Rules: s.rules, Sources: s.sources, Trial: s.trial, Now: s.now})
+		c, err := console.New(console.Options{Store: s.store, Rules: s.rules, Sources: s.sources, Trial: s.trial, Now: s.now, Known: agent.KnownField})
 		if err != nil {
 			s.t.Fatal(err)
 		}

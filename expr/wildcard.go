@@ -14,6 +14,9 @@ type Pattern struct {
 	anyOne bool // some part holds a ?
 }
 
+// Text is the wildcard as it was given.
+func (p *Pattern) Text() string { return p.text }
+
 // NewPattern compiles a wildcard.
 func NewPattern(text string, fold bool) Pattern {
 	p := Pattern{text: text, fold: fold, anyOne: strings.Contains(text, "?")}

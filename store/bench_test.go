@@ -126,7 +126,7 @@ func pageQuery(r *rand.Rand, from, to time.Time) (q store.Query, what string) {
 	filter := func(field, value string, not bool) {
 		q.Filters = append(q.Filters, store.Filter{Field: field, Values: []string{value}, Not: not})
 	}
-	what = pick("all", "filter", "filters", "not", "text", "where", "group", "groups", "time", "other field", "sort", "deep page", "rare")
+	what = pick("all", "filter", "filters", "not", "text", "where", "where in KQL", "group", "groups", "time", "other field", "sort", "deep page", "rare")
 	switch what {
 	case "filter":
 		filter(pick("host.name"), fmt.Sprintf("node-%03d", r.IntN(400)), false)
@@ -142,6 +142,10 @@ func pageQuery(r *rand.Rand, from, to time.Time) (q store.Query, what string) {
 	case "where":
 		var err error
 		if q.Where, err = store.ParseWhere(pick(`process.command_line : "*exec-id*f*" and not host.name : "node-0*"`, `process.args_count > 3 and length(process.name) == 3`, `process.pid > 1000000`)); err != nil {
+			panic(err)
+		}
+	case "where in KQL": // those of where, and words among conditions
+		if _, err := q.Ask(pick(`process.command_line: *exec-id*f* and not host.name: node-0*`, `process.args_count > 3 and process.name: (ctr or *c)`, `process.pid > 1000000`, `crictl and not user.name: user0`)); err != nil {
 			panic(err)
 		}
 	case "group":

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/orlop/orlop/event"
@@ -446,7 +447,7 @@ func compile(p expr.Pred, col func(name string) *column) node {
 	case 0:
 		return constNode(p.Match(&event.Event{}))
 	case 1:
-		return &valueNode{col: x.cols[0], test: func(v event.Value) bool {
+		return &valueNode{col: x.cols[0], memo: lacking(p, x.cols[0]), test: func(v event.Value) bool {
 			x.e.Reset()
 			if v.Kind() != event.KindMissing {
 				x.e.Set(x.fields[0], v)
@@ -455,6 +456,25 @@ func compile(p expr.Pred, col func(name string) *column) node {
 		}}
 	}
 	return x
+}
+
+// lacking is a memo in which values have a no that lack the word which a predicate looks
+// for within a text: all of them are looked through as one, and the others are asked. What
+// a predicate folds, lower case does too.
+func lacking(p expr.Pred, c *column) []byte {
+	l, ok := p.(*expr.Like)
+	if !ok || len(l.Patterns) != 1 || c == nil || !slices.Contains(TextFields(), c.name) {
+		return nil
+	}
+	word, ok := strings.CutPrefix(l.Patterns[0].Text(), "*")
+	if word, ok2 := strings.CutSuffix(word, "*"); ok && ok2 && word != "" && utf8.ValidString(word) && !strings.ContainsAny(word, "*?") {
+		memo := c.dict.with(word)
+		for i := range memo {
+			memo[i] &= 1
+		}
+		return memo
+	}
+	return nil
 }
 
 // texts are the texts of a value, each once.

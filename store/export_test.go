@@ -10,8 +10,7 @@ import (
 
 // ParseWhereIn is ParseWhere for fields of a schema.
 func ParseWhereIn(text string, s *event.Schema) (expr.Pred, error) {
-	p, _, _, err := parseWhere(text, s)
-	return p, err
+	return whereOf(parseWhere(text, s))
 }
 
 // ParseKQL is ParseWhere without EQL.
@@ -19,8 +18,14 @@ func ParseKQL(text string) (expr.Pred, error) { return ParseKQLIn(text, event.Ne
 
 // ParseKQLIn is ParseKQL for fields of a schema.
 func ParseKQLIn(text string, s *event.Schema) (expr.Pred, error) {
-	p, _, err := compileKQL(text, s)
-	return p, err
+	return whereOf(compileKQL(text, s))
+}
+
+func whereOf(a *asking, err error) (expr.Pred, error) {
+	if err != nil {
+		return nil, err
+	}
+	return a.where, nil
 }
 
 // BlockRows is how many alerts are a block.

@@ -35,16 +35,18 @@ type kqlParser struct {
 	fields map[string]bool
 	free   int    // words without a field
 	words  string // the text, if it is words and nothing else
+
+	mentions []mention
 }
 
-// compileKQL reads a condition in KQL. words is what it is made of if it has words alone.
-func compileKQL(text string, s *event.Schema) (where expr.Pred, words string, err error) {
+// compileKQL reads a condition in KQL.
+func compileKQL(text string, s *event.Schema) (a *asking, err error) {
 	p := &kqlParser{text: text, schema: s, fields: map[string]bool{}}
 	defer func() {
 		switch e := recover().(type) {
 		case nil:
 		case *syntax.Error:
-			where, words, err = nil, "", syntax.Errors{e}
+			a, err = nil, syntax.Errors{e}
 		default:
 			panic(e)
 		}
@@ -57,13 +59,13 @@ func compileKQL(text string, s *event.Schema) (where expr.Pred, words string, er
 	}
 	p.space()
 	if p.at == len(text) {
-		return expr.Bool(true), "", nil
+		return &asking{where: expr.Bool(true), language: "KQL"}, nil
 	}
-	where = p.or(p.clause)
+	where := p.or(p.clause)
 	if p.space(); p.at < len(text) {
 		p.unexpected(`"and", "or" or the end`)
 	}
-	return where, p.words, nil
+	return &asking{where, p.words, "KQL", p.mentions}, nil
 }
 
 func (p *kqlParser) error(class syntax.Class, start, end int, hint, format string, args ...any) {
@@ -360,6 +362,7 @@ func (p *kqlParser) field(l kqlLiteral) expr.Ref {
 		}
 		p.fields[l.text] = true
 	}
+	p.mentions = append(p.mentions, mention{Range: l.Range, field: l.text})
 	return p.ref(l.text)
 }
 
@@ -392,7 +395,12 @@ func (p *kqlParser) value(ref expr.Ref, l kqlLiteral) expr.Pred {
 	if net, err := netip.ParsePrefix(l.text); err == nil && ref.Type == expr.IP {
 		return &expr.CIDR{Ref: ref, Blocks: []netip.Prefix{net.Masked()}, Text: []string{l.text}}
 	}
+	p.compared(ref, l)
 	return expr.NewIn(ref, false, event.String(l.text))
+}
+
+func (p *kqlParser) compared(ref expr.Ref, l kqlLiteral) {
+	p.mentions = append(p.mentions, mention{Range: l.Range, field: ref.Name, text: l.text, with: true})
 }
 
 func (p *kqlParser) compare(ref expr.Ref, op string, l kqlLiteral) expr.Pred {
@@ -402,6 +410,7 @@ func (p *kqlParser) compare(ref expr.Ref, op string, l kqlLiteral) expr.Pred {
 	if rest, ok := strings.CutPrefix(l.text, "now"); ok && (rest == "" || strings.ContainsAny(rest[:1], "+-/")) {
 		p.refuse(l.Start, l.End, "choose the time beside the query, or write a date", "times relative to now are not known here")
 	}
+	p.compared(ref, l)
 	v := event.String(l.text)
 	if n, ok := event.Number(l.text); ok {
 		v = n

@@ -101,6 +101,12 @@ func TestKQL(t *testing.T) {
 		f(`"\"so\"" and process.name: *`, "c")
 		f(`\u00e9lan and process.name: *`, "b")
 		f(`or`, "c")
+
+		// A whole query of EQL is its category and condition; what is rather words is words.
+		f(`any where host.name == "node-1"`, "a")
+		f(`process where host.name == "node-1" and true`, "")
+		f(`any where true`, "a b c")
+		f(`any where host.name`, "")
 		f(`host.name`, "")
 	})
 }
@@ -133,8 +139,55 @@ func TestKQLMistakes(t *testing.T) {
 	f(`length(true) == 1`, `1:1: first argument of [length(true)] must be [string], found value [true] type [boolean]`)
 	f(`"" and host.name: x`, `1:19: mismatched input 'x' expecting a constant`)
 	f(`a b c d e f g h i j k l m n o p q`, `1:1: more than 16 words`)
+	f(`sequence by host.id [process where process.name == "a"] [any where true]`, `1:1: a sequence is not taken here: the alerts are asked one by one, by one condition (write that of one of its steps: process where process.name == "a")`)
+	f(`sample by host.id [any where true] [any where process.name == "b"]`, `1:1: a sample is not taken here: the alerts are asked one by one, by one condition (write that of one of its steps: any where true)`)
+	f(` sequence by host.id [process where process.name = "a"]`, `1:2: a sequence is not taken here: the alerts are asked one by one, by one condition (write that of one of its steps, without the brackets)`)
+	f(`process where process.name == "a" | head 5`, `1:35: pipes are not taken here (leave out what begins with the first |, and sort and group by the page)`)
+	f(`process.name == "a" | tail 5`, `1:21: pipes are not taken here (leave out what begins with the first |, and sort and group by the page)`)
+	f(`process where process.name = "x"`, `1:28: mismatched input '=' expecting an operator (compare with ==)`)
 	f("\xff: x", `1:1: query is not UTF-8`)
 	f(strings.Repeat("(", 600)+"x: *y"+strings.Repeat(")", 600), `1:501: nested deeper than the limit of 500 levels`)
+}
+
+// What is no mistake, but hardly what was meant, is told with its place.
+func TestHintsOfWhatWasAsked(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		s := open(t, name)
+		insert(t, s,
+			newAlert(t, "a", map[string]any{"process.name": "ctr", "process.pid": 17, "user.id": "0", "process.args": []string{"1"}, "ports": []int{1, 2}}),
+			newAlert(t, "b", map[string]any{"process.name": "5", "process.pid": "5", "user.id": "1000"}),
+		)
+		f := func(text string, want ...string) {
+			t.Helper()
+			var q store.Query
+			if _, err := q.Ask(text); err != nil {
+				t.Errorf("%s: %v", text, err)
+				return
+			}
+			var got []string
+			for _, h := range query(t, s, q).Hints {
+				got = append(got, fmt.Sprintf("%s in %s: %v", text[h.Start:h.End], h.Field, h.Absent))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, want %q", text, got, want)
+			}
+		}
+		f(`process.name == "x" and process.pid == "17" and user.id == "root"`)
+		f(`process.nam == "x" or length(proces.name) == 3 and process.nam != null`, "process.nam in process.nam: true", "proces.name in proces.name: true")
+		f(`process where process.nam == "x"`, "process.nam in process.nam: true")
+		f(`?process.nam == "x"`)
+		f(`kibana.alert.workflow_tags == "x"`) // nobody has given one yet
+		f(`process.pid == "abc"`, `"abc" in process.pid: false`)
+		f(`"abc" != process.pid`, `"abc" in process.pid: false`)
+		f(`process.pid in ("5", "x", "y")`, `"x" in process.pid: false`, `"y" in process.pid: false`)
+		f(`process.pid : "a" or process.pid : "1*"`, `"a" in process.pid: false`)
+		f(`ports == "a" or process.args == "a"`, `"a" in ports: false`)
+		f(`process.pid: abc and process.nam: x`, "abc in process.pid: false", "process.nam in process.nam: true")
+		f(`process.pid: (17 or "abc" or 1*)`, `"abc" in process.pid: false`)
+		f(`process.pid > abc and process.name: x`, "abc in process.pid: false")
+		f(`a: 1 and b: 1 and c: 1 and d: 1 and e: 1 and f: 1`, "a in a: true", "b in b: true", "c in c: true", "d in d: true", "e in e: true")
+		f(`nothing of that`)
+	})
 }
 
 // A kqlNode is KQL and what it means, said plainly.

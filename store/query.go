@@ -14,9 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orlop/orlop/eql"
-	"github.com/orlop/orlop/eql/syntax"
-	"github.com/orlop/orlop/event"
 	"github.com/orlop/orlop/expr"
 )
 
@@ -70,6 +67,8 @@ type Query struct {
 	Histogram *Histogram
 	GroupBy   []string // one to three fields
 	Groups    int      // most groups, those of most alerts first; 0 is 100
+
+	asked []mention // of the text that Ask took
 }
 
 // A Filter selects alerts by the values of a field.
@@ -118,6 +117,8 @@ type Result struct {
 	Histogram []Bucket      // in order of time, without empty ones
 	Groups    []Group
 	AllGroups int // how many there are
+
+	Hints []Hint // about the text that Ask took, in its order
 }
 
 // A Count is a value and how many alerts have it.
@@ -193,81 +194,6 @@ func (q *Query) Check() error {
 		}
 	}
 	return nil
-}
-
-// ParseWhere reads a condition in EQL or in KQL, such as
-//
-//	process.name : "ctr" and not host.name : "ci-*"
-//	process.name: (ctr or crictl) and not host.name: ci-*
-//
-// for Query.Where. What is good EQL is EQL, in which : takes any case and has wildcards in
-// quotes; in KQL a value is compared exactly, wildcards are outside of quotes, and text
-// without a field is looked for as Query.Text is. A field alone, which EQL takes for a
-// condition, is such text. The error is a [syntax.Errors], with the place of each
-// mistake, of the language in which more of the text is good.
-func ParseWhere(text string) (expr.Pred, error) {
-	p, _, _, err := parseWhere(text, event.NewSchema())
-	return p, err
-}
-
-// Ask makes what somebody has written into a query bar a condition of q: Where, or Text
-// if it is nothing but words. It returns the language it is in: "EQL", "KQL" or "words".
-// Its errors are those of ParseWhere.
-func (q *Query) Ask(text string) (language string, err error) {
-	where, words, language, err := parseWhere(text, event.NewSchema())
-	if err != nil {
-		return "", err
-	}
-	if words != "" {
-		q.Text = words
-		return "words", nil
-	}
-	q.Where = where
-	return language, nil
-}
-
-func parseWhere(text string, s *event.Schema) (where expr.Pred, words, language string, err error) {
-	q, inEQL := compileEQL(text, s)
-	if inEQL == nil && !wordy(q.Source.Event.Where) {
-		return q.Filter, "", "EQL", nil
-	}
-	where, words, inKQL := compileKQL(text, s)
-	switch {
-	case inKQL == nil:
-		return where, words, "KQL", nil
-	case inEQL == nil:
-		return q.Filter, "", "EQL", nil
-	}
-	return nil, "", "", further(inEQL, inKQL)
-}
-
-// compileWhere reads a condition in EQL.
-func compileWhere(text string, s *event.Schema) (expr.Pred, error) {
-	q, err := compileEQL(text, s)
-	if err != nil {
-		return nil, err
-	}
-	return q.Filter, nil
-}
-
-func compileEQL(text string, s *event.Schema) (*eql.Query, error) {
-	const any = "any where "
-	q, err := eql.Compile(syntax.Source{Text: any + text}, s)
-	if err != nil {
-		var errs syntax.Errors
-		if errors.As(err, &errs) {
-			for _, e := range errs {
-				e.Src.Text = text
-				e.Range.Start = max(e.Range.Start-len(any), 0)
-				e.Range.End = max(e.Range.End-len(any), 0)
-			}
-		}
-		return nil, err
-	}
-	if q.Kind() != eql.Events || q.Source.Pipes != nil {
-		return nil, errors.New("expected a condition, without pipes")
-	}
-	return q, nil
 }
 
 // words are those that a text is to have.
@@ -523,6 +449,9 @@ func (x *index) query(ctx context.Context, q *Query) (r *Result, page []place, c
 	}
 	sel := x.choose(c, "")
 	r = &Result{Total: sel.n, Head: x.head}
+	if r.Hints, err = x.hints(ctx, q.asked); err != nil {
+		return nil, nil, nil, err
+	}
 	o, err := x.order(ctx, q.Sort)
 	if err != nil {
 		return nil, nil, nil, err

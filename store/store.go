@@ -8,7 +8,7 @@
 //		Facets:  []store.Facet{{Field: "host.name", Limit: 10}},
 //		Limit:   50,
 //	})
-//	n, err := s.Update(ctx, store.Actor{User: "ann"}, now, ids, store.Change{Status: store.StatusClosed})
+//	did, err := s.Update(ctx, store.Actor{User: "ann"}, now, ids, store.Change{Status: store.StatusClosed})
 //
 // It is one file of SQLite, or a database of PostgreSQL where several consoles share
 // it; both answer alike. What must not be lost or changed unseen is in rows of the

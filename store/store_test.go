@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,12 +227,15 @@ func TestWorkflow(t *testing.T) {
 		}
 		f := func(want int, by string, at time.Time, c store.Change, ids ...string) {
 			t.Helper()
-			n, err := s.Update(t.Context(), store.Actor{User: by}, at, ids, c)
-			if err != nil || n != want {
-				t.Errorf("%d changed, %v; want %d", n, err, want)
+			did, err := s.Update(t.Context(), store.Actor{User: by}, at, ids, c)
+			if err != nil || did.Changed != want {
+				t.Errorf("%d changed, %v; want %d", did.Changed, err, want)
+			}
+			if none := slices.Contains(ids, "nobody's"); fmt.Sprint(did.Missing) != map[bool]string{true: "[nobody's]", false: "[]"}[none] {
+				t.Errorf("of %q it says that %q are of no alert", ids, did.Missing)
 			}
 		}
-		f(1, "ann", now, store.Change{Status: store.StatusAcknowledged, Assign: []string{"ann"}}, "b", "nobody's")
+		f(1, "ann", now, store.Change{Status: store.StatusAcknowledged, Assign: []string{"ann"}}, "nobody's", "b", "nobody's")
 		f(3, "bob", now.Add(time.Minute), store.Change{Status: store.StatusClosed, Reason: "false_positive", Tag: []string{"noise"}, Comment: "the nightly job"}, "a", "b", "c", "a")
 		f(0, "bob", now.Add(time.Hour), store.Change{Status: store.StatusClosed}, "a")
 		f(1, "cid", now.Add(time.Hour), store.Change{Status: store.StatusOpen, Untag: []string{"noise"}, Unassign: []string{"x"}}, "c")

@@ -79,18 +79,23 @@ func (c *Change) Check() error {
 
 const updateAction = "alert.update"
 
-// Update changes alerts, and says so in the audit log: once for all that were alike
-// before. An id that is not there is passed over; an alert that is already as it should
-// be is not changed. It returns how many were.
-func (s *Store) Update(ctx context.Context, by Actor, now time.Time, ids []string, c Change) (changed int, err error) {
+// An Updated says what came of an Update.
+type Updated struct {
+	Changed int      // alerts; one that was already as it should be is not among them
+	Missing []string // the ids that no alert has, each once
+}
+
+// Update changes those of the alerts that are there, and says so in the audit log: once
+// for all that were alike before.
+func (s *Store) Update(ctx context.Context, by Actor, now time.Time, ids []string, c Change) (did Updated, err error) {
 	if err := c.Check(); err != nil {
-		return 0, err
+		return did, err
 	}
 	if len(ids) > mostChanged {
-		return 0, fmt.Errorf("%d alerts at once: expected at most %d", len(ids), mostChanged)
+		return did, fmt.Errorf("%d alerts at once: expected at most %d", len(ids), mostChanged)
 	}
 	err = s.change(ctx, func(t *tx) error {
-		changed = 0
+		did = Updated{}
 		if _, err := t.lock(actionChain); err != nil { // who changes the same waits
 			return err
 		}
@@ -98,6 +103,7 @@ func (s *Store) Update(ctx context.Context, by Actor, now time.Time, ids []strin
 		if err != nil {
 			return err
 		}
+		did.Missing = missing(ids, targets)
 		type group struct {
 			before, after Workflow
 			of            []target
@@ -105,11 +111,11 @@ func (s *Store) Update(ctx context.Context, by Actor, now time.Time, ids []strin
 		groups := map[string]*group{}
 		var order []*group
 		for _, x := range targets {
-			after, did, err := x.flow.apply(by, unstamp(stamp(now)), &c)
+			after, changed, err := x.flow.apply(by, unstamp(stamp(now)), &c)
 			if err != nil {
 				return fmt.Errorf("alert %.100q: %w", x.id, err)
 			}
-			if !did {
+			if !changed {
 				continue
 			}
 			key, err := encode(x.flow)
@@ -150,14 +156,29 @@ func (s *Store) Update(ctx context.Context, by Actor, now time.Time, ids []strin
 					return err
 				}
 			}
-			changed += len(g.of)
+			did.Changed += len(g.of)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, s.fail(err)
+		return Updated{}, s.fail(err)
 	}
-	return changed, nil
+	return did, nil
+}
+
+// missing are the ids that are of none of the alerts, each once.
+func missing(ids []string, of []target) (none []string) {
+	seen := make(map[string]bool, len(ids))
+	for _, x := range of {
+		seen[x.id] = true
+	}
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			none = append(none, id)
+		}
+	}
+	return none
 }
 
 // apply is the workflow after a change, and whether that did anything.

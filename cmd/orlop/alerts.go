@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -155,11 +156,18 @@ func newAlertsList(c *apiClient) *cobra.Command {
 				Alerts []json.RawMessage
 				After  string
 				Head   int64
+
+				Warnings []struct{ Message string }
 			}
 			err = json.NewDecoder(body).Decode(&page)
 			body.Close()
 			if err != nil {
 				return &failure{exitIO, fmt.Errorf("the answer cannot be read: %w", err)}
+			}
+			if left == limit {
+				for _, w := range page.Warnings {
+					fmt.Fprintln(cmd.ErrOrStderr(), "orlop: --query:", printable(w.Message))
+				}
 			}
 			for _, doc := range page.Alerts {
 				out.print(doc, func() string { return rows.kept(doc) })
@@ -233,11 +241,21 @@ func newAlertsChange(c *apiClient, name, status, short string) *cobra.Command {
 			return err
 		}
 		defer body.Close()
-		var done struct{ Changed int }
+		var done struct {
+			Changed int
+			Missing []string
+		}
 		if err := json.NewDecoder(body).Decode(&done); err != nil {
 			return &failure{exitIO, fmt.Errorf("the answer cannot be read: %w", err)}
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), count(done.Changed, "alert"), "changed")
+		if len(done.Missing) > 0 {
+			var ids []string
+			for _, id := range done.Missing {
+				ids = append(ids, strconv.Quote(id))
+			}
+			return usage("there is no alert %s; the others are as they were to be", strings.Join(ids, ", "))
+		}
 		return nil
 	}
 	return cmd

@@ -74,7 +74,7 @@ certificate: passwords and sessions would cross the network in clear.`
 			return &failure{exitIO, err}
 		}
 		defer s.Close()
-		o := console.Options{Store: s, Log: log, TLS: secure != nil, OIDC: provider}
+		o := console.Options{Store: s, Log: log, Known: agent.KnownField, TLS: secure != nil, OIDC: provider}
 		scheme := "http://"
 		if o.TLS {
 			scheme = "https://"

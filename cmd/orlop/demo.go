@@ -77,7 +77,7 @@ It prints a link that signs in, once, and stays until it is interrupted.`
 		if err != nil {
 			return &failure{exitIO, fmt.Errorf("demo: %w", err)}
 		}
-		c, err := console.New(console.Options{Store: s, Log: log, Rules: seen.rules, Sources: seen.sources, Trial: consoleTrial(func() string { return "" }), Hosts: console.Loopback(l.Addr())})
+		c, err := console.New(console.Options{Store: s, Log: log, Known: agent.KnownField, Rules: seen.rules, Sources: seen.sources, Trial: consoleTrial(func() string { return "" }), Hosts: console.Loopback(l.Addr())})
 		if err != nil {
 			return &failure{exitIO, err}
 		}

@@ -159,7 +159,7 @@ func (d *service) opened(ctx context.Context, keeper *agent.Keeper) *store.Store
 // is a link that does, once: on the terminal, or in a file whose name is logged.
 func (d *service) console(cmd *cobra.Command, kept *store.Store, k *desk, l net.Listener) error {
 	c, err := console.New(console.Options{
-		Store: kept, Log: d.log, Hosts: console.Loopback(l.Addr()), Entered: k.link.used, OIDC: d.oidc,
+		Store: kept, Log: d.log, Hosts: console.Loopback(l.Addr()), Entered: k.link.used, OIDC: d.oidc, Known: agent.KnownField,
 		Trial: consoleTrial(func() string { return *d.tuned.Load() }),
 		Rules: func() []console.Rule { return consoleRules(d.live.Rules(), d.live.Counts().Engine.In) },
 		Sources: func() []console.Source {

@@ -40,7 +40,7 @@
     if (!id || !work) return;
     const form = new URLSearchParams({ csrf: work.elements.csrf.value, do: doing, id, ...more });
     const r = await fetch("/alerts/act", { method: "POST", body: form, headers: { Accept: "application/json" }, redirect: "error" }).catch(() => null);
-    if (!r || !r.ok) { say("That did not work" + (r ? " (" + r.status + ")." : ".")); return; }
+    if (!r || !r.ok) { say(r?.status === 404 ? "The alert is gone." : "That did not work" + (r ? " (" + r.status + ")." : ".")); return; }
     const { changed } = await r.json();
     if (one && !tr) { location.reload(); return; }
     const status = { acknowledge: "acknowledged", close: "closed", open: "open" }[doing];

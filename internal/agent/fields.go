@@ -37,6 +37,35 @@ func isKnown(path string, names []string) bool {
 	return slices.ContainsFunc(openSets, func(set string) bool { return strings.HasPrefix(path, set) })
 }
 
+// KnownField reports whether alerts may have a field, whatever the alerts are: an event, or
+// what is made of it. hint says which may have been meant otherwise.
+func KnownField(path string) (known bool, hint string) {
+	names := alertFields()
+	if isKnown(path, names) || slices.ContainsFunc([]string{"orlop.explain.", "orlop.evidence.", "kibana.alert.original_event."}, func(set string) bool { return strings.HasPrefix(path, set) }) {
+		return true, ""
+	}
+	return false, syntax.DidYouMean(path, names)
+}
+
+// alertFields are knownFields, and those of an alert, in order.
+var alertFields = sync.OnceValue(func() []string {
+	names := slices.Clone(knownFields())
+	for prefix, list := range map[string]string{
+		"kibana.": "space_ids version",
+		"kibana.alert.": "uuid original_time severity risk_score reason depth ancestors building_block_type group.id group.index status start url " +
+			"workflow_status workflow_reason workflow_tags workflow_assignee_ids workflow_user workflow_status_updated_at instance.id",
+		"kibana.alert.rule.": "uuid rule_id name description severity risk_score type tags note setup references false_positives license author version category consumer producer building_block_type " +
+			"parameters.query parameters.language threat.framework threat.tactic.id threat.tactic.name threat.tactic.reference threat.technique.id threat.technique.name threat.technique.reference " +
+			"threat.technique.subtechnique.id threat.technique.subtechnique.name threat.technique.subtechnique.reference",
+	} {
+		for name := range strings.FieldsSeq(list) {
+			names = append(names, prefix+name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+})
+
 // openSets are objects whose members others name.
 var openSets = []string{
 	"labels.", "container.labels.", "kubernetes.", "cloud.", "auditd.data.", "process.Ext.", "process.io.",
