@@ -20,8 +20,8 @@ type indexed struct {
 
 	some    *set // those that need any value
 	whole   map[string]*set
-	longest int    // of whole
-	lengths uint64 // of whole: a bit for each, modulo 64
+	looks   [16]uint64 // of whole: see look
+	longest int        // of whole
 	parts   *searcher
 	equal   map[float64]*set
 	least   []bound // from the lowest
@@ -99,7 +99,8 @@ func (f *indexed) add(needs []expr.Need, branch int) {
 		case expr.Whole:
 			addTo(&f.whole, n.Text, branch)
 			f.longest = max(f.longest, len(n.Text))
-			f.lengths |= 1 << (len(n.Text) % 64)
+			k := look(n.Text)
+			f.looks[k/64] |= 1 << (k % 64)
 		case expr.Start, expr.End, expr.Part:
 			if f.parts == nil {
 				f.parts = &searcher{}
@@ -226,7 +227,21 @@ func (x *finder) find(f *indexed, v event.Value, search bool) {
 
 // may reports whether a text may be one of those that are needed whole.
 func (f *indexed) may(text string) bool {
-	return f.whole != nil && len(text) <= f.longest && f.lengths&(1<<(len(text)%64)) != 0
+	if f.whole == nil || len(text) > f.longest {
+		return false
+	}
+	k := look(text)
+	return f.looks[k/64]>>(k%64)&1 != 0
+}
+
+// look is what a text looks like at a glance: its length, its first and its last byte, of
+// letters of either case the same, as a number below 1024.
+func look(text string) uint {
+	n := uint(len(text))
+	if n == 0 {
+		return 0
+	}
+	return (n*67 + uint(text[0]|0x20)*37 + uint(text[n-1]|0x20)*151) % 1024
 }
 
 func lower(c byte) byte {

@@ -137,7 +137,7 @@ func (m *Matcher) sift(e *event.Event) {
 			f := i*64 + bits.TrailingZeros64(m.open[i])
 			m.open[i] &= m.open[i] - 1
 			n = m.narrow(f, e)
-			if n <= planned/2 {
+			if n <= planned/4 {
 				planned = n
 				m.plan()
 				m.open[i] &^= 1<<(f%64+1) - 1

@@ -1,6 +1,11 @@
 package detect
 
-import "github.com/orlop/orlop/expr"
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/orlop/orlop/expr"
+)
 
 // A searcher finds which of many texts another text starts with, ends with or
 // has in it, without regard to case, in one pass: an automaton of Aho and
@@ -20,6 +25,7 @@ type searcher struct {
 	sets     []*set // what they have found, from the first of them on
 	ends     []*set // by the number of a state: what is found if the text ends there
 	anchored bool   // everything is at the start
+	grams    *grams // nil if they say nothing
 }
 
 type partOf struct {
@@ -117,6 +123,9 @@ func (s *searcher) build(found *int) {
 		}
 		(*to).add(n.branch)
 	}
+	if !s.anchored {
+		s.grams = newGrams(s.needs, limit)
+	}
 	s.needs = nil
 	s.number(steps)
 	for _, sets := range [][]*set{s.sets, s.ends} {
@@ -201,6 +210,9 @@ func (s *searcher) number(steps []step) {
 
 // find notes the sets of branches that look for something that text has.
 func (s *searcher) find(text string, x *finder) {
+	if s.grams != nil && !s.grams.in(text) {
+		return
+	}
 	at := s.start
 	for i := range len(text) {
 		at = s.next[at+uint32(s.class[text[i]])]
@@ -214,4 +226,76 @@ func (s *searcher) find(text string, x *finder) {
 	if end := s.ends[at/uint32(s.classes)]; end != nil {
 		x.note(end)
 	}
+}
+
+// Most texts have nothing that is looked for. An automaton cannot look at a byte before it
+// knows what the one before has led to; grams are a few bytes of each text that is looked
+// for, which can be looked at anywhere. A text that has none of them needs no automaton: a
+// filter of Bloom (1970) says so, with two bits for each of them.
+type grams struct {
+	size int    // of a gram, in bytes
+	mask uint32 // of those bytes
+	bits [gramBits / 64]uint64
+}
+
+const (
+	gramBits = 1 << 15
+	maxGrams = 1 << 11 // for more of them, too many texts would pass
+)
+
+// newGrams returns the grams of what is looked for; nil if that is too short, or too much.
+func newGrams(needs []partOf, limit int) *grams {
+	g := &grams{size: 4}
+	for i := range needs {
+		g.size = min(g.size, len(needs[i].cut(limit)))
+	}
+	if g.size < 3 || len(needs) > maxGrams {
+		return nil
+	}
+	g.mask = 1<<(8*g.size-1)<<1 - 1
+	for i := range needs {
+		// Texts differ most where rules say most: behind what they start with, and before
+		// what they end with.
+		text := needs[i].cut(limit)
+		at := len(text) - g.size
+		if needs[i].how == expr.End {
+			at = 0
+		}
+		var b [4]byte
+		copy(b[:], text[at:at+g.size])
+		h := g.hash(binary.LittleEndian.Uint32(b[:]))
+		g.set(h % gramBits)
+		g.set(h / gramBits % gramBits)
+	}
+	return g
+}
+
+// hash is the same for letters of either case.
+func (g *grams) hash(w uint32) uint32 {
+	return uint32(uint64((w|ones*0x20)&g.mask) * 0x9e3779b97f4a7c15 >> 32)
+}
+
+const ones = 0x01010101
+
+func (g *grams) set(bit uint32)      { g.bits[bit/64] |= 1 << (bit % 64) }
+func (g *grams) has(bit uint32) bool { return g.bits[bit/64]>>(bit%64)&1 != 0 }
+
+// in reports whether text may have one of the grams.
+func (g *grams) in(text string) bool {
+	n := len(text)
+	if n < 4 {
+		return n >= g.size
+	}
+	b := unsafe.Slice(unsafe.StringData(text), n)
+	for i := range n - 3 {
+		h := g.hash(binary.LittleEndian.Uint32(b[i : i+4]))
+		if g.has(h%gramBits) && g.has(h/gramBits%gramBits) {
+			return true
+		}
+	}
+	if g.size == 4 {
+		return false
+	}
+	h := g.hash(binary.LittleEndian.Uint32(b[n-4:]) >> 8)
+	return g.has(h%gramBits) && g.has(h/gramBits%gramBits)
 }

@@ -53,7 +53,6 @@ type Decoder struct {
 	refused int
 
 	memos     int
-	way       uint8 // where the last object that was met again was remembered
 	seed      maphash.Seed
 	log       []assign // what is being read, while something is being recorded
 	recording int      // how many objects are being recorded
@@ -82,7 +81,7 @@ func (d *Decoder) Decode(doc []byte, e *Event) error {
 	e.Reset()
 	d.doc, d.depth, d.e = doc, 0, e
 	d.hashes, d.keys = d.hashes[:0], d.keys[:0]
-	d.log, d.recording, d.way = d.log[:0], 0, 0
+	d.log, d.recording = d.log[:0], 0
 	has := d.scan(doc)
 	d.slash, d.control, d.clear = len(doc), len(doc), len(doc)-1
 	if has&hasSlash != 0 {
@@ -197,7 +196,7 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 	seen, p := uint64(0), &l.start
 	for {
 		begin := i
-		if q := p.next[0]; q != nil && len(b)-i >= maxText && q.at(b[i:]) {
+		if q := p.next[0]; q != nil && len(b)-i >= maxText && q.at(b, i) {
 			i += int(q.size)
 			p = q
 		} else if q := p.follow(b, i); q != nil {
@@ -227,8 +226,8 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 					return -1
 				}
 			}
-			if kid != nil && kid.field != 0 {
-				d.text(kid.field, i+1, end, escaped)
+			if p.field != 0 {
+				d.text(p.field, i+1, end, escaped)
 			}
 			i = end + 1
 		case '{':
@@ -560,6 +559,21 @@ func (d *Decoder) literal(word string, n *node, v Value, i int) int {
 
 func (d *Decoder) number(n *node, at int) int {
 	b := d.doc[at:]
+	// Fast path: an integer of at most seven digits, and what comes behind it.
+	if len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b) ^ ones*'0'
+		k := bits.TrailingZeros64((w+ones*0x76|w)&highs) / 8 // digits
+		if c := b[k&7]; k-1 < 7 && k > 0 && (c == ',' || c == '}' || c == ']') && (k == 1 || b[0] != '0') {
+			if n != nil && n.field != 0 {
+				// Pairs of digits, then fours, then all eight, of which the first are 0.
+				w <<= 64 - 8*k
+				w = w*10 + w>>8
+				w = (w&0x000000ff000000ff*0x000f424000000064 + w>>16&0x000000ff000000ff*0x0000271000000001) >> 32
+				d.add(n.field, Int(int64(w)), -1)
+			}
+			return at + k
+		}
+	}
 	i, neg := 0, false
 	if b[0] == '-' {
 		neg, i = true, 1

@@ -1,6 +1,9 @@
 package event
 
-import "encoding/binary"
+import (
+	"bytes"
+	"unsafe"
+)
 
 // Documents of one source are laid out alike: the same objects have the same keys,
 // mostly in the same order. A Decoder learns that order. Where the key that it expects
@@ -16,18 +19,27 @@ type layout struct {
 // A place is where a reader is in an object: behind a key, at its value. Its text is what
 // leads there, from the key's quote to the value, such as "name": — as three words, which
 // are at its start, in the middle and at its end and overlap if it is short, and in full.
+//
+// What every key takes comes first, so that it lies in one line of the cache.
 type place struct {
 	words     [3]uint64
 	mask      uint64        // of each word
 	mid, last uint8         // where the second word and the third begin
 	size      uint16        // of text
+	field     Field         // of kid
 	bit       uint64        // of the places of its layout
 	kid       *node         // nil: nobody wants the value
 	next      [nexts]*place // that came next, the latest to be new first
 	inner     *layout       // of the object that is the value, or an element of it
 	memo      *memo         // of that object
-	text, key string        // key is without escapes
-	hash      uint64        // of key
+	*spelling
+	_ [16]byte // the rest of the second line
+}
+
+// A spelling is how the text that leads to a place is written.
+type spelling struct {
+	text, key string // key is without escapes
+	hash      uint64 // of key
 }
 
 const (
@@ -46,35 +58,41 @@ func (d *Decoder) forget(root *node) {
 
 // spell makes text what leads to p.
 func (p *place) spell(text string) {
-	p.text, p.size, p.mask = text, uint16(len(text)), ^uint64(0)
+	p.text, p.size = text, uint16(len(text))
 	p.last = uint8(max(0, len(text)-8))
 	p.mid = min(8, p.last)
-	if n := len(text); n < 8 {
-		p.mask = 1<<(8*n) - 1
-	}
-	var b [maxText + 8]byte
+	var b, mask [maxText + 8]byte
 	copy(b[:], text)
+	for i := range text {
+		mask[i] = 0xff
+	}
+	p.mask = word(&mask[0])
 	for i, at := range []uint8{0, p.mid, p.last} {
-		p.words[i] = binary.LittleEndian.Uint64(b[at:]) & p.mask
+		p.words[i] = word(&b[at]) & p.mask
 	}
 }
 
-// at reports whether p's text stands at i. There are at least maxText bytes.
-func (p *place) at(b []byte) bool {
-	w := binary.LittleEndian.Uint64(b) ^ p.words[0]
-	w |= binary.LittleEndian.Uint64(b[p.mid:]) ^ p.words[1]
-	w |= binary.LittleEndian.Uint64(b[p.last:]) ^ p.words[2]
-	return w&p.mask == 0 && (p.size <= 24 || string(b[:p.size]) == p.text)
+// word is the eight bytes that begin with b.
+func word(b *byte) uint64 { return *(*uint64)(unsafe.Pointer(b)) }
+
+// at reports whether p's text stands at i in b, which has at least maxText bytes from
+// there on.
+func (p *place) at(b []byte, i int) bool {
+	at := unsafe.Pointer(&b[i])
+	w := *(*uint64)(at) ^ p.words[0]
+	w |= *(*uint64)(unsafe.Add(at, p.mid)) ^ p.words[1]
+	w |= *(*uint64)(unsafe.Add(at, p.last)) ^ p.words[2]
+	return w&p.mask == 0 && (p.size <= 24 || string(b[i:i+int(p.size)]) == p.text)
 }
 
 // follow returns the place of the key at i if it is one that has come next before.
 func (p *place) follow(b []byte, i int) *place {
-	b = b[i:]
+	room := len(b)-i >= maxText
 	for _, q := range &p.next {
 		if q == nil {
 			return nil
 		}
-		if len(b) >= maxText && q.at(b) || len(b) < maxText && len(b) >= len(q.text) && string(b[:len(q.text)]) == q.text {
+		if room && q.at(b, i) || !room && bytes.HasPrefix(b[i:], []byte(q.text)) {
 			return q
 		}
 	}
@@ -95,7 +113,10 @@ func (d *Decoder) learn(n *node, l *layout, p *place, key []byte, h uint64, text
 		if len(l.places) == maxLayout || len(text) > maxText || !d.afford() {
 			return nil
 		}
-		q = &place{bit: 1 << len(l.places), kid: n.kid(key, h), key: string(key), hash: h}
+		q = &place{bit: 1 << len(l.places), kid: n.kid(key, h), spelling: &spelling{key: string(key), hash: h}}
+		if q.kid != nil {
+			q.field = q.kid.field
+		}
 		q.spell(string(text))
 		l.places = append(l.places, q)
 	}

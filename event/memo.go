@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"hash/maphash"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -16,14 +17,20 @@ import (
 // objects that never repeat, and more different ones than there is room for, cost no
 // memory, and after a while next to no time.
 type memo struct {
-	ways   [memoWays]memoEntry
-	after  [memoWays]uint8  // the way it was, when that of the object before was this one
-	met    [memoWays]uint64 // hashes of the latest objects that were not remembered
-	last   uint8            // of met
-	victim uint8
-	trial  int8   // how many objects will be recorded
+	// Objects at one place mostly begin and end alike. What tells them apart is looked at
+	// first: the word at an offset, of all ways at once and without a branch for each, for
+	// which of them it is cannot be foreseen.
+	words  [memoWays]uint64 // of those that are long enough
+	offset uint16
+	loose  uint8  // a bit for each way that is too short
+	wrong  uint8  // how often a word has not told ways apart, since the offset was chosen
 	misses uint16 // since the last hit
 	rest   uint16 // so many objects are not looked up
+	trial  int8   // how many objects will be recorded
+	last   uint8  // of met
+	victim uint8
+	met    [memoWays]uint64 // hashes of the latest objects that were not remembered
+	ways   [memoWays]memoEntry
 }
 
 const (
@@ -37,6 +44,7 @@ const (
 	memoUse   = 16  // of an object at most; a hit adds two, and another that wants its place takes one
 	memoTire  = 64  // after so many misses
 	memoRest  = 512 // so many objects are not looked up
+	memoWrong = 4   // after so many words that tell nothing, another offset is chosen
 )
 
 // memoEntry is an object, and what was read from it.
@@ -44,6 +52,69 @@ type memoEntry struct {
 	raw  []byte
 	adds []assign
 	use  int8
+}
+
+// candidates are the ways whose objects b may begin with, a bit for each.
+func (m *memo) candidates(b []byte) uint8 {
+	i := int(m.offset)
+	if len(b) < i+8 {
+		return 1<<memoWays - 1
+	}
+	w, c := word(&b[i]), m.loose
+	for k := range m.words {
+		c |= same(w, m.words[k]) << k
+	}
+	return c
+}
+
+// same is 1 if two words are the same, else 0.
+func same(a, b uint64) uint8 {
+	if a == b {
+		return 1
+	}
+	return 0
+}
+
+// find returns the object that b begins with, or nil.
+func (m *memo) find(b []byte) *memoEntry {
+	for c := m.candidates(b); c != 0; c &= c - 1 {
+		e := &m.ways[bits.TrailingZeros8(c)]
+		switch {
+		case len(e.raw) == 0 || len(e.raw) > len(b):
+		case bytes.Equal(b[:len(e.raw)], e.raw):
+			return e
+		default:
+			if m.wrong++; m.wrong < memoWrong {
+				continue
+			}
+			i := 0
+			for b[i] == e.raw[i] {
+				i++
+			}
+			m.look(i)
+		}
+	}
+	return nil
+}
+
+// look makes m tell its ways apart by the word at i.
+func (m *memo) look(i int) {
+	m.offset, m.loose, m.wrong = uint16(i), 0, 0
+	for k := range m.ways {
+		m.note(k)
+	}
+}
+
+// note notes what tells a way apart.
+func (m *memo) note(way int) {
+	raw, bit := m.ways[way].raw, uint8(1)<<way
+	m.words[way], m.loose = 0, m.loose&^bit
+	switch i := int(m.offset); {
+	case len(raw) >= i+8:
+		m.words[way] = word(&raw[i])
+	case len(raw) > 0:
+		m.loose |= bit
+	}
 }
 
 // An assign is a value that was read. A string stands in the document at an offset,
@@ -70,14 +141,7 @@ func (d *Decoder) nested(kid *node, p *place, i int) int {
 		return d.inside(kid, p, i)
 	}
 	b := d.doc[i:]
-	guess := m.after[d.way]
-	for k := range uint8(memoWays) {
-		w := guess ^ k
-		e := &m.ways[w]
-		if len(e.raw) == 0 || len(e.raw) > len(b) || !bytes.Equal(b[:len(e.raw)], e.raw) {
-			continue
-		}
-		m.after[d.way], d.way = w, w
+	if e := m.find(b); e != nil {
 		e.use = min(e.use+2, memoUse)
 		m.misses = 0
 		for _, a := range e.adds {
@@ -139,7 +203,8 @@ func (m *memo) again(hash uint64) bool {
 // store takes the next way for the object from i to end, unless what is there is of
 // use. Where it nests very deep, nothing is stored: who meets it again does not count.
 func (m *memo) store(doc []byte, i, end int, log []assign) {
-	e := &m.ways[m.victim%memoWays]
+	way := int(m.victim % memoWays)
+	e := &m.ways[way]
 	m.victim++
 	if e.use > 0 {
 		e.use--
@@ -150,6 +215,7 @@ func (m *memo) store(doc []byte, i, end int, log []assign) {
 		return
 	}
 	e.raw, e.adds = append(e.raw[:0], raw...), append(e.adds[:0], log...)
+	m.note(way)
 	for k := range e.adds {
 		a := &e.adds[k]
 		switch {

@@ -24,10 +24,11 @@ const (
 // A courier brings the log to one sink. Records before done are delivered, those
 // before fetched are under way; Outbox.mu guards both and what is above run.
 type courier struct {
-	box  *Outbox
-	name string
-	sink Sink
-	wake chan struct{}
+	box    *Outbox
+	name   string
+	sink   Sink
+	blocks bool // the sink gets building blocks
+	wake   chan struct{}
 
 	cursor  *os.File
 	fresh   bool // there was no cursor
@@ -117,6 +118,7 @@ type item struct {
 	record
 	alert   *alert.Alert // nil if the record is no alert
 	missing uint64       // it stands for so many
+	passed  bool         // it is not for the sink
 }
 
 // run delivers until soft ends and then what is left, once; all waiting ends with hard.
@@ -260,8 +262,10 @@ func (c *courier) deliver(soft, hard context.Context, items []item) bool {
 			}
 			items[i].alert = a
 		}
-		if items[i].alert != nil {
-			alerts = append(alerts, items[i].alert)
+		if a := items[i].alert; a != nil {
+			if items[i].passed = a.BuildingBlock && !c.blocks; !items[i].passed {
+				alerts = append(alerts, a)
+			}
 		}
 	}
 	failures := 0
@@ -297,7 +301,7 @@ func (c *courier) deliver(soft, hard context.Context, items []item) bool {
 			return false
 		}
 	}
-	c.advance(items, 0, nil) // what was no alert
+	c.advance(items, 0, nil) // what was no alert, or none for it
 	return true
 }
 
@@ -350,6 +354,8 @@ func (c *courier) advance(items []item, refused int, failure error) {
 	c.stats.Refused += int64(refused)
 	for _, it := range items {
 		switch {
+		case it.passed:
+			delivered--
 		case it.missing > 0:
 			c.missing = 0
 			delivered--

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,8 +40,9 @@ func DefaultOutbox() OutboxOptions {
 // A Route is a sink and the name by which the outbox remembers how far it is: lower
 // case letters, digits, dashes, underscores.
 type Route struct {
-	Name string
-	Sink Sink
+	Name   string
+	Sink   Sink
+	Blocks bool // it gets building blocks, too
 }
 
 // ValidName reports whether a Route may have that name.
@@ -107,7 +109,8 @@ type Stats struct {
 }
 
 // SinkStats are the counters of one sink. All that was appended, and what had been
-// waiting when the outbox was opened, is Delivered + Refused + GivenUp + Waiting.
+// waiting when the outbox was opened, is Delivered + Refused + GivenUp + Waiting, and the
+// building blocks that were passed over.
 type SinkStats struct {
 	Name      string `json:"sink"`
 	Delivered int64  `json:"delivered"`
@@ -185,7 +188,7 @@ func (b *Outbox) open(routes []Route) (err error) {
 			return fmt.Errorf("sink %q: there are two of that name", r.Name)
 		}
 		known[r.Name] = true
-		c := &courier{box: b, name: r.Name, sink: r.Sink, wake: make(chan struct{}, 1)}
+		c := &courier{box: b, name: r.Name, sink: r.Sink, blocks: r.Blocks, wake: make(chan struct{}, 1)}
 		if err := c.open(b.cursorPath(r.Name)); err != nil {
 			return err
 		}
@@ -296,6 +299,11 @@ func (b *Outbox) Append(a *alert.Alert) error {
 		return fmt.Errorf("outbox: append: %w", err)
 	}
 	return nil
+}
+
+// Blocks reports whether a sink gets building blocks.
+func (b *Outbox) Blocks() bool {
+	return slices.ContainsFunc(b.couriers, func(c *courier) bool { return c.blocks })
 }
 
 // flush brings what is in memory to disk.

@@ -945,3 +945,42 @@ func FuzzSegment(f *testing.F) {
 		}
 	})
 }
+
+// Building blocks go to the sinks that want them, in their place; the others' numbers leave
+// them out, and go on behind them.
+func TestBuildingBlocks(t *testing.T) {
+	block := func(id string) *alert.Alert {
+		a, err := alert.Parse(fmt.Appendf(nil, `{"kibana.alert.uuid":%q,"kibana.alert.rule.rule_id":"r","kibana.alert.rule.name":"n","kibana.alert.building_block_type":"default"}`, id))
+		if err != nil || !a.BuildingBlock {
+			t.Fatal(a, err)
+		}
+		return a
+	}
+	dir, all, few := t.TempDir(), &memory{}, &memory{}
+	box, err := sink.OpenOutbox(sink.OutboxOptions{Dir: dir}, sink.Route{Name: "all", Sink: all, Blocks: true}, sink.Route{Name: "few", Sink: few})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	if !box.Blocks() {
+		t.Error("nobody wants building blocks")
+	}
+	for _, a := range []*alert.Alert{block("a1"), block("a2"), small(t, "a"), block("b1"), small(t, "b"), block("c1")} {
+		if err := box.Append(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	box.Run(ended)
+	if diff := cmp.Diff([]string{"a1", "a2", "a", "b1", "b", "c1"}, all.list()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"a", "b"}, few.list()); diff != "" {
+		t.Error(diff)
+	}
+	st := box.Stats().Sinks
+	if st[0].Delivered != 6 || st[1].Delivered != 2 || st[0].Waiting+st[1].Waiting != 0 || st[1].Refused+st[1].GivenUp != 0 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -104,6 +104,7 @@ console's settings says what it may do: ORLOP_TOKEN or --token-file gives it.`
 type asking struct {
 	status, from, to, query string
 	filters                 []string
+	blocks                  bool
 }
 
 func (a *asking) add(cmd *cobra.Command) {
@@ -112,6 +113,7 @@ func (a *asking) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.to, "to", "", "raised before `TIME`")
 	cmd.Flags().StringVarP(&a.query, "query", "q", "", "a `CONDITION` in EQL or KQL, or words")
 	cmd.Flags().StringArrayVarP(&a.filters, "filter", "f", nil, "`FIELD:VALUE`, or -FIELD:VALUE (repeatable)")
+	cmd.Flags().BoolVar(&a.blocks, "building-blocks", false, "building blocks too: the alerts of a sequence's single events, and of rules that say so")
 }
 
 func (a *asking) values() url.Values {
@@ -123,6 +125,9 @@ func (a *asking) values() url.Values {
 	}
 	if len(a.filters) > 0 {
 		v["f"] = a.filters
+	}
+	if a.blocks {
+		v.Set("blocks", "1")
 	}
 	return v
 }

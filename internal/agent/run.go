@@ -287,7 +287,7 @@ func (l *Live) raise(emit func(*alert.Alert) error) func(*alert.Alert) {
 			// What the outbox cannot keep it has logged. What is only in memory there
 			// is raised again after a kill; what is too long never gets further.
 			kept := true
-			if l.Outbox != nil && !a.BuildingBlock {
+			if l.Outbox != nil && (!a.BuildingBlock || l.Outbox.Blocks()) {
 				err := l.Outbox.Append(a)
 				kept = err == nil || errors.Is(err, sink.ErrTooLong)
 			}

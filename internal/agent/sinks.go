@@ -211,7 +211,7 @@ func (c *Config) makes(dir string) bool {
 func OpenOutbox(c *Config, keeper *Keeper, log *slog.Logger) (*sink.Outbox, error) {
 	var routes []sink.Route
 	if keeper != nil {
-		routes = append(routes, sink.Route{Name: storeRoute, Sink: keeper})
+		routes = append(routes, sink.Route{Name: storeRoute, Sink: keeper, Blocks: true})
 	}
 	if len(c.Sinks)+len(routes) == 0 {
 		return nil, nil

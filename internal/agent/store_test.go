@@ -89,6 +89,46 @@ func TestStoreThatDoesNotOpen(t *testing.T) {
 	f("a newer schema", "a newer orlop has written it", func(name string) error { return schemaIs(name, 99) }, func(name string) error { return schemaIs(name, 1) })
 }
 
+// The store of a run gets building blocks, which no other sink does, before what they are of.
+func TestStoreKeepsBuildingBlocks(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "alerts.ndjson")
+	at := clock("10:00:00")
+	keeper := agent.NewKeeper(filepath.Join(t.TempDir(), "orlop.db"), store.Retention{}, func() time.Time { return at }, slog.New(slog.DiscardHandler))
+	r := start(t, func(l *agent.Live) {
+		st, err := agent.OpenState(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		l.State = st
+		if l.Outbox, err = agent.OpenOutbox(sinkConfig(t, dir, out), keeper, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Outbox.Close() })
+		l.Restore()
+	})
+	r.send(process("10:00:00", "a"))
+	r.tick(clock("10:00:13"))
+	raised := r.stop()
+	if len(raised) != 2 || !raised[0].BuildingBlock {
+		t.Fatalf("%d alerts, want a building block and a sequence", len(raised))
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Outbox.Run(ended)
+	s, err := keeper.Store(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.Query(t.Context(), &store.Query{Limit: 10})
+	if err != nil || res.Total != 2 || res.Records[0].Alert.ID != raised[1].ID || res.Records[1].Alert.ID != raised[0].ID {
+		t.Errorf("%+v %v", res, err)
+	}
+	if got := idsIn(t, out); len(got) != 1 || got[0] != raised[1].ID {
+		t.Errorf("the other sink has %q", got)
+	}
+}
+
 // schemaIs says of a store that it has that schema.
 func schemaIs(name string, n byte) error {
 	if n == 99 {
