@@ -16,6 +16,7 @@ import (
 // looking up every s-th pair of the text meets one of the marked ones: then the literals
 // that have it are compared. A longer stride looks at less of the text and marks more
 // pairs; it and the stretches are those that would have been the cheapest on a sample.
+// Where the processor can, a few literals are looked for by triples instead.
 
 // Literals chooses text of which a document must have some to be of interest: see
 // [event.Literal]. It is not ok if every document is.
@@ -29,6 +30,7 @@ type Sieve struct {
 	stride   int
 	table    [1 << 16]uint8 // by pair: 1 + the bucket of those that may stand there
 	buckets  [255][]anchor
+	triples  *triples // instead of these, or nil
 
 	text, escape ahead
 }
@@ -117,6 +119,9 @@ func (s *Sieve) build(sample []byte) {
 	often := make([]uint32, 1<<16)
 	for i := range len(sample) - 1 {
 		often[pair(sample[i], sample[i+1])]++
+	}
+	if s.triples = newTriples(s.literals, sample, often); s.triples != nil {
+		return
 	}
 	const look, compare = 1, 20 // what these cost
 	least := math.Inf(1)
@@ -232,6 +237,9 @@ func (a *ahead) next(b []byte, offset int64, find func(b []byte, from int) int, 
 
 // find returns where the next literal at or behind from begins, or len(b).
 func (s *Sieve) find(b []byte, from int) int {
+	if s.triples != nil {
+		return s.triples.find(s.literals, b, from)
+	}
 	if len(s.literals) == 0 {
 		return len(b)
 	}
