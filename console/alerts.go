@@ -161,6 +161,10 @@ func (s *Server) alerts(w http.ResponseWriter, r *http.Request, u *who) error {
 	if from.Before(to) {
 		q.Histogram = &store.Histogram{Interval: each, By: fieldSeverity}
 	}
+	heads, err := s.o.Store.Heads(ctx) // before: what is done meanwhile is told again
+	if err != nil {
+		return err
+	}
 	res, err := s.o.Store.Query(ctx, q)
 	if err != nil {
 		return refused(err)
@@ -198,6 +202,7 @@ func (s *Server) alerts(w http.ResponseWriter, r *http.Request, u *who) error {
 	v.CSV, v.NDJSON = none.path("/alerts/export.csv"), none.path("/alerts/export.ndjson")
 	live := none.values()
 	live.Set("since", fmt.Sprint(v.Head))
+	live.Set("did", fmt.Sprint(heads.Actions.Seq))
 	v.Live = "/alerts/live?" + live.Encode()
 	for _, d := range []link{{"1 h", "now-1h", false}, {"24 h", "now-24h", false}, {"7 d", "now-7d", false}, {"30 d", "now-30d", false}, {"all", "", false}} {
 		v.Ranges = append(v.Ranges, link{d.Name, a.with(func(b *ask) { b.From, b.To = d.URL, "" }).URL(), a.From == d.URL && a.To == ""})

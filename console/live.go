@@ -2,8 +2,10 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"sync"
@@ -61,7 +63,47 @@ func (s *Server) watch(ctx context.Context) {
 	}
 }
 
-// alertsLive tells, as server-sent events, how many alerts have come that a query selects.
+// mostTold is of how many alerts it is told at a time that somebody changed them.
+const mostTold = 500
+
+// A changed is what somebody made of an alert.
+type changed struct {
+	Status    store.Status `json:"status"`
+	Reason    string       `json:"reason,omitempty"`
+	Assignees []string     `json:"assignees,omitempty"`
+	By        string       `json:"by"`
+}
+
+// changes are the alerts that were changed by actions behind did, as the last of these left
+// them, and the last action there is.
+func (s *Server) changes(ctx context.Context, did int64) (map[string]changed, int64, error) {
+	h, err := s.o.Store.Heads(ctx)
+	if err != nil || h.Actions.Seq == did {
+		return nil, h.Actions.Seq, err
+	}
+	all := map[string]changed{}
+	for a, err := range s.o.Store.Actions(ctx, &store.ActionQuery{What: "alert.update", Limit: mostTold}) {
+		if err != nil {
+			return nil, did, err
+		}
+		if a.Seq <= did || len(all) >= mostTold {
+			break
+		}
+		var after store.Workflow
+		if err := json.Unmarshal(a.After, &after); err != nil {
+			return nil, did, err
+		}
+		for _, id := range a.Alerts {
+			if _, later := all[id]; !later && len(all) < mostTold {
+				all[id] = changed{after.Status, after.Reason, after.Assignees, a.By.User}
+			}
+		}
+	}
+	return all, h.Actions.Seq, nil
+}
+
+// alertsLive tells, as server-sent events, how many alerts have come that a query selects,
+// and what people have made of any since the action did; without it, from now on.
 func (s *Server) alertsLive(w http.ResponseWriter, r *http.Request, u *who) error {
 	a, err := parseAsk(r.URL.Query())
 	if err != nil {
@@ -70,6 +112,15 @@ func (s *Server) alertsLive(w http.ResponseWriter, r *http.Request, u *who) erro
 	since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
 	if err != nil || since < 0 {
 		return &problem{http.StatusBadRequest, "since: expected a number."}
+	}
+	_, did, err := s.changes(r.Context(), math.MaxInt64)
+	if text := r.URL.Query().Get("did"); err == nil && text != "" {
+		if did, err = strconv.ParseInt(text, 10, 64); err != nil || did < 0 {
+			return &problem{http.StatusBadRequest, "did: expected a number."}
+		}
+	}
+	if err != nil {
+		return err
 	}
 	select {
 	case s.live.seats <- struct{}{}:
@@ -99,7 +150,7 @@ func (s *Server) alertsLive(w http.ResponseWriter, r *http.Request, u *who) erro
 	defer beat.Stop()
 	last := 0
 	for {
-		changed := s.live.next()
+		news, looked := s.live.next(), time.Now()
 		q, how, err := a.query(s.o.Now())
 		if err != nil || how.Wrong != "" {
 			return nil
@@ -115,10 +166,20 @@ func (s *Server) alertsLive(w http.ResponseWriter, r *http.Request, u *who) erro
 				return nil
 			}
 		}
+		var all map[string]changed
+		if all, did, err = s.changes(r.Context(), did); err != nil {
+			return nil
+		}
+		if len(all) > 0 {
+			b, err := json.Marshal(map[string]any{"alerts": all})
+			if err != nil || send(fmt.Sprintf("event: changes\ndata: %s\n\n", b)) != nil {
+				return nil
+			}
+		}
 		select {
-		case <-changed:
+		case <-news:
 			select {
-			case <-time.After(time.Second):
+			case <-time.After(time.Second - time.Since(looked)):
 			case <-r.Context().Done():
 				return nil
 			case <-s.live.ended:

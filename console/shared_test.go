@@ -69,6 +69,16 @@ func TestTwoConsolesShareAStore(t *testing.T) {
 		t.Logf("told after %v", time.Since(start))
 		shows(b, "/alerts/second", "Another")
 
+		// And what somebody makes of an alert, to those who have it before them.
+		does(a, "/alerts/second", "/alerts/act", url.Values{"id": {"second", "another"}, "do": {"close"}, "reason": {"false_positive"}})
+		if got, want := <-told, `{"alerts":{"another":{"status":"closed","reason":"false_positive","by":"ann"},"second":{"status":"closed","reason":"false_positive","by":"ann"}}}`; got != want {
+			t.Errorf("the other console tells %s, want %s", got, want)
+		}
+		// Whoever begins to listen is told of what came since the page was made.
+		if got := <-b.live("/alerts/live?status=all&since=100&did=0"); !strings.Contains(got, `"second":{"status":"closed"`) {
+			t.Errorf("who begins to listen is told %s", got)
+		}
+
 		// Both work on alerts at once.
 		done := make(chan error)
 		for i, s := range []*store.Store{here.store, other} {

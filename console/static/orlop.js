@@ -1,4 +1,4 @@
-// What the pages do beside what they do without it: keys, and new alerts.
+// What the pages do beside what they do without it: keys, new alerts, and what others do.
 "use strict";
 (() => {
   const $ = (s, e = document) => e.querySelector(s), $$ = (s, e = document) => [...e.querySelectorAll(s)];
@@ -33,6 +33,17 @@
     try { const i = rows.findIndex(tr => tr.dataset.id === sessionStorage.getItem(where)); if (i >= 0) go(i); } catch { /* no matter */ }
   }
 
+  // What became of an alert is shown in its row, which stays where it is.
+  const shows = (tr, status, reason) => {
+    tr.dataset.status = status;
+    tr.classList.toggle("gone", status !== "open");
+    const s = document.createElement("span");
+    s.className = "status status-" + status;
+    s.textContent = status + (reason ? " " + reason : "");
+    $(".state", tr).replaceChildren(s);
+    return s;
+  };
+
   // Doing something to the alert at hand. The row stays where it is.
   const one = $("#one");
   const act = async (doing, more = {}) => {
@@ -45,12 +56,7 @@
     if (one && !tr) { location.reload(); return; }
     const status = { acknowledge: "acknowledged", close: "closed", open: "open" }[doing];
     if (status) {
-      tr.dataset.status = status;
-      tr.classList.toggle("gone", status !== "open");
-      const s = document.createElement("span");
-      s.className = "status status-" + status;
-      s.textContent = status + (more.reason ? " " + more.reason : "");
-      $(".state", tr).replaceChildren(s);
+      shows(tr, status, more.reason);
       go(rows.indexOf(tr) + 1);
     }
     say(changed ? ({ assign: "Assigned to you." }[doing] || "Now " + status + ".") : "It was so already.");
@@ -95,6 +101,22 @@
       const n = JSON.parse(e.data).new;
       pill.hidden = !n;
       pill.textContent = n === 1 ? "1 new alert" : n.toLocaleString("en") + " new alerts";
+    });
+    // What somebody made of an alert of the page, here or elsewhere.
+    es.addEventListener("changes", e => {
+      const all = JSON.parse(e.data).alerts;
+      for (const tr of rows) {
+        const c = all[tr.dataset.id];
+        if (!c) continue;
+        shows(tr, c.status, c.reason).title = "by " + c.by;
+        $$(".who", tr).forEach(w => w.remove());
+        for (const name of c.assignees ?? []) {
+          const w = document.createElement("span");
+          w.className = "who";
+          w.textContent = "@" + name;
+          $(".work", tr).append(" ", w);
+        }
+      }
     });
     es.addEventListener("end", () => es.close());
     addEventListener("pagehide", () => es.close());
