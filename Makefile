@@ -13,7 +13,7 @@ build:
 
 test: deps check
 	$(GO) test ./...
-	$(GO) test -tags purego ./event
+	$(GO) test -tags purego ./event ./source
 	ORLOP_DRAWS=100000 $(GO) test -run Oracle ./eql
 	@$(GO) test -v -run PackSeesEverySpelling ./cmd/orlop | grep spellings
 	$(MAKE) --no-print-directory race

@@ -17,26 +17,37 @@ import (
 type apiRoute struct {
 	method, path string // below /api/v1
 	scope        string
+	or           string // another scope that is enough, or ""
 	handle       func(s *Server, w http.ResponseWriter, r *http.Request, u *who) error
 }
 
 var apiRoutes = []apiRoute{
-	{"GET", "/alerts", "read", (*Server).apiAlerts},
-	{"GET", "/alerts/{id}", "read", (*Server).apiAlert},
-	{"GET", "/alerts/{id}/history", "read", (*Server).apiHistory},
-	{"POST", "/alerts/update", "alerts", (*Server).apiUpdate},
-	{"GET", "/export.ndjson", "read", (*Server).exportNDJSON},
-	{"GET", "/export.csv", "read", (*Server).exportCSV},
-	{"GET", "/exceptions", "read", (*Server).apiExceptions},
-	{"POST", "/exceptions", "exceptions", (*Server).apiExceptionPut},
-	{"POST", "/exceptions/preview", "read", (*Server).apiPreview},
-	{"DELETE", "/exceptions/{id}", "exceptions", (*Server).apiExceptionDelete},
-	{"GET", "/rules", "read", (*Server).apiRules},
-	{"PUT", "/rules/{id}/state", "rules", (*Server).apiRuleState},
-	{"GET", "/hosts", "read", (*Server).apiHosts},
-	{"GET", "/sources", "read", (*Server).apiSources},
-	{"GET", "/audit", "audit", (*Server).apiAudit},
-	{"GET", "/whoami", "read", (*Server).apiWhoami},
+	{"GET", "/alerts", "read", "", (*Server).apiAlerts},
+	{"GET", "/alerts/{id}", "read", "", (*Server).apiAlert},
+	{"GET", "/alerts/{id}/history", "read", "", (*Server).apiHistory},
+	{"GET", "/alerts/{id}/replay", "read", "", (*Server).apiReplay},
+	{"POST", "/alerts/update", "alerts", "", (*Server).apiUpdate},
+	{"GET", "/export.ndjson", "read", "", (*Server).exportNDJSON},
+	{"GET", "/export.csv", "read", "", (*Server).exportCSV},
+	{"GET", "/exceptions", "read", "", (*Server).apiExceptions},
+	{"POST", "/exceptions", "exceptions", "", (*Server).apiExceptionPut},
+	{"POST", "/exceptions/preview", "read", "exceptions", (*Server).apiPreview},
+	{"DELETE", "/exceptions/{id}", "exceptions", "", (*Server).apiExceptionDelete},
+	{"GET", "/rules", "read", "", (*Server).apiRules},
+	{"GET", "/rules/{id}", "read", "", (*Server).apiRule},
+	{"PUT", "/rules/{id}/state", "rules", "", (*Server).apiRuleState},
+	{"GET", "/coverage", "read", "", (*Server).apiCoverage},
+	{"GET", "/hosts", "read", "", (*Server).apiHosts},
+	{"GET", "/sources", "read", "", (*Server).apiSources},
+	{"GET", "/audit", "audit", "", (*Server).apiAudit},
+	{"GET", "/whoami", "read", "", (*Server).apiWhoami},
+	{"GET", "/users", "users", "", (*Server).apiUsers},
+	{"PUT", "/users/{name}", "users", "", (*Server).apiUserPut},
+	{"DELETE", "/users/{name}", "users", "", (*Server).apiUserDelete},
+	{"POST", "/users/{name}/link", "users", "", (*Server).apiUserLink},
+	{"GET", "/tokens", "tokens", "", (*Server).apiTokens},
+	{"POST", "/tokens", "tokens", "", (*Server).apiTokenCreate},
+	{"DELETE", "/tokens/{name}", "tokens", "", (*Server).apiTokenDelete},
 }
 
 func (s *Server) apiRoutes(mux *http.ServeMux) {
@@ -84,7 +95,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, rt apiRoute) e
 	}) bool {
 		return x.Name == rt.scope
 	})
-	if u.Token != nil && !contains(u.Token.Scopes, rt.scope) {
+	if u.Token != nil && !contains(u.Token.Scopes, rt.scope) && (rt.or == "" || !contains(u.Token.Scopes, rt.or)) {
 		return &problem{http.StatusForbidden, fmt.Sprintf("The token lacks the scope %s.", rt.scope)}
 	}
 	if !u.may(scopes[i].Role) {
@@ -380,8 +391,7 @@ func (s *Server) apiRules(w http.ResponseWriter, r *http.Request, u *who) error 
 	}
 	out := []map[string]any{}
 	for _, x := range rows {
-		out = append(out, map[string]any{"rule_id": x.ID, "name": x.Name, "severity": x.Severity, "type": x.Type, "idle": x.Idle, "disabled": x.Disabled,
-			"alerts": x.Alerts, "open": x.Open, "false_positives": x.False, "ns_per_event": x.NS})
+		out = append(out, x.json())
 	}
 	return writeJSON(w, http.StatusOK, map[string]any{"rules": out})
 }

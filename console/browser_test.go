@@ -23,6 +23,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/orlop/orlop/console"
+	"github.com/orlop/orlop/store"
 )
 
 // A browser is Chromium with a console, and what it has complained of and asked for.
@@ -351,6 +352,16 @@ func TestTenAlertsByKeys(t *testing.T) {
 	b.until(`!document.querySelector("#new").hidden && document.querySelector("#new").textContent === "1 new alert"`)
 	if now := run(b, chromedp.Evaluate[string](`[...document.querySelectorAll("#alerts tbody tr")].map(tr => tr.dataset.id).join()`)); now != was {
 		t.Error("the rows have moved for a new alert")
+	}
+	// What a colleague makes of one is shown in its row, which stays.
+	last := was[strings.LastIndexByte(was, ',')+1:]
+	if _, err := b.site.store.Update(b.ctx, store.Actor{User: "ben"}, b.site.at, []string{last}, store.Change{Status: store.StatusClosed, Reason: "duplicate", Assign: []string{"ann"}}); err != nil {
+		t.Fatal(err)
+	}
+	row := `document.querySelector("#alerts tr[data-id='` + last + `'] .work")`
+	b.until(row + `.textContent.includes("closed duplicate") && ` + row + `.textContent.includes("@ann") && ` + row + `.querySelector(".status").title === "by ben"`)
+	if now := run(b, chromedp.Evaluate[string](`[...document.querySelectorAll("#alerts tbody tr")].map(tr => tr.dataset.id).join()`)); now != was {
+		t.Error("the rows have moved for what a colleague did")
 	}
 	b.clean("triage")
 }

@@ -314,16 +314,16 @@ func TestTheAPIIsWhatItsDocumentSays(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		t.Fatal(err)
 	}
-	reader := s.token("admin", time.Time{}, "read", "audit")
+	reader, looker := s.token("admin", time.Time{}, "read", "audit"), s.token("admin", time.Time{}, "read", "audit", "users", "tokens")
 	for path, methods := range doc.Paths {
 		for method := range methods {
-			at := strings.ReplaceAll(path, "{id}", "none")
+			at := strings.NewReplacer("{id}", "none", "{name}", "none").Replace(path)
 			code, body := v.api(strings.ToUpper(method), at, "", "")
 			if code != http.StatusUnauthorized {
 				t.Errorf("%s %s without a token answers %d, want 401: %s", method, path, code, body)
 			}
-			if method == "get" && !strings.Contains(path, "{id}") {
-				if code, body := v.api("GET", at, reader, ""); code != 200 {
+			if method == "get" && !strings.Contains(path, "{") {
+				if code, body := v.api("GET", at, looker, ""); code != 200 {
 					t.Errorf("%s answers %d: %.200s", path, code, body)
 				}
 			} else if method != "get" && path != "/exceptions/preview" {
@@ -619,4 +619,85 @@ func TestTheQueryBarTakesKQL(t *testing.T) {
 	if want := `behind \"host.name: (a or b\": expected \"and\", \"or\" or \")\"`; code != 400 || !strings.Contains(text, want) {
 		t.Errorf("a mistake answers %d: %s, want %s", code, text, want)
 	}
+}
+
+// What the pages of rules, coverage, users and tokens do, the API does: with the same rights.
+func TestTheAPIDoesWhatThePagesDo(t *testing.T) {
+	s := newSite(t)
+	v := s.visit("")
+	admin := s.token("admin", time.Time{}, "read", "users", "tokens")
+	worker := s.token("ann", time.Time{}, "exceptions", "tokens")
+	ask := func(method, path, token, body string, want int) (out map[string]any) {
+		t.Helper()
+		code, text := v.api(method, path, token, body)
+		if code != want {
+			t.Fatalf("%s %s %s answers %d, want %d: %.300s", method, path, body, code, want, text)
+		}
+		if text != "" {
+			if err := json.Unmarshal([]byte(text), &out); err != nil {
+				t.Fatalf("%s %s: %v: %.300s", method, path, err, text)
+			}
+		}
+		return out
+	}
+	// Rules and what they cover.
+	rules := ask("GET", "/rules", admin, "", 200)["rules"].([]any)
+	id := rules[0].(map[string]any)["rule_id"].(string)
+	one := ask("GET", "/rules/"+url.PathEscape(id), admin, "", 200)
+	for _, k := range []string{"name", "severity", "alerts", "query", "threat", "tests", "exceptions", "alerts_per_day"} {
+		if _, ok := one[k]; !ok {
+			t.Errorf("a rule lacks %s: %v", k, one)
+		}
+	}
+	ask("GET", "/rules/nope", admin, "", 404)
+	if c := ask("GET", "/coverage", admin, "", 200); c["tactics"] == nil || c["rules"] == nil {
+		t.Errorf("coverage: %v", c)
+	}
+	alerts := ask("GET", "/alerts?n=1", admin, "", 200)["alerts"].([]any)
+	if r := ask("GET", "/alerts/"+alerts[0].(map[string]any)["kibana.alert.uuid"].(string)+"/replay", admin, "", 200); r["matches"] != true && r["not_tried"] == "" && len(r["did_not_hold"].([]any)) == 0 {
+		t.Errorf("a replay that says nothing: %v", r)
+	}
+	ask("GET", "/alerts/nope/replay", admin, "", 404)
+
+	// Users: made, changed, let in once, removed.
+	made := ask("PUT", "/users/bea", admin, `{"role":"analyst"}`, 201)
+	if made["role"] != "analyst" || made["password"] != false {
+		t.Errorf("%v", made)
+	}
+	link := ask("POST", "/users/bea/link", admin, `{}`, 201)["link"].(string)
+	if _, after, ok := strings.Cut(link, "/enter?"); !ok {
+		t.Errorf("the link is %q", link)
+	} else if code, _ := s.visit("").get("/enter?" + after); code != http.StatusSeeOther {
+		t.Errorf("the link answers %d", code)
+	}
+	ask("PUT", "/users/bea", admin, `{"role":"viewer","disabled":true}`, 200)
+	ask("PUT", "/users/bea", admin, `{"role":"king"}`, 400)
+	ask("PUT", "/users/admin", admin, `{"role":"viewer"}`, 400)
+	ask("DELETE", "/users/admin", admin, "", 400)
+	ask("POST", "/users/nope/link", admin, `{}`, 404)
+	names := fmt.Sprint(ask("GET", "/users", admin, "", 200))
+	if !strings.Contains(names, "bea") || strings.Contains(names, "argon2id") {
+		t.Errorf("users: %s", names)
+	}
+	ask("DELETE", "/users/bea", admin, "", 204)
+	ask("DELETE", "/users/bea", admin, "", 404)
+	ask("GET", "/users", worker, "", 403)
+
+	// Tokens: of no more than one may do oneself, by a token no more than that may.
+	fresh := ask("POST", "/tokens", worker, `{"name":"ci","scopes":["exceptions"],"days":1}`, 201)
+	key := fresh["token"].(string)
+	ask("POST", "/tokens", worker, `{"name":"more","scopes":["read"]}`, 400)
+	ask("POST", "/tokens", worker, `{"name":"more","scopes":["users"]}`, 400)
+	ask("POST", "/tokens", worker, `{"name":"ci","scopes":["exceptions"]}`, 400)
+	ask("POST", "/tokens", worker, `{"name":"long","scopes":["exceptions"],"days":9999}`, 400)
+	if all := fmt.Sprint(ask("GET", "/tokens", worker, "", 200)); !strings.Contains(all, "ci") || strings.Contains(all, key) {
+		t.Errorf("tokens: %s", all)
+	}
+	// Who may save an exception may see before what it would remove.
+	if code, text := v.api("POST", "/exceptions/preview", key, `{"where":"process.name == \"backup\""}`); code == 403 {
+		t.Errorf("a preview with the scope exceptions answers %d: %s", code, text)
+	}
+	ask("DELETE", "/tokens/ci", worker, "", 204)
+	ask("DELETE", "/tokens/ci", worker, "", 404)
+	ask("POST", "/exceptions/preview", key, `{}`, 401)
 }

@@ -148,21 +148,30 @@ type ruleView struct {
 }
 
 func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
-	rows, err := s.ruleRows(r.Context())
+	v, err := s.ruleOf(r)
 	if err != nil {
 		return err
+	}
+	v.page = s.page(r, u, plain(v.Rule.Name, 120))
+	v.Query, v.Guide, v.Setup = colours(v.Rule.Query.Text), markdown(v.Rule.Note), markdown(v.Rule.Setup)
+	return s.render(w, http.StatusOK, "rule", v)
+}
+
+// ruleOf is the rule of a request: all of it but what a page makes of texts.
+func (s *Server) ruleOf(r *http.Request) (*ruleView, error) {
+	rows, err := s.ruleRows(r.Context())
+	if err != nil {
+		return nil, err
 	}
 	i := slices.IndexFunc(rows, func(x ruleRow) bool { return x.ID == r.PathValue("id") })
 	if i < 0 {
-		return noRule(r.PathValue("id"))
+		return nil, noRule(r.PathValue("id"))
 	}
-	v := &ruleView{page: s.page(r, u, rows[i].Name), Rule: rows[i], Days: 30}
-	v.Title = plain(v.Title, 120)
-	v.Query, v.Guide, v.Setup = colours(v.Rule.Query.Text), markdown(v.Rule.Note), markdown(v.Rule.Setup)
+	v := &ruleView{Rule: rows[i], Days: 30}
 	v.URL = (&ask{Status: "all", Filters: []filter{{Field: fieldRule, Value: v.Rule.ID}}}).URL()
 	res, err := s.o.Store.Query(r.Context(), &store.Query{Filters: []store.Filter{{Field: fieldBlock, Not: true}, {Field: fieldRule, Values: []string{v.Rule.ID}}}, Limit: 10})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, rec := range res.Records {
 		v.Rows = append(v.Rows, newRow(rec))
@@ -172,16 +181,14 @@ func (s *Server) rule(w http.ResponseWriter, r *http.Request, u *who) error {
 	}
 	lately, err := s.o.Store.Query(r.Context(), &store.Query{From: s.o.Now().AddDate(0, 0, -v.Days), Filters: []store.Filter{{Field: fieldBlock, Not: true}, {Field: fieldRule, Values: []string{v.Rule.ID}}}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v.PerDay = float64(lately.Total) / float64(v.Days)
 	if v.Exceptions, err = s.exceptionRows(r.Context(), v.Rule.ID); err != nil {
-		return err
+		return nil, err
 	}
-	if v.Tests, err = s.runTests(r.Context(), v.Rule.Rule.Rule); err != nil {
-		return err
-	}
-	return s.render(w, http.StatusOK, "rule", v)
+	v.Tests, err = s.runTests(r.Context(), v.Rule.Rule.Rule)
+	return v, err
 }
 
 func noRule(id string) error { return fmt.Errorf("rule %.100q: %w", id, store.ErrNotFound) }
@@ -245,15 +252,25 @@ type coverTechnique struct {
 var tacticOrder = []string{"TA0043", "TA0042", "TA0001", "TA0002", "TA0003", "TA0004", "TA0005", "TA0006", "TA0007", "TA0008", "TA0009", "TA0011", "TA0010", "TA0040"}
 
 func (s *Server) coverage(w http.ResponseWriter, r *http.Request, u *who) error {
-	rows, err := s.ruleRows(r.Context())
+	v, err := s.cover(r.Context())
 	if err != nil {
 		return err
 	}
-	v := &coverageView{page: s.page(r, u, "Coverage"), Alone: s.o.Rules == nil}
-	res, err := s.o.Store.Query(r.Context(), &store.Query{Filters: []store.Filter{{Field: fieldBlock, Not: true}}, Facets: []store.Facet{
+	v.page = s.page(r, u, "Coverage")
+	return s.render(w, http.StatusOK, "coverage", v)
+}
+
+// cover is the matrix: all of a view but its page.
+func (s *Server) cover(ctx context.Context) (*coverageView, error) {
+	rows, err := s.ruleRows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &coverageView{Alone: s.o.Rules == nil}
+	res, err := s.o.Store.Query(ctx, &store.Query{Filters: []store.Filter{{Field: fieldBlock, Not: true}}, Facets: []store.Facet{
 		{Field: "kibana.alert.rule.threat.technique.id", Limit: 2000}, {Field: "kibana.alert.rule.threat.technique.subtechnique.id", Limit: 2000}, {Field: "kibana.alert.rule.threat.tactic.id", Limit: 100}}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	alerts := map[string]int{}
 	for _, f := range res.Facets {
@@ -313,7 +330,7 @@ func (s *Server) coverage(w http.ResponseWriter, r *http.Request, u *who) error 
 			}
 		}
 	}
-	return s.render(w, http.StatusOK, "coverage", v)
+	return v, nil
 }
 
 func tacticRank(id string) int {

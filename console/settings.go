@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -24,6 +25,8 @@ var scopes = []struct {
 	{"exceptions", "make and remove exceptions", store.Analyst},
 	{"rules", "switch rules on and off", store.Admin},
 	{"audit", "read the audit log", store.Admin},
+	{"users", "read, make, change and remove users", store.Admin},
+	{"tokens", "read, make and remove tokens for what it may do itself", store.Analyst},
 }
 
 type settingsView struct {
@@ -60,14 +63,8 @@ func (s *Server) settingsView(r *http.Request, u *who) (*settingsView, error) {
 			return nil, err
 		}
 	}
-	all, err := s.o.Store.Tokens(r.Context())
-	if err != nil {
+	if v.Tokens, err = s.tokens(r.Context(), u); err != nil {
 		return nil, err
-	}
-	for _, t := range all {
-		if !slices.Contains(t.Scopes, enterScope) && (t.User == u.User.Name || u.may(store.Admin)) {
-			v.Tokens = append(v.Tokens, t)
-		}
 	}
 	v.Info, err = s.o.Store.Info(r.Context())
 	return v, err
@@ -148,34 +145,51 @@ func (s *Server) look(w http.ResponseWriter, r *http.Request, u *who) error {
 
 func (s *Server) userPut(w http.ResponseWriter, r *http.Request, u *who) error {
 	f := r.PostForm
-	name, role := strings.TrimSpace(f.Get("name")), store.Role(f.Get("role"))
-	user, err := s.o.Store.User(r.Context(), name)
-	fresh := errors.Is(err, store.ErrNotFound)
-	if err != nil && !fresh {
+	name := strings.TrimSpace(f.Get("name"))
+	_, fresh, err := s.putUser(r.Context(), u, name, store.Role(f.Get("role")), f.Get("disabled") == "1")
+	switch {
+	case err != nil:
+		return s.told(w, r, u, err)
+	case fresh:
+		return s.showLink(w, r, u, name)
+	}
+	return s.settled(w, r, "The user is changed.")
+}
+
+// told shows the settings with a problem, and returns any other error.
+func (s *Server) told(w http.ResponseWriter, r *http.Request, u *who, err error) error {
+	var p *problem
+	if !errors.As(err, &p) {
 		return err
+	}
+	return s.again(w, r, u, p.code, func(v *settingsView) { v.Wrong = p.text })
+}
+
+// putUser makes or changes a user. Who is disabled is signed out.
+func (s *Server) putUser(ctx context.Context, u *who, name string, role store.Role, disabled bool) (user *store.User, fresh bool, err error) {
+	user, err = s.o.Store.User(ctx, name)
+	fresh = errors.Is(err, store.ErrNotFound)
+	if err != nil && !fresh {
+		return nil, false, err
 	}
 	if fresh {
 		user = &store.User{Name: name}
 	}
-	user.Role, user.Disabled = role, f.Get("disabled") == "1"
-	if name == u.User.Name && (role != store.Admin || user.Disabled) {
-		return s.again(w, r, u, http.StatusBadRequest, func(v *settingsView) { v.Wrong = "Nobody takes their own rights away: another admin can." })
+	user.Role, user.Disabled = role, disabled
+	if name == u.User.Name && (role != store.Admin || disabled) {
+		return nil, false, &problem{http.StatusBadRequest, "Nobody takes their own rights away: another admin can."}
 	}
 	if err := user.Check(); err != nil {
-		return s.again(w, r, u, http.StatusBadRequest, func(v *settingsView) { v.Wrong = err.Error() + "." })
+		return nil, false, &problem{http.StatusBadRequest, err.Error() + "."}
 	}
-	if err := s.o.Store.PutUser(r.Context(), u.actor(), s.o.Now(), user); err != nil {
-		return err
+	if err := s.o.Store.PutUser(ctx, u.actor(), s.o.Now(), user); err != nil {
+		return nil, false, err
 	}
-	if user.Disabled {
-		if err := s.o.Store.EndSessions(r.Context(), name); err != nil {
-			return err
-		}
+	if disabled {
+		err = s.o.Store.EndSessions(ctx, name)
+		return user, fresh, err
 	}
-	if fresh {
-		return s.showLink(w, r, u, name)
-	}
-	return s.settled(w, r, "The user is changed.")
+	return user, fresh, nil
 }
 
 func (s *Server) userLink(w http.ResponseWriter, r *http.Request, u *who) error {
@@ -183,33 +197,63 @@ func (s *Server) userLink(w http.ResponseWriter, r *http.Request, u *who) error 
 }
 
 func (s *Server) showLink(w http.ResponseWriter, r *http.Request, u *who, name string) error {
-	path, err := s.Link(r.Context(), name)
+	link, err := s.linkOf(r, name)
 	if err != nil {
 		return err
+	}
+	return s.again(w, r, u, http.StatusOK, func(v *settingsView) { v.Link, v.For = link, name })
+}
+
+// linkOf is a one-time link for a user, at the host that was asked.
+func (s *Server) linkOf(r *http.Request, name string) (string, error) {
+	path, err := s.Link(r.Context(), name)
+	if err != nil {
+		return "", err
 	}
 	scheme := "http://"
 	if s.o.TLS {
 		scheme = "https://"
 	}
-	return s.again(w, r, u, http.StatusOK, func(v *settingsView) { v.Link, v.For = scheme+r.Host+path, name })
+	return scheme + r.Host + path, nil
 }
 
 func (s *Server) userDelete(w http.ResponseWriter, r *http.Request, u *who) error {
-	name := r.PathValue("name")
-	if name == u.User.Name {
-		return s.again(w, r, u, http.StatusBadRequest, func(v *settingsView) { v.Wrong = "Nobody removes themselves: another admin can." })
-	}
-	if err := s.o.Store.DeleteUser(r.Context(), u.actor(), s.o.Now(), name); err != nil {
-		return err
+	if err := s.deleteUser(r.Context(), u, r.PathValue("name")); err != nil {
+		return s.told(w, r, u, err)
 	}
 	return s.settled(w, r, "The user is gone.")
 }
 
-func (s *Server) tokenCreate(w http.ResponseWriter, r *http.Request, u *who) error {
-	refuse := func(format string, args ...any) error {
-		return s.again(w, r, u, http.StatusBadRequest, func(v *settingsView) { v.Wrong = fmt.Sprintf(format, args...) })
+func (s *Server) deleteUser(ctx context.Context, u *who, name string) error {
+	if name == u.User.Name {
+		return &problem{http.StatusBadRequest, "Nobody removes themselves: another admin can."}
 	}
-	t := &store.Token{Name: strings.TrimSpace(r.PostForm.Get("name")), User: u.User.Name, Scopes: r.PostForm["scope"]}
+	return s.o.Store.DeleteUser(ctx, u.actor(), s.o.Now(), name)
+}
+
+func (s *Server) tokenCreate(w http.ResponseWriter, r *http.Request, u *who) error {
+	days := 0
+	if d := r.PostForm.Get("days"); d != "" {
+		if _, err := fmt.Sscan(d, &days); err != nil {
+			return s.told(w, r, u, &problem{http.StatusBadRequest, wrongDays})
+		}
+	}
+	key, t, err := s.createToken(r.Context(), u, r.PostForm.Get("name"), r.PostForm["scope"], days)
+	if err != nil {
+		return s.told(w, r, u, err)
+	}
+	return s.again(w, r, u, http.StatusOK, func(v *settingsView) { v.Secret, v.For = key, t.Name })
+}
+
+const wrongDays = "Days: expected a number up to 3650."
+
+// createToken makes a token of the user, for so many days or, if these are 0, for good. It
+// is for nothing that the user may not do, or the token by which the user asks.
+func (s *Server) createToken(ctx context.Context, u *who, name string, may []string, days int) (key string, t *store.Token, err error) {
+	refuse := func(format string, args ...any) (string, *store.Token, error) {
+		return "", nil, &problem{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+	}
+	t = &store.Token{Name: strings.TrimSpace(name), User: u.User.Name, Scopes: may}
 	for _, sc := range t.Scopes {
 		i := slices.IndexFunc(scopes, func(x struct {
 			Name, Says string
@@ -217,7 +261,7 @@ func (s *Server) tokenCreate(w http.ResponseWriter, r *http.Request, u *who) err
 		}) bool {
 			return x.Name == sc
 		})
-		if i < 0 || !u.may(scopes[i].Role) {
+		if i < 0 || !u.may(scopes[i].Role) || u.Token != nil && !contains(u.Token.Scopes, sc) {
 			return refuse("Scope %q is none that you may give.", plain(sc, 50))
 		}
 	}
@@ -226,40 +270,42 @@ func (s *Server) tokenCreate(w http.ResponseWriter, r *http.Request, u *who) err
 		return refuse("A token needs a name of at most 100 bytes.")
 	case len(t.Scopes) == 0:
 		return refuse("A token needs a scope.")
-	}
-	days := 0
-	if d := r.PostForm.Get("days"); d != "" {
-		if _, err := fmt.Sscan(d, &days); err != nil || days < 0 || days > 3650 {
-			return refuse("Days: expected a number up to 3650.")
-		}
+	case days < 0 || days > 3650:
+		return refuse(wrongDays)
 	}
 	if days > 0 {
 		t.Expires = s.o.Now().AddDate(0, 0, days)
 	}
-	key := "orlop_" + secret()
-	err := s.o.Store.CreateToken(r.Context(), u.actor(), s.o.Now(), key, t)
+	key = "orlop_" + secret()
+	err = s.o.Store.CreateToken(ctx, u.actor(), s.o.Now(), key, t)
 	if errors.Is(err, store.ErrExists) {
-		return refuse("There is a token of that name.")
+		return refuse("There is a token of that name, which may be another user's: names are of the whole console.")
 	}
-	if err != nil {
-		return err
-	}
-	return s.again(w, r, u, http.StatusOK, func(v *settingsView) { v.Secret, v.For = key, t.Name })
+	return key, t, err
 }
 
 func (s *Server) tokenDelete(w http.ResponseWriter, r *http.Request, u *who) error {
-	name := r.PathValue("name")
-	all, err := s.o.Store.Tokens(r.Context())
+	if err := s.deleteToken(r.Context(), u, r.PathValue("name")); err != nil {
+		return err
+	}
+	return s.settled(w, r, "The token is gone.")
+}
+
+// tokens are those of the user, or all for an admin, but for one-time links.
+func (s *Server) tokens(ctx context.Context, u *who) ([]*store.Token, error) {
+	all, err := s.o.Store.Tokens(ctx)
+	return slices.DeleteFunc(all, func(t *store.Token) bool {
+		return slices.Contains(t.Scopes, enterScope) || t.User != u.User.Name && !u.may(store.Admin)
+	}), err
+}
+
+func (s *Server) deleteToken(ctx context.Context, u *who, name string) error {
+	all, err := s.o.Store.Tokens(ctx)
 	if err != nil {
 		return err
 	}
-	for _, t := range all {
-		if t.Name == name && (t.User == u.User.Name || u.may(store.Admin)) {
-			if err := s.o.Store.DeleteToken(r.Context(), u.actor(), s.o.Now(), name); err != nil {
-				return err
-			}
-			return s.settled(w, r, "The token is gone.")
-		}
+	if !slices.ContainsFunc(all, func(t *store.Token) bool { return t.Name == name && (t.User == u.User.Name || u.may(store.Admin)) }) {
+		return fmt.Errorf("token %.100q: %w", name, store.ErrNotFound)
 	}
-	return fmt.Errorf("token %.100q: %w", name, store.ErrNotFound)
+	return s.o.Store.DeleteToken(ctx, u.actor(), s.o.Now(), name)
 }

@@ -161,18 +161,27 @@ const mostReplayed = 50
 
 // replay runs the rule as it is today over the events that an alert has kept.
 func (s *Server) replay(w http.ResponseWriter, r *http.Request, u *who) error {
-	ctx := r.Context()
-	rec, err := s.o.Store.Alert(ctx, r.PathValue("id"))
+	v, err := s.replayOf(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	v := &replayView{page: s.page(r, u, "Replay"), Row: newRow(rec), Ask: &ask{Status: "all", N: pageSize}}
+	v.page = s.page(r, u, "Replay")
+	return s.render(w, http.StatusOK, "replay", v)
+}
+
+// replayOf is the replay of an alert: all of a view but its page.
+func (s *Server) replayOf(ctx context.Context, id string) (*replayView, error) {
+	rec, err := s.o.Store.Alert(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v := &replayView{Row: newRow(rec), Ask: &ask{Status: "all", N: pageSize}}
 	recs := []*store.Record{rec}
 	if rec.Alert.Group != "" {
 		res, err := s.o.Store.Query(ctx, &store.Query{Filters: []store.Filter{{Field: fieldGroup, Values: []string{rec.Alert.Group}}, {Field: fieldBlock}},
 			Sort: store.Sort{Field: "kibana.alert.group.index", Ascending: true}, Limit: mostReplayed})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		recs = res.Records
 		if x := read(rec).explained(); x != nil {
@@ -190,10 +199,7 @@ func (s *Server) replay(w http.ResponseWriter, r *http.Request, u *who) error {
 		events = append(events, original(read(x)))
 	}
 	v.Events = len(events)
-	if err := s.tryAgain(ctx, v, rec, events); err != nil {
-		return err
-	}
-	return s.render(w, http.StatusOK, "replay", v)
+	return v, s.tryAgain(ctx, v, rec, events)
 }
 
 func (s *Server) tryAgain(ctx context.Context, v *replayView, rec *store.Record, events []json.RawMessage) error {
