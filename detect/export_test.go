@@ -30,6 +30,12 @@ func TryAll(g *Engine) {
 	g.match = newMatcher(g)
 }
 
+// Narrow leaves g's index so many bytes for what it remembers of events, and as much
+// credit, until SetRules.
+func Narrow(g *Engine, bytes, credit int) {
+	g.match.tree.room, g.match.tree.credit = bytes, credit
+}
+
 // Timed says which of so many events are timed.
 func Timed(events int) []bool {
 	m, out := newMeter(), make([]bool, events)

@@ -39,7 +39,7 @@ type bound struct {
 // A set is some branches: those of a few words.
 type set struct {
 	words []word
-	id    int // among those that searches find
+	id    int // among those of an index, if values are found to have it
 }
 
 type word struct {
@@ -138,7 +138,8 @@ func addBound(bs *[]bound, at float64, branch int) {
 	*bs = append(*bs, bound{at, s})
 }
 
-// build is called once everything is added.
+// build is called once everything is added. It counts the sets that values may be found
+// to have in found.
 func (f *indexed) build(found *int) {
 	f.numeric = len(f.equal)+len(f.least)+len(f.most) > 0
 	f.least = joinBounds(f.least)
@@ -149,8 +150,26 @@ func (f *indexed) build(found *int) {
 			f.bits = append(f.bits, b.Bits())
 		}
 	}
+	number := func(s *set) {
+		s.id = *found
+		*found++
+	}
+	for _, s := range f.whole {
+		number(s)
+	}
+	for _, s := range f.equal {
+		number(s)
+	}
+	for _, s := range f.blocks {
+		number(s)
+	}
+	for _, b := range slices.Concat(f.least, f.most) {
+		number(b.set)
+	}
 	if f.parts != nil {
-		f.parts.build(found)
+		for _, s := range f.parts.build() {
+			number(s)
+		}
 	}
 }
 
@@ -168,7 +187,7 @@ func joinBounds(bs []bound) []bound {
 	return out
 }
 
-// A finder looks into values. What it finds is in found.
+// A finder looks into the values of a field. What it finds is in found.
 type finder struct {
 	found  []*set
 	seen   []uint64 // by the id of a set, the last search that found it
@@ -177,7 +196,7 @@ type finder struct {
 	low    []byte   // text in lower case
 }
 
-// note adds a set that a search finds, once: a long text may have it everywhere.
+// note adds a set that is found, once: a long text may have it everywhere.
 func (x *finder) note(s *set) {
 	if x.seen[s.id] != x.search {
 		x.seen[s.id] = x.search
@@ -185,10 +204,18 @@ func (x *finder) note(s *set) {
 	}
 }
 
-// find finds the sets of branches that have what they need in a value that is no list.
-// Without search, those may be left out for which texts must be searched.
+// find finds the sets of branches that have what they need in v, but those that need
+// any value. Without search, those may be left out for which texts must be searched.
 func (x *finder) find(f *indexed, v event.Value, search bool) {
 	x.found = x.found[:0]
+	x.search++
+	for k := range v.Len() {
+		x.look(f, v.At(k), search)
+	}
+}
+
+// look is find in a value that is no list.
+func (x *finder) look(f *indexed, v event.Value, search bool) {
 	text, number := v.Str(), v
 	if v.Kind() != event.KindString {
 		// What compares texts compares what other values print as.
@@ -207,7 +234,7 @@ func (x *finder) find(f *indexed, v event.Value, search bool) {
 			x.low[i] = lower(c)
 		}
 		if s := f.whole[string(x.low)]; s != nil {
-			x.found = append(x.found, s)
+			x.note(s)
 		}
 	}
 	if k := number.Kind(); f.numeric && (k == event.KindInt || k == event.KindFloat) {
@@ -217,7 +244,6 @@ func (x *finder) find(f *indexed, v event.Value, search bool) {
 		return
 	}
 	if f.parts != nil {
-		x.search++
 		f.parts.find(text, x)
 	}
 	if f.blocks != nil && v.Kind() == event.KindString {
@@ -253,13 +279,13 @@ func lower(c byte) byte {
 
 func (x *finder) findNumber(f *indexed, n float64) {
 	if s := f.equal[n]; s != nil {
-		x.found = append(x.found, s)
+		x.note(s)
 	}
 	for i := 0; i < len(f.least) && f.least[i].at <= n; i++ {
-		x.found = append(x.found, f.least[i].set)
+		x.note(f.least[i].set)
 	}
 	for i := 0; i < len(f.most) && f.most[i].at >= n; i++ {
-		x.found = append(x.found, f.most[i].set)
+		x.note(f.most[i].set)
 	}
 }
 
@@ -272,23 +298,8 @@ func (x *finder) findBlocks(f *indexed, text string) {
 	for _, n := range f.bits {
 		if b, err := a.Prefix(n); err == nil {
 			if s := f.blocks[b]; s != nil {
-				x.found = append(x.found, s)
+				x.note(s)
 			}
-		}
-	}
-}
-
-// find adds to have the branches that have what they need in v, of field i. Without
-// search, those may be left out for which texts must be searched.
-func (m *Matcher) find(i int, v event.Value, search bool) {
-	f := &m.x.fields[i]
-	if f.some != nil {
-		f.some.into(m.have)
-	}
-	for k := range v.Len() {
-		m.finder.find(f, v.At(k), search)
-		for _, s := range m.found {
-			s.into(m.have)
 		}
 	}
 }

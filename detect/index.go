@@ -19,15 +19,13 @@ import (
 // predicate is asked in the end. See [expr.Needs].
 //
 // Each branch is a bit. An event begins with all of them, and goes from field to
-// field: a matcher finds what its values have (in one pass, for all rules), and
+// field: a finder says what its values have (in one pass, for all rules), and
 // the branches stay that need nothing of the field or have what they need. A
-// field is looked at only while a branch is left that needs something of it. So
-// the fields that most branches ask for, which are a category and an operating
-// system, go first and leave few, and long texts are searched only for those.
+// field is looked at only while a branch is left that needs something of it.
 //
-// Bits are in the order of what branches need of those first fields. What is left
-// is then in few words, and an event costs what those rules cost that are about
-// events of its kind.
+// Events are much alike, so which field comes next, and which branches stay, is
+// remembered: see tree. An event then costs what it takes to look at a few of its
+// values, and the rules that are about it.
 
 // An index finds the rules that may match an event. It is not changed once it is made; a
 // [Matcher] has what it takes to use it.
@@ -89,7 +87,7 @@ func newIndex(rules []*active) *index {
 		for _, b := range g.branches(n.pred) {
 			all = append(all, placed{b, n})
 			for _, c := range b {
-				gain[c.field] += (1 - g.chance(c)) / effort(c)
+				gain[c.field] += (1 - g.chance(c)) / toil(c)
 				asks[c.field]++
 			}
 		}
@@ -220,8 +218,8 @@ func (g *guess) chance(c condition) float64 {
 	return min(p, 1)
 }
 
-// effort is about what it takes to find out whether a condition is met.
-func effort(c condition) float64 {
+// toil is about what it takes to find out whether a condition is met.
+func toil(c condition) float64 {
 	for _, n := range c.needs {
 		if n.How != expr.Whole && n.How != expr.Equal {
 			return 8

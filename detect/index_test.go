@@ -29,6 +29,8 @@ func TestIndexIsExact(t *testing.T) {
 		}
 		indexed, naive := newBench(r, detect.Options{Lateness: -1}, rules...), newBench(r, detect.Options{Lateness: -1}, rules...)
 		detect.TryAll(naive.Engine)
+		// What is remembered of events, or not for want of room, does not matter.
+		detect.Narrow(indexed.Engine, rapid.SampledFrom([]int{1 << 20, 1 << 20, 4000, 0}).Draw(r, "room"), rapid.IntRange(0, 200).Draw(r, "credit"))
 		compare := func(after string) {
 			got, want := indexed.documents(), naive.documents()
 			if d := cmp.Diff(want, got); d != "" {
@@ -276,6 +278,33 @@ func TestProcessAllocations(t *testing.T) {
 	}
 	if d := cmp.Diff("", b.raised()); d != "" {
 		t.Error(d)
+	}
+}
+
+// Of a field with more names than are remembered, and of values in which more is found,
+// rules get what they want.
+func TestIndexOfManyNames(t *testing.T) {
+	var rules []*rule.Rule
+	for i := range 1100 {
+		rules = append(rules, eql(fmt.Sprint(i), fmt.Sprintf(`any where f in ("tool%d", "all%d") and g == "%d"`, i, i%50, i%3)))
+	}
+	indexed, naive := newBench(t, detect.Options{}, rules...), newBench(t, detect.Options{}, rules...)
+	detect.TryAll(naive.Engine)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 2500 {
+		f := fmt.Sprintf("%q", fmt.Sprintf("tool%d", r.IntN(1200)))
+		for range r.IntN(3) * r.IntN(20) {
+			f += fmt.Sprintf(`,"%s%d"`, []string{"tool", "all"}[r.IntN(2)], r.IntN(60))
+		}
+		text := doc(float64(i), fmt.Sprintf(`"f":[%s],"g":"%d"`, f, r.IntN(4)))
+		indexed.see("s", text)
+		naive.see("s", text)
+		if got, want := indexed.raised(), naive.raised(); got != want {
+			t.Fatalf("%s\n got %s\nwant %s", text, got, want)
+		}
+	}
+	if n := indexed.Stats().Alerts; n < 500 {
+		t.Errorf("%d alerts", n)
 	}
 }
 

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"encoding/binary"
+	"slices"
 	"unsafe"
 
 	"github.com/orlop/orlop/expr"
@@ -63,8 +64,8 @@ type step struct {
 	end  *set
 }
 
-// build is called once everything is added. It counts the sets that it finds in found.
-func (s *searcher) build(found *int) {
+// build is called once everything is added. It returns the sets that searches find.
+func (s *searcher) build() []*set {
 	limit := 32
 	for ; limit > minSearchText; limit /= 2 {
 		sum := 0
@@ -128,14 +129,7 @@ func (s *searcher) build(found *int) {
 	}
 	s.needs = nil
 	s.number(steps)
-	for _, sets := range [][]*set{s.sets, s.ends} {
-		for _, x := range sets {
-			if x != nil {
-				x.id = *found
-				*found++
-			}
-		}
-	}
+	return slices.DeleteFunc(slices.Concat(s.sets, s.ends), func(x *set) bool { return x == nil })
 }
 
 // number turns steps into rows, those that have found something last.

@@ -2,6 +2,7 @@ package event
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"unsafe"
 )
@@ -149,6 +150,39 @@ func (v Value) Append(dst []byte) []byte {
 		return v.AppendJSON(dst)
 	}
 	return append(dst, "null"...)
+}
+
+// AppendKey appends words which are the same for values of the same kind with the same
+// content only, unless there are more than max in all: then it stops behind those.
+func (v Value) AppendKey(dst []uint64, max int) []uint64 {
+	dst = append(dst, v.n<<8|uint64(v.kind))
+	switch v.kind {
+	case KindInt, KindFloat:
+		dst = append(dst, v.n)
+	case KindList:
+		for _, w := range v.List() {
+			if len(dst) > max {
+				break
+			}
+			dst = w.AppendKey(dst, max)
+		}
+	case KindString:
+		// The last word overlaps the one before. Behind the length, that is no matter.
+		switch p, n := v.p, v.n; {
+		case n > 8*uint64(max):
+			dst = slices.Grow(dst, max+1)[:len(dst)+max+1]
+		case n >= 8:
+			for i := uint64(0); i < n-8; i += 8 {
+				dst = append(dst, *(*uint64)(unsafe.Add(p, i)))
+			}
+			dst = append(dst, *(*uint64)(unsafe.Add(p, n-8)))
+		case n >= 4:
+			dst = append(dst, uint64(*(*uint32)(p))|uint64(*(*uint32)(unsafe.Add(p, n-4)))<<32)
+		case n > 0:
+			dst = append(dst, uint64(*(*byte)(p))|uint64(*(*byte)(unsafe.Add(p, n/2)))<<8|uint64(*(*byte)(unsafe.Add(p, n-1)))<<16)
+		}
+	}
+	return dst
 }
 
 // Text is the string that Append makes.
