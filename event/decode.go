@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // MaxDepth is how deep arrays and objects of a document may nest, as in
@@ -184,63 +185,68 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 	if d.depth++; d.depth > MaxDepth {
 		return d.fail(i, "nested too deep")
 	}
-	if i++; at(b, i) != '"' {
+	i++
+	if l == nil {
 		if i = d.space(i); at(b, i) == '}' {
 			d.depth--
 			return i + 1
 		}
-	}
-	if l == nil {
 		return d.wide(n, nil, 0, i)
 	}
-	seen, p := uint64(0), &l.start
+	var once uint64 // the members that may be there only once
+	if n != nil {
+		once = ^uint64(0)
+	}
+	seen, p, end := uint64(0), &l.start, 0
 	for {
-		begin := i
-		if q := p.next[0]; q != nil && len(b)-i >= maxText && q.at(b, i) {
-			i += int(q.size)
-			p = q
-		} else if q := p.follow(b, i); q != nil {
-			i += int(q.size)
-			p = q
-		} else {
-			key, h, v := d.key(i)
-			if v < 0 {
-				return -1
+		var q *place
+		p, q, i, end, seen = d.run(p, i, seen, once)
+		if q == nil {
+			if q = p.follow(b, i); q != nil {
+				i += int(q.size)
+			} else if q, i = d.turn(n, l, p, i); q == nil {
+				if i >= 0 {
+					i = d.wide(n, l, seen, i)
+				}
+				return i
 			}
-			if q = d.learn(n, l, p, key, h, b[i:v]); q == nil {
-				d.slash, d.clear = -1, -1 // The key is read again.
-				return d.wide(n, l, seen, i)
+			if seen&q.bit&once != 0 {
+				return d.fail(i-int(q.size)+int(q.key), "duplicate key")
 			}
-			p, i = q, v
+			seen |= q.bit
+			end = -1
 		}
-		if seen&p.bit != 0 && n != nil {
-			return d.fail(begin, "duplicate key")
-		}
-		seen |= p.bit
-		kid := p.kid
-		switch at(b, i) {
-		case '"':
-			end, escaped := d.quote(i+1), false
-			if end > d.clear {
-				if end, escaped = d.str(i + 1); end < 0 {
-					return -1
+		switch p = q; p.kind {
+		case aString: // What comes next begins with its other quote.
+			escaped := false
+			if end < 0 {
+				if end = d.quote(i); end > d.clear {
+					if end, escaped = d.str(i); end < 0 {
+						return -1
+					}
 				}
 			}
 			if p.field != 0 {
-				d.text(p.field, i+1, end, escaped)
+				d.text(p.field, i, end, escaped)
 			}
-			i = end + 1
+			i = end
+			continue
+		case theEnd:
+			d.depth--
+			return i
+		}
+		switch at(b, i) {
 		case '{':
-			i = d.nested(kid, p, i)
+			i = d.nested(p.member, i)
 		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-			i = d.number(kid, i)
+			i = d.number(p.kid, i)
 		case 't':
-			i = d.literal("true", kid, Bool(true), i)
+			i = d.literal("true", p.kid, Bool(true), i)
 		case 'f':
-			i = d.literal("false", kid, Bool(false), i)
+			i = d.literal("false", p.kid, Bool(false), i)
 		default:
-			if kid != nil {
-				i = d.value(kid, p, i)
+			if p.kid != nil {
+				i = d.value(p.kid, p.member, i)
 			} else {
 				i = d.skip(i)
 			}
@@ -248,23 +254,41 @@ func (d *Decoder) object(n *node, l *layout, i int) int {
 		if i < 0 {
 			return -1
 		}
-		c := at(b, i)
-		if c <= ' ' {
-			i = d.space(i)
-			c = at(b, i)
-		}
-		switch c {
-		case ',':
-			if i++; at(b, i) != '"' {
-				i = d.space(i)
-			}
-		case '}':
-			d.depth--
-			return i + 1
-		default:
-			return d.fail(i, "expected ',' or '}'")
-		}
 	}
+}
+
+// run goes on from p at i while what is expected comes, a string that nobody wants. It
+// returns where it has come to, and the place that comes next and where that is, and, if
+// it is of a string, where that ends, or -1: it is to be looked for. The place is nil if it
+// is not the one that is expected.
+func (d *Decoder) run(p *place, i int, seen, once uint64) (_, q *place, _, end int, _ uint64) {
+	base, quotes := unsafe.Pointer(unsafe.SliceData(d.doc)), unsafe.Pointer(unsafe.SliceData(d.quotes))
+	room, clear := len(d.doc)-maxText, d.clear
+	for i <= room {
+		q := p.next[0]
+		if q == nil || !q.begins(unsafe.Add(base, i)) || q.size > shortText || seen&q.bit&once != 0 {
+			break
+		}
+		seen |= q.bit
+		i += int(q.size)
+		if q.kind != aString {
+			return p, q, i, -1, seen
+		}
+		w, n := unsafe.Add(quotes, i>>6<<3), uint(i)&63
+		next := *(*uint64)(w)>>n | *(*uint64)(unsafe.Add(w, 8))<<(63-n)<<1
+		if next == 0 {
+			return p, q, i, -1, seen
+		}
+		end := i + bits.TrailingZeros64(next)
+		if end > clear {
+			return p, q, i, -1, seen
+		}
+		if q.field != 0 {
+			return p, q, i, end, seen
+		}
+		p, i = q, end
+	}
+	return p, nil, i, 0, seen
 }
 
 // key reads the key at i, and returns it, its hash, and where its value begins.
@@ -303,8 +327,8 @@ func (d *Decoder) wide(n *node, l *layout, seen uint64, i int) int {
 	b := d.doc
 	base := len(d.hashes)
 	for ; seen != 0; seen &= seen - 1 {
-		p := l.places[bits.TrailingZeros64(seen)]
-		d.hashes, d.keys = append(d.hashes, p.hash), append(d.keys, []byte(p.key))
+		m := l.members[bits.TrailingZeros64(seen)]
+		d.hashes, d.keys = append(d.hashes, m.hash), append(d.keys, []byte(m.key))
 	}
 	var many map[string]struct{} // once there are manyKeys
 	for {
@@ -367,9 +391,9 @@ func (d *Decoder) text(f Field, begin, end int, escaped bool) {
 	d.add(f, String(str(s)), begin)
 }
 
-// value reads the value at or behind i, which somebody wants, and which stands at p, or
-// is an element of what does; nil if that is not known.
-func (d *Decoder) value(n *node, p *place, i int) int {
+// value reads the value at or behind i, which somebody wants, and which is that of m, or
+// an element of it; nil if that is not known.
+func (d *Decoder) value(n *node, m *member, i int) int {
 	b := d.doc
 	c := at(b, i)
 	if c <= ' ' {
@@ -389,9 +413,9 @@ func (d *Decoder) value(n *node, p *place, i int) int {
 		}
 		return end + 1
 	case '{':
-		return d.object(n, d.within(p), i)
+		return d.object(n, d.within(m), i)
 	case '[':
-		return d.array(n, p, i)
+		return d.array(n, m, i)
 	case 't':
 		return d.literal("true", n, Bool(true), i)
 	case 'f':
@@ -405,7 +429,7 @@ func (d *Decoder) value(n *node, p *place, i int) int {
 	return d.fail(i, "expected a value")
 }
 
-func (d *Decoder) array(n *node, p *place, i int) int {
+func (d *Decoder) array(n *node, m *member, i int) int {
 	b := d.doc
 	if d.depth++; d.depth > MaxDepth {
 		return d.fail(i, "nested too deep")
@@ -419,7 +443,7 @@ func (d *Decoder) array(n *node, p *place, i int) int {
 		return i + 1
 	}
 	for {
-		if i = d.value(n, p, i); i < 0 {
+		if i = d.value(n, m, i); i < 0 {
 			return -1
 		}
 		i = d.space(i)

@@ -10,7 +10,7 @@ import (
 
 // Documents of one host repeat themselves: the agent, the host, the parent and
 // the session of a process are the same objects, byte for byte, in one document
-// after the other. A memo remembers the latest objects at a place of a layout, and
+// after the other. A memo remembers the latest objects of a member, and
 // where in them is what was read, so that meeting one again costs a comparison of bytes.
 //
 // Only what has been met before is stored, and only where nothing of more use is:
@@ -125,20 +125,19 @@ type assign struct {
 	value Value
 }
 
-// nested reads the object at i, the value at p, of which kid is wanted; nil if
-// nobody wants what is in it.
-func (d *Decoder) nested(kid *node, p *place, i int) int {
-	m := p.memo
+// nested reads the object at i, the value of a member.
+func (d *Decoder) nested(of *member, i int) int {
+	m := of.memo
 	if m == nil {
 		if d.memos < maxMemos && d.places < maxPlaces {
 			d.memos++
-			p.memo = new(memo)
+			of.memo = new(memo)
 		}
-		return d.inside(kid, p, i)
+		return d.inside(of, i)
 	}
 	if m.rest > 0 {
 		m.rest--
-		return d.inside(kid, p, i)
+		return d.inside(of, i)
 	}
 	b := d.doc[i:]
 	if e := m.find(b); e != nil {
@@ -161,7 +160,7 @@ func (d *Decoder) nested(kid *node, p *place, i int) int {
 		d.recording++
 	}
 	from := len(d.log)
-	end := d.inside(kid, p, i)
+	end := d.inside(of, i)
 	again := end-i >= memoMin && end-i <= memoMax && m.again(maphash.Bytes(d.seed, d.doc[i:end]))
 	if !record {
 		if again {
@@ -181,13 +180,13 @@ func (d *Decoder) nested(kid *node, p *place, i int) int {
 	return end
 }
 
-// inside reads the object at i, the value at p.
-func (d *Decoder) inside(kid *node, p *place, i int) int {
-	l := d.within(p)
-	if kid == nil && l == nil {
+// inside reads the object at i, the value of a member.
+func (d *Decoder) inside(of *member, i int) int {
+	l := d.within(of)
+	if of.kid == nil && l == nil {
 		return d.skip(i)
 	}
-	return d.object(kid, l, i)
+	return d.object(of.kid, l, i)
 }
 
 // again reports whether an object with the hash was met before.
