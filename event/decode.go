@@ -435,21 +435,23 @@ func (d *Decoder) array(n *node, m *member, i int) int {
 		return d.fail(i, "nested too deep")
 	}
 	i = d.space(i + 1)
-	if at(b, i) == ']' {
+	switch c := at(b, i); {
+	case c == ']':
 		d.depth--
 		if n.field != 0 {
 			d.add(n.field, Null(), -1)
 		}
 		return i + 1
+	case c == '"' && n.field != 0 && d.recording == 0 && d.e.values[n.field].kind == KindMissing:
+		i = d.texts(n.field, i)
+	default:
+		i = d.value(n, m, i)
 	}
-	for {
-		if i = d.value(n, m, i); i < 0 {
-			return -1
-		}
+	for i >= 0 {
 		i = d.space(i)
 		switch at(b, i) {
 		case ',':
-			i++
+			i = d.value(n, m, i+1)
 		case ']':
 			d.depth--
 			return i + 1
@@ -457,6 +459,38 @@ func (d *Decoder) array(n *node, m *member, i int) int {
 			return d.fail(i, "expected ',' or ']'")
 		}
 	}
+	return -1
+}
+
+// texts gives the event the strings from i on, the first elements of an array, as the
+// values of f, which it has none of yet. It returns the position behind the last of them.
+func (d *Decoder) texts(f Field, i int) int {
+	b, e := d.doc, d.e
+	l := e.lists[f][:0]
+	if cap(l) > maxList {
+		l = nil
+	}
+	for {
+		end, escaped := d.quote(i+1), false
+		if end > d.clear {
+			if end, escaped = d.str(i + 1); end < 0 {
+				return -1
+			}
+		}
+		s := b[i+1 : end]
+		if escaped {
+			s = d.unescape(s)
+		}
+		l = append(l, String(str(s)))
+		i = end + 1
+		if at(b, i) != ',' || at(b, i+1) != '"' {
+			break
+		}
+		i++
+	}
+	e.lists[f] = l
+	e.add(f, List(l))
+	return i
 }
 
 // skip checks the value at or behind i and passes over it. It keeps the kinds of

@@ -110,8 +110,11 @@ func (e *Event) Reset() {
 	e.Time, e.Raw, e.Origin = time.Time{}, nil, Origin{}
 }
 
-// maxKeep bounds the memory that an event keeps between documents.
-const maxKeep = 1 << 20
+// What bounds the memory that an event keeps between documents.
+const (
+	maxKeep = 1 << 20 // bytes of text
+	maxList = 1 << 12 // values of a list
+)
 
 // grow makes room for fields below n.
 func (e *Event) grow(n int) {
@@ -147,7 +150,7 @@ func (e *Event) add(f Field, v Value) {
 		*old = List(l)
 	default:
 		l := e.lists[f]
-		if cap(l) > 1<<12 {
+		if cap(l) > maxList {
 			l = nil
 		}
 		l = append(l[:0], *old, v)
