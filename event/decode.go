@@ -54,6 +54,7 @@ type Decoder struct {
 	refused int
 
 	memos     int
+	memory    int // bytes of the objects in them
 	seed      maphash.Seed
 	log       []assign // what is being read, while something is being recorded
 	recording int      // how many objects are being recorded

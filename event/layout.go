@@ -66,7 +66,7 @@ const (
 
 // forget makes the decoder learn anew.
 func (d *Decoder) forget(root *node) {
-	d.root, d.layout, d.places, d.refused, d.memos = root, new(layout), 0, 0, 0
+	d.root, d.layout, d.places, d.refused, d.memos, d.memory = root, new(layout), 0, 0, 0, 0
 }
 
 // spell makes text what leads to p.

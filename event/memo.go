@@ -3,8 +3,6 @@ package event
 import (
 	"bytes"
 	"hash/maphash"
-	"math/bits"
-	"slices"
 	"strings"
 )
 
@@ -17,34 +15,40 @@ import (
 // objects that never repeat, and more different ones than there is room for, cost no
 // memory, and after a while next to no time.
 type memo struct {
-	// Objects at one place mostly begin and end alike. What tells them apart is looked at
-	// first: the word at an offset, of all ways at once and without a branch for each, for
-	// which of them it is cannot be foreseen.
-	words  [memoWays]uint64 // of those that are long enough
+	// Objects of one member mostly begin and end alike. What tells them apart is looked at
+	// first: the word at an offset.
 	offset uint16
-	loose  uint8  // a bit for each way that is too short
-	wrong  uint8  // how often a word has not told ways apart, since the offset was chosen
-	misses uint16 // since the last hit
+	wrong  uint8          // how often it has not told ways apart, since it was chosen
+	slots  [memoSlots]way // by a hash of the word: the first way, or 0
+	others [memoWays]way  // by way: another one with that hash
+	loose  way            // the first of those that are too short to have the word
+
+	misses uint16 // less the hits
 	rest   uint16 // so many objects are not looked up
 	trial  int8   // how many objects will be recorded
-	last   uint8  // of met
 	victim uint8
-	met    [memoWays]uint64 // hashes of the latest objects that were not remembered
+	met    [memoMet]uint64 // hashes of the latest objects that were not remembered
 	ways   [memoWays]memoEntry
 }
 
+// A way is the number of an entry of a memo, from 1 on.
+type way uint8
+
 const (
-	memoWays = 8
-	memoMin  = 24   // shorter objects are read as fast
-	memoMax  = 2048 // longer ones hardly repeat
-	maxMemos = 128  // of a Decoder
-	maxDeep  = 64   // objects deeper in a document are not remembered
+	memoWays  = 32
+	memoSlots = 4 * memoWays
+	memoMet   = 2 * memoWays
+	memoMin   = 24      // shorter objects are read as fast
+	memoMax   = 2048    // longer ones hardly repeat
+	memoRoom  = 4 << 20 // bytes of all objects of a Decoder
+	maxMemos  = 128     // of a Decoder
+	maxDeep   = 64      // objects deeper in a document are not remembered
 
 	memoTrial = 8   // so many objects are recorded once one has repeated
 	memoUse   = 16  // of an object at most; a hit adds two, and another that wants its place takes one
-	memoTire  = 64  // after so many misses
+	memoTire  = 64  // after so many misses more than hits
 	memoRest  = 512 // so many objects are not looked up
-	memoWrong = 4   // after so many words that tell nothing, another offset is chosen
+	memoWrong = 16  // after so many words that tell nothing, another offset is chosen
 )
 
 // memoEntry is an object, and what was read from it.
@@ -54,66 +58,51 @@ type memoEntry struct {
 	use  int8
 }
 
-// candidates are the ways whose objects b may begin with, a bit for each.
-func (m *memo) candidates(b []byte) uint8 {
-	i := int(m.offset)
-	if len(b) < i+8 {
-		return 1<<memoWays - 1
-	}
-	w, c := word(&b[i]), m.loose
-	for k := range m.words {
-		c |= same(w, m.words[k]) << k
-	}
-	return c
-}
-
-// same is 1 if two words are the same, else 0.
-func same(a, b uint64) uint8 {
-	if a == b {
-		return 1
-	}
-	return 0
-}
-
 // find returns the object that b begins with, or nil.
 func (m *memo) find(b []byte) *memoEntry {
-	for c := m.candidates(b); c != 0; c &= c - 1 {
-		e := &m.ways[bits.TrailingZeros8(c)]
-		switch {
-		case len(e.raw) == 0 || len(e.raw) > len(b):
-		case bytes.Equal(b[:len(e.raw)], e.raw):
-			return e
-		default:
-			if m.wrong++; m.wrong < memoWrong {
+	if i := int(m.offset); len(b) >= i+8 {
+		w := word(&b[i])
+		for k := m.slots[slotOf(w)]; k != 0; k = m.others[k-1] {
+			e := &m.ways[k-1]
+			if len(e.raw) <= len(b) && bytes.Equal(b[:len(e.raw)], e.raw) {
+				return e
+			}
+			if word(&e.raw[i]) != w {
 				continue
 			}
-			i := 0
-			for b[i] == e.raw[i] {
-				i++
+			if m.wrong++; m.wrong >= memoWrong {
+				for i = 0; i < min(len(b), len(e.raw))-1 && b[i] == e.raw[i]; {
+					i++
+				}
+				m.look(i)
+				break
 			}
-			m.look(i)
+		}
+	}
+	for k := m.loose; k != 0; k = m.others[k-1] {
+		if e := &m.ways[k-1]; len(e.raw) <= len(b) && bytes.Equal(b[:len(e.raw)], e.raw) {
+			return e
 		}
 	}
 	return nil
 }
 
+// slotOf is a hash of a word.
+func slotOf(w uint64) int { return int(w * 0x9e3779b97f4a7c15 >> 32 % memoSlots) }
+
 // look makes m tell its ways apart by the word at i.
 func (m *memo) look(i int) {
-	m.offset, m.loose, m.wrong = uint16(i), 0, 0
+	m.offset, m.wrong, m.loose = uint16(i), 0, 0
+	clear(m.slots[:])
 	for k := range m.ways {
-		m.note(k)
-	}
-}
-
-// note notes what tells a way apart.
-func (m *memo) note(way int) {
-	raw, bit := m.ways[way].raw, uint8(1)<<way
-	m.words[way], m.loose = 0, m.loose&^bit
-	switch i := int(m.offset); {
-	case len(raw) >= i+8:
-		m.words[way] = word(&raw[i])
-	case len(raw) > 0:
-		m.loose |= bit
+		first := &m.loose
+		switch raw := m.ways[k].raw; {
+		case len(raw) == 0:
+			continue
+		case len(raw) >= i+8:
+			first = &m.slots[slotOf(word(&raw[i]))]
+		}
+		m.others[k], *first = *first, way(k+1)
 	}
 }
 
@@ -142,7 +131,7 @@ func (d *Decoder) nested(of *member, i int) int {
 	b := d.doc[i:]
 	if e := m.find(b); e != nil {
 		e.use = min(e.use+2, memoUse)
-		m.misses = 0
+		m.misses -= min(m.misses, 1)
 		for _, a := range e.adds {
 			if a.at >= 0 {
 				d.add(a.field, String(str(b[a.at:a.at+int(a.value.n)])), i+a.at)
@@ -170,7 +159,7 @@ func (d *Decoder) nested(of *member, i int) int {
 	}
 	d.recording--
 	if again {
-		m.store(d.doc, i, end, d.log[from:])
+		d.store(m, i, end, d.log[from:])
 	} else {
 		m.trial--
 	}
@@ -191,30 +180,33 @@ func (d *Decoder) inside(of *member, i int) int {
 
 // again reports whether an object with the hash was met before.
 func (m *memo) again(hash uint64) bool {
-	if slices.Contains(m.met[:], hash) {
+	k := hash % memoMet
+	if m.met[k] == hash {
 		return true
 	}
-	m.met[m.last%memoWays] = hash
-	m.last++
+	m.met[k] = hash
 	return false
 }
 
 // store takes the next way for the object from i to end, unless what is there is of
 // use. Where it nests very deep, nothing is stored: who meets it again does not count.
-func (m *memo) store(doc []byte, i, end int, log []assign) {
-	way := int(m.victim % memoWays)
-	e := &m.ways[way]
+func (d *Decoder) store(m *memo, i, end int, log []assign) {
+	e := &m.ways[m.victim%memoWays]
 	m.victim++
 	if e.use > 0 {
 		e.use--
 		return
 	}
-	raw := doc[i:end]
+	raw := d.doc[i:end]
 	if bytes.Count(raw, []byte{'['})+bytes.Count(raw, []byte{'{'}) > MaxDepth-maxDeep {
 		return
 	}
+	if d.memory += len(raw) - len(e.raw); d.memory > memoRoom {
+		d.memory -= len(raw) - len(e.raw)
+		return
+	}
 	e.raw, e.adds = append(e.raw[:0], raw...), append(e.adds[:0], log...)
-	m.note(way)
+	m.look(int(m.offset))
 	for k := range e.adds {
 		a := &e.adds[k]
 		switch {
