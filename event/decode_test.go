@@ -190,6 +190,32 @@ func TestParseTime(t *testing.T) {
 	f("", "no")
 }
 
+// A time in UTC, as nearly all are, is what the same time with a zone is, and so is what is
+// none, for another byte.
+func TestParseTimeInUTC(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 9))
+	years := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Unix() - time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	good := 0
+	for range 200_000 {
+		want := time.Unix(time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).Unix()+r.Int64N(years), r.Int64N(1e9))
+		text := []byte(want.UTC().Format("2006-01-02T15:04:05.000000000")[:19+r.IntN(11)])
+		if r.IntN(2) == 0 {
+			text[r.IntN(len(text))] = "0123456789-:T.Z/"[r.IntN(16)]
+		}
+		got, ok := event.ParseTime(string(text) + "Z")
+		want, wanted := event.ParseTime(string(text) + "+00:00")
+		if !got.Equal(want) || ok != wanted {
+			t.Fatalf("%sZ: got %v, %v, want %v, %v", text, got, ok, want, wanted)
+		}
+		if ok {
+			good++
+		}
+	}
+	if good < 50_000 {
+		t.Errorf("%d are times", good)
+	}
+}
+
 func TestTimeOf(t *testing.T) {
 	f := func(v event.Value, want string) {
 		t.Helper()

@@ -59,6 +59,9 @@ func TimeOf(v Value) (time.Time, bool) {
 // second with a fraction of any length and a zone (Z, +02, +0200, +02:00).
 // What is left out is the earliest, the zone UTC.
 func ParseTime(s string) (time.Time, bool) {
+	if t, ok := parseUTC(s); ok {
+		return t, true
+	}
 	p := timeParser{s: s}
 	year := p.digits(4)
 	month, day, hour, min, sec, nsec := 1, 1, 0, 0, 0, 0
@@ -89,6 +92,48 @@ func ParseTime(s string) (time.Time, bool) {
 	}
 	return time.Date(year, time.Month(month), day, hour, min, sec, nsec, zone).UTC(), true
 }
+
+// parseUTC is ParseTime for what nearly all sources write: 2006-01-02T15:04:05Z, with a
+// fraction of at most nine digits or none.
+func parseUTC(s string) (time.Time, bool) {
+	const form = "0000-00-00T00:00:00Z"
+	n := len(s) - 1
+	if n < len(form)-1 || n > len(form)+9 || s[n] != 'Z' || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
+		return time.Time{}, false
+	}
+	over := false
+	two := func(i int) int {
+		a, b := s[i]-'0', s[i+1]-'0'
+		over = over || a > 9 || b > 9
+		return int(a)*10 + int(b)
+	}
+	year, month, day := two(0)*100+two(2), two(5), two(8)
+	hour, min, sec := two(11), two(14), two(17)
+	nsec := 0
+	if n > 19 {
+		if s[19] != '.' || n == 20 {
+			return time.Time{}, false
+		}
+		for i := 20; i < 29; i++ {
+			nsec *= 10
+			if i < n {
+				over = over || s[i]-'0' > 9
+				nsec += int(s[i] - '0')
+			}
+		}
+	}
+	if over || month < 1 || month > 12 || day < 1 || day > daysIn(month, year) || hour > 23 || min > 59 || sec > 60 {
+		return time.Time{}, false
+	}
+	// Years begin in March, so that what a month has before it does not depend on the year.
+	if month < 3 {
+		year, month = year-1, month+12
+	}
+	days := year*365 + (year+400)/4 - (year+400)/100 + (year+400)/400 + (153*month-457)/5 + day - 1
+	return time.Unix(int64(days-daysTo1970)*86400+int64(hour*3600+min*60+sec), int64(nsec)).UTC(), true
+}
+
+const daysTo1970 = 719468 + 97 // from the first of March of the year 0, as parseUTC counts
 
 func daysIn(month, year int) int {
 	switch month {
