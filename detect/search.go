@@ -227,23 +227,27 @@ func (s *searcher) find(text string, x *finder) {
 // for, which can be looked at anywhere. A text that has none of them needs no automaton: a
 // filter of Bloom (1970) says so, with two bits for each of them.
 type grams struct {
-	size int    // of a gram, in bytes
-	mask uint32 // of those bytes
-	bits [gramBits / 64]uint64
+	size   int    // of a gram, in bytes
+	mask   uint32 // of those bytes
+	stride int    // each text has so many, one behind the other: of positions, one in so many is looked at
+	bits   [gramBits / 64]uint64
 }
 
 const (
-	gramBits = 1 << 15
-	maxGrams = 1 << 11 // for more of them, too many texts would pass
+	gramBits  = 1 << 16
+	maxGrams  = 1 << 12 // for more of them, too many texts would pass
+	maxStride = 2
 )
 
 // newGrams returns the grams of what is looked for; nil if that is too short, or too much.
 func newGrams(needs []partOf, limit int) *grams {
-	g := &grams{size: 4}
+	least := maxSearchBytes
 	for i := range needs {
-		g.size = min(g.size, len(needs[i].cut(limit)))
+		least = min(least, len(needs[i].cut(limit)))
 	}
-	if g.size < 3 || len(needs) > maxGrams {
+	g := &grams{size: min(4, least)}
+	g.stride = min(maxStride, least-g.size+1)
+	if g.size < 3 || len(needs)*g.stride > maxGrams {
 		return nil
 	}
 	g.mask = 1<<(8*g.size-1)<<1 - 1
@@ -251,15 +255,18 @@ func newGrams(needs []partOf, limit int) *grams {
 		// Texts differ most where rules say most: behind what they start with, and before
 		// what they end with.
 		text := needs[i].cut(limit)
-		at := len(text) - g.size
+		at := len(text) - g.size - g.stride + 1
 		if needs[i].how == expr.End {
 			at = 0
 		}
-		var b [4]byte
-		copy(b[:], text[at:at+g.size])
-		h := g.hash(binary.LittleEndian.Uint32(b[:]))
-		g.set(h % gramBits)
-		g.set(h / gramBits % gramBits)
+		for range g.stride {
+			var b [4]byte
+			copy(b[:], text[at:at+g.size])
+			h := g.hash(binary.LittleEndian.Uint32(b[:]))
+			g.set(h % gramBits)
+			g.set(h / gramBits % gramBits)
+			at++
+		}
 	}
 	return g
 }
@@ -281,7 +288,7 @@ func (g *grams) in(text string) bool {
 		return n >= g.size
 	}
 	b := unsafe.Slice(unsafe.StringData(text), n)
-	for i := range n - 3 {
+	for i := 0; i < n-3; i += g.stride {
 		h := g.hash(binary.LittleEndian.Uint32(b[i : i+4]))
 		if g.has(h%gramBits) && g.has(h/gramBits%gramBits) {
 			return true
