@@ -57,6 +57,18 @@ func (w *Window) Offset() int64 { return w.off }
 // Discard drops the first n Bytes.
 func (w *Window) Discard(n int) { w.lo, w.off = w.lo+n, w.off+int64(n) }
 
+// Move moves Bytes to the beginning of buf, if they fit, and the window goes on there. It
+// returns the memory in which they were, or buf.
+func (w *Window) Move(buf []byte) []byte {
+	if buf = buf[:cap(buf)]; w.hi-w.lo > len(buf) {
+		return buf
+	}
+	old := w.buf
+	w.hi = copy(buf, w.Bytes())
+	w.buf, w.lo = buf, 0
+	return old
+}
+
 // Take takes the first n Bytes out of the window, and returns them with the memory that
 // they lie in. The window goes on with buf.
 func (w *Window) Take(n int, buf []byte) (b, mem []byte) {

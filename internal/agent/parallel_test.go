@@ -88,7 +88,11 @@ func TestDetectIsTheSameOnManyCores(t *testing.T) {
 		files := []string{}
 		for i, odd := range []int{1_000_000, 400, 3} {
 			name := filepath.Join(t.TempDir(), fmt.Sprint(i, ".ndjson"))
-			if err := os.WriteFile(name, []byte(mixture(r, 1500, odd)), 0o644); err != nil {
+			text := mixture(r, 1500, odd)
+			if i == 1 { // More of them than a batch may have, and nothing says so before.
+				text += strings.Repeat(`{"process":{"pid":1}}`+"\n", 20_000) + mixture(r, 100, odd)
+			}
+			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			files = append(files, name)

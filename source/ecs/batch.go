@@ -33,8 +33,9 @@ type Batch struct {
 }
 
 const (
-	batchBytes = 64 << 10 // at least, where there are so many
-	batchLines = 256      // at most, for the events of all of them have to be kept
+	batchBytes = 256 << 10 // at least, where there are so many: to wake who waits for the next takes a while
+	batchLines = 256       // about, of short ones, for the events of all of them have to be kept
+	maxLines   = 4 * batchLines
 )
 
 // Begin makes the reader ready for Cut and Step. What Step reads goes to emit.
@@ -53,6 +54,11 @@ func (r *Reader) Cut(t *Batch) bool {
 	if len(r.around) > 0 || r.action.verb != 0 || r.w.Offset() < r.oneRow || r.sieve != nil || !r.sifted && r.o.Literals != nil {
 		return false
 	}
+	// The batch's memory is in the cache of who reads it, and the window's in anybody's.
+	if cap(t.buf) < 2*batchBytes {
+		t.buf = make([]byte, 2*batchBytes)
+	}
+	t.buf = r.w.Move(t.buf)
 	for len(r.w.Bytes()) < batchBytes && r.w.More(batchBytes) {
 	}
 	b := r.w.Bytes()
@@ -63,16 +69,19 @@ func (r *Reader) Cut(t *Batch) bool {
 	if begin == len(b) || b[begin] != '{' {
 		return false
 	}
-	end := 0
-	for range batchLines {
-		i := bytes.IndexByte(b[max(end+1, begin):], '\n')
-		if i < 0 {
-			break
-		}
-		end = max(end+1, begin) + i
-	}
-	if end == 0 {
+	end := bytes.LastIndexByte(b, '\n')
+	if end < begin {
 		return false
+	}
+	if some := b[:min(len(b), 16<<10)]; bytes.Count(some, []byte{'\n'})*len(b) > batchLines*len(some) {
+		end = begin
+		for range batchLines {
+			n := bytes.IndexByte(b[end+1:], '\n')
+			if n < 0 {
+				break
+			}
+			end += 1 + n
+		}
 	}
 	*t = Batch{buf: t.buf, mem: t.mem[:0], name: r.in.Name(), off: r.w.Offset(), max: r.max, indent: r.indent}
 	t.raw, t.buf = r.w.Take(end, t.buf)
@@ -92,7 +101,7 @@ func (t *Batch) Read(d *event.Decoder, next func() *event.Event, done func(*even
 			t.read = i
 			return
 		}
-		if t.raw[i] != '{' || i > begin && t.raw[i-1] != '\n' {
+		if t.lines == maxLines || t.raw[i] != '{' || i > begin && t.raw[i-1] != '\n' {
 			return
 		}
 		end := len(t.raw)
