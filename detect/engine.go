@@ -409,7 +409,6 @@ func (g *Engine) settle() {
 		}
 		clear(m.costs)
 	}
-	g.others = nil
 }
 
 // Rules lists the rules in the order they were given.
@@ -462,12 +461,15 @@ func (g *Engine) Process(e *event.Event, emit func(*alert.Alert)) Outcome {
 	return g.Apply(e, &g.hits, emit)
 }
 
-// Matcher returns another matcher for the rules that the engine has. What rules cost it is
-// among what [Engine.Rules] tells, once, so it must not be used after that has been called.
-func (g *Engine) Matcher() *Matcher {
-	m := newMatcher(g)
-	g.others = append(g.others, m)
-	return m
+// Matchers returns n matchers for the rules that the engine has, which may be used until
+// SetRules: those that it has returned before, for they remember what events are like, and
+// more if need be. What rules cost them is among what [Engine.Rules] tells, which must not
+// be called while they are at work.
+func (g *Engine) Matchers(n int) []*Matcher {
+	for len(g.others) < n {
+		g.others = append(g.others, newMatcher(g))
+	}
+	return g.others[:n]
 }
 
 // Apply does what is to be done with an event for which a matcher has found hits, and

@@ -31,8 +31,8 @@ func (p *Replay) Detect(ctx context.Context, g *detect.Engine, emit func(*alert.
 	}
 	c := &crew{g: g, emit: emit, step: step}
 	c.done.L = &c.turn
-	for range workers {
-		w := &worker{d: event.NewDecoder(p.Schema), m: g.Matcher()}
+	for _, m := range g.Matchers(workers) {
+		w := &worker{d: event.NewDecoder(p.Schema), m: m}
 		for range 3 { // one is decoded, one waits for its turn, and one is between
 			w.idle = append(w.idle, &job{w: w})
 		}
