@@ -231,7 +231,7 @@ func toil(c condition) float64 {
 // share is how many branches ask for the same of a field, if that is many: then
 // its values tell kinds of events apart. Otherwise it is 0.
 func (g *guess) share(f event.Field, asks, branches int) float64 {
-	if s := float64(asks) / float64(max(1, g.needs[f])); s > 2 && asks > branches/64 && asks > 8 {
+	if s := float64(asks) / float64(max(1, g.needs[f])); s > 4 && asks > branches/64 && asks > 8 {
 		return s
 	}
 	return 0
