@@ -4,9 +4,8 @@
 //
 // It makes documents and rules of its own, always the same ones, and lets each
 // contender do its work in turn, round after round, so that whatever else the machine
-// does hits all alike: three times, or as often as half a second has room for, of which
-// the best counts. The tables have the median of the rounds. A ratio is the median of the
-// ratios within a round.
+// does hits all alike. In a round each works three times, or as often as half a second has
+// room for. The tables have the best of all that: what others do only adds to it.
 //
 // With -benchstat it prints each round in the form that benchstat reads. With -write it
 // puts the tables into a file, in place of what is between its markers.
