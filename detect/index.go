@@ -25,7 +25,8 @@ import (
 //
 // Events are much alike, so which field comes next, and which branches stay, is
 // remembered: see tree. An event then costs what it takes to look at a few of its
-// values, and the rules that are about it.
+// values, and the rules that are about it. Bits are in the order of what branches need
+// of the fields that most of them ask for, so that what is left is in few words.
 
 // An index finds the rules that may match an event. It is not changed once it is made; a
 // [Matcher] has what it takes to use it.
@@ -87,7 +88,7 @@ func newIndex(rules []*active) *index {
 		for _, b := range g.branches(n.pred) {
 			all = append(all, placed{b, n})
 			for _, c := range b {
-				gain[c.field] += (1 - g.chance(c)) / toil(c)
+				gain[c.field] += (1 - g.chance(c)) / effort(c)
 				asks[c.field]++
 			}
 		}
@@ -218,8 +219,8 @@ func (g *guess) chance(c condition) float64 {
 	return min(p, 1)
 }
 
-// toil is about what it takes to find out whether a condition is met.
-func toil(c condition) float64 {
+// effort is about what it takes to find out whether a condition is met.
+func effort(c condition) float64 {
 	for _, n := range c.needs {
 		if n.How != expr.Whole && n.How != expr.Equal {
 			return 8

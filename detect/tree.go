@@ -378,7 +378,7 @@ func (t *tree) choose(n *node, e *event.Event, x *finder) {
 			}
 			x.find(f, v, search != 0)
 			t.narrow(n.left, f, true, x.found)
-			if gain := float64(branches-count(t.left)) / effort(v, search != 0); gain > best {
+			if gain := float64(branches-count(t.left)) / lookups(v, search != 0); gain > best {
 				n.field, n.search, best = f, search != 0, gain
 			}
 		}
@@ -417,8 +417,8 @@ func count(branches []word) (n int) {
 	return n
 }
 
-// effort is about what it takes to look at a value, in look-ups.
-func effort(v event.Value, search bool) float64 {
+// lookups is about what it takes to look at a value, in look-ups of a short text.
+func lookups(v event.Value, search bool) float64 {
 	n := 0
 	for i := range v.Len() {
 		n++

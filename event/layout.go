@@ -128,7 +128,7 @@ func (d *Decoder) turn(n *node, l *layout, p *place, i int) (q *place, to int) {
 	switch c := at(b, i); {
 	case c == '}':
 		if q = d.learn(l, p, nil, b[from:i+1], 0, theEnd); q == nil {
-			q = &end
+			q = &unlearned
 		}
 		return q, i + 1
 	case p == &l.start:
@@ -155,7 +155,8 @@ func (d *Decoder) turn(n *node, l *layout, p *place, i int) (q *place, to int) {
 	return nil, i
 }
 
-var end = place{kind: theEnd}
+// unlearned is the end of an object where there is no room to learn it.
+var unlearned = place{kind: theEnd}
 
 // member returns the member of l with a key; nil if it is new and there is no room for it.
 func (d *Decoder) member(n *node, l *layout, key []byte, h uint64) *member {

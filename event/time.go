@@ -133,7 +133,9 @@ func parseUTC(s string) (time.Time, bool) {
 	return time.Unix(int64(days-daysTo1970)*86400+int64(hour*3600+min*60+sec), int64(nsec)).UTC(), true
 }
 
-const daysTo1970 = 719468 + 97 // from the first of March of the year 0, as parseUTC counts
+// daysTo1970 are those from the first of March of the year 0, and the leap days of the 400
+// years that parseUTC adds.
+const daysTo1970 = 719468 + 97
 
 func daysIn(month, year int) int {
 	switch month {

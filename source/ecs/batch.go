@@ -54,20 +54,21 @@ func (r *Reader) Cut(t *Batch) bool {
 	if len(r.around) > 0 || r.action.verb != 0 || r.w.Offset() < r.oneRow || r.sieve != nil || !r.sifted && r.o.Literals != nil {
 		return false
 	}
-	// The batch's memory is in the cache of who reads it, and the window's in anybody's.
-	if cap(t.buf) < 2*batchBytes {
-		t.buf = make([]byte, 2*batchBytes)
+	b, begin := r.first()
+	if begin < len(b) && b[begin] != '{' {
+		return false // Nothing is moved for each of many such lines.
 	}
-	t.buf = r.w.Move(t.buf)
-	for len(r.w.Bytes()) < batchBytes && r.w.More(batchBytes) {
-	}
-	b := r.w.Bytes()
-	begin := 0
-	for begin < len(b) && space(b[begin]) {
-		begin++
-	}
-	if begin == len(b) || b[begin] != '{' {
-		return false
+	if len(b) < batchBytes {
+		// The batch's memory is in the cache of who reads it, and the window's in anybody's.
+		if cap(t.buf) < 2*batchBytes {
+			t.buf = make([]byte, 2*batchBytes)
+		}
+		t.buf = r.w.Move(t.buf)
+		for len(r.w.Bytes()) < batchBytes && r.w.More(batchBytes) {
+		}
+		if b, begin = r.first(); begin == len(b) || b[begin] != '{' {
+			return false
+		}
 	}
 	end := bytes.LastIndexByte(b, '\n')
 	if end < begin {
@@ -86,6 +87,16 @@ func (r *Reader) Cut(t *Batch) bool {
 	*t = Batch{buf: t.buf, mem: t.mem[:0], name: r.in.Name(), off: r.w.Offset(), max: r.max, indent: r.indent}
 	t.raw, t.buf = r.w.Take(end, t.buf)
 	return true
+}
+
+// first returns the bytes that have been read, and where in them the first is that is no
+// white space.
+func (r *Reader) first() (b []byte, at int) {
+	b = r.w.Bytes()
+	for at < len(b) && space(b[at]) {
+		at++
+	}
+	return b, at
 }
 
 // Read reads the documents of the batch, up to the first line that is none. Each is decoded

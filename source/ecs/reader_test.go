@@ -235,3 +235,18 @@ func Example() {
 	// ctr
 	// <nil>
 }
+
+// Where no documents begin, nothing is moved to make a batch: that would be done again for
+// each of many such lines.
+func TestCutMovesNothingInVain(t *testing.T) {
+	for _, text := range []string{"5\n{}\n", "no document\n{}\n", " \n\t[{}]\n"} {
+		r := ecs.New(source.NewInput("test", strings.NewReader(text+strings.Repeat("x\n", 1000))), source.Options{Schema: event.NewSchema()})
+		r.Begin(context.Background(), func(*event.Event) error { return nil })
+		var b ecs.Batch
+		r.Cut(&b) // It reads the beginning.
+		b = ecs.Batch{}
+		if r.Cut(&b) || b.Memory() != 0 {
+			t.Errorf("%.12q: cut into %d bytes of memory, want none", text, b.Memory())
+		}
+	}
+}
